@@ -1,0 +1,87 @@
+"""The `corpus` command. Its sub-commands are imported when they run, so that `corpus --help` is immediate."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from corpus import __version__
+from corpus.errors import Interrupted, Terminated
+from corpus.option import nearest
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
+    "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines or documents."),
+    "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
+    "filter": ("corpus.commands.stages:filter_", "Drop documents of low quality by named rules."),
+    "split": ("corpus.commands.stages:split", "Split validation documents off."),
+    "train-tokenizer": ("corpus.commands.stages:train_tokenizer", "Train a SentencePiece tokenizer."),
+    "tokenize": ("corpus.commands.stages:tokenize", "Turn documents into token ids."),
+    "mix": ("corpus.commands.stages:mix", "Mix domains by weights and pack training rows."),
+    "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
+    "verify": ("corpus.commands.look:verify", "Check checksums, counts, ids and schema of datasets."),
+    "inspect": ("corpus.commands.look:inspect", "Look at documents, and at what was dropped and why."),
+    "status": ("corpus.commands.look:status", "Say what is done below an output and what a rerun would do."),
+    "clean": ("corpus.commands.look:clean", "Remove intermediate datasets of a finished run."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named in `COMMANDS` and imported on use; an unknown one gets the nearest name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command '{args[0]}': {nearest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, doc) for name, (_, doc) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="corpusmill")
+def cli() -> None:
+    """Prepare language-model pretraining data: raw dumps in, packed Arrow shards out."""
+
+
+def main() -> None:
+    """Entry point: errors of the user are one sentence; Ctrl-C and SIGTERM keep what is finished."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail(Interrupted("interrupted: what is finished is kept; run the same command again to go on."))
+    except click.ClickException as error:
+        _fail(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _fail(error: click.ClickException) -> None:
+    error.show()
+    sys.exit(error.exit_code)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated("terminated: what is finished is kept; run the same command again to go on.")

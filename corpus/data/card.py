@@ -1,0 +1,22 @@
+"""The `README.md` inside a dataset, which tells `datasets.load_dataset(DIR)` which files are the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from corpus.data.files import write_atomic
+
+_SUFFIX = {"documents": "parquet", "tokens": "arrow", "packed": "arrow"}
+
+
+def write_card(directory: Path, kind: str, stage: str, rows: int) -> None:
+    """Write the card of a dataset of `kind`; `_dropped/` and `_quarantine/` are not among its data files."""
+    suffix = _SUFFIX.get(kind)
+    if suffix is None:
+        return
+    data = f'"[0-9]*.{suffix}"' if rows else "[]"
+    write_atomic(
+        directory / "README.md",
+        f"---\nconfigs:\n- config_name: default\n  data_files: {data}\n---\n\n"
+        f"{rows} rows of kind {kind}, made by `corpus {stage}`. `manifest.json` says how and from what.\n",
+    )

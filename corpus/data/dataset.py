@@ -1,0 +1,95 @@
+"""Reading datasets: one record batch (a row group) at a time, in shard order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from corpus.data.manifest import MANIFEST, Manifest
+from corpus.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset directory."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path | str, kind: str | None = None) -> Dataset:
+        """Open a dataset, checking its `kind` where one is asked for."""
+        path = Path(path)
+        manifest = Manifest.load(path)
+        if kind is not None and manifest.kind != kind:
+            raise UsageError(
+                f"{path} holds {manifest.kind}, but {kind} are wanted here: give a dataset of kind {kind}."
+            )
+        return cls(path, manifest)
+
+    @cached_property
+    def digest(self) -> str:
+        """The manifest's digest."""
+        return self.manifest.digest
+
+    def shard_paths(self) -> list[Path]:
+        """The data shards in order; a missing one or one of another size is a DataError."""
+        paths = []
+        for shard in self.manifest.shards:
+            path = self.path / shard.name
+            try:
+                size = path.stat().st_size
+            except OSError:
+                raise DataError(f"{path} is missing though the manifest lists it: make the dataset again.") from None
+            if size != shard.bytes:
+                raise DataError(f"{path} has {size} bytes, the manifest says {shard.bytes}: make the dataset again.")
+            paths.append(path)
+        return paths
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows, a row group at a time."""
+        for path in self.shard_paths():
+            yield from read_batches(path, columns)
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of one shard, a row group (Parquet) or record batch (Arrow, memory-mapped) at a time."""
+    names = list(columns) if columns is not None else None
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path, read_dictionary=[]) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=names, use_threads=False)
+                    yield from table.combine_chunks().to_batches()
+        else:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                for index in range(reader.num_record_batches):
+                    batch = reader.get_batch(index)
+                    yield batch.select(names) if names is not None else batch
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+
+
+def resolve(paths: Sequence[Path | str], kind: str) -> list[Dataset]:
+    """The datasets named by `paths`, in argument order: each a dataset, or a directory whose immediate children are
+    datasets (then in the order of their names)."""
+    found: list[Dataset] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UsageError(f"{path} does not exist: give a dataset directory of kind {kind}.")
+        if (path / MANIFEST).exists():
+            found.append(Dataset.open(path, kind))
+            continue
+        children = sorted(child for child in path.iterdir() if (child / MANIFEST).exists()) if path.is_dir() else []
+        if not children:
+            raise UsageError(
+                f"{path} is not a finished dataset and holds none: give a dataset directory of kind {kind}."
+            )
+        found += [Dataset.open(child, kind) for child in children]
+    return found

@@ -1,0 +1,171 @@
+"""`manifest.json`: what a dataset is, how it was made, and the proof that nothing was lost. It is written last.
+
+No clock time, host name or execution option (workers, memory, paths) is in it: two equal runs write equal manifests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from corpus.data.files import canonical_json, digest_of, write_atomic
+from corpus.errors import DataError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Counts:
+    """What became of the units that came in: in = kept + merged + dropped (by reason) + quarantined."""
+
+    seen: int = 0
+    kept: int = 0
+    merged: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add the counts of another task."""
+        self.seen += other.seen
+        self.kept += other.kept
+        self.merged += other.merged
+        self.quarantined += other.quarantined
+        for reason, number in other.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+    @property
+    def missing(self) -> int:
+        """Units that came in and are nowhere accounted for; 0 in a correct run."""
+        return self.seen - self.kept - self.merged - sum(self.dropped.values()) - self.quarantined
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in the manifest."""
+        return {
+            "in": self.seen,
+            "kept": self.kept,
+            "merged": self.merged,
+            "dropped": dict(sorted(self.dropped.items())),
+            "quarantined": self.quarantined,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Counts:
+        """Read the form of the manifest."""
+        return cls(value["in"], value["kept"], value["merged"], dict(value["dropped"]), value["quarantined"])
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One data shard: its file name, rows, bytes and xxh3-128."""
+
+    name: str
+    rows: int
+    bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of `manifest.json`; `digest` covers all of it but the package versions."""
+
+    kind: str
+    stage: str
+    config: Mapping[str, Any]
+    inputs: tuple[Mapping[str, Any], ...]
+    counts: Mapping[str, Counts]
+    totals: Mapping[str, int]
+    shards: tuple[ShardEntry, ...]
+    seed: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def digest(self) -> str:
+        """Identity of the dataset: equal for equal configuration, inputs and shard bytes."""
+        return digest_of(self._body())
+
+    @property
+    def rows(self) -> int:
+        """Rows in all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "kind": self.kind,
+            "stage": self.stage,
+            "config": dict(self.config),
+            "inputs": [dict(entry) for entry in self.inputs],
+            "counts": {unit: counts.to_json() for unit, counts in self.counts.items()},
+            "totals": dict(self.totals),
+            "shards": [asdict(shard) for shard in self.shards],
+            "seed": self.seed,
+            "extra": dict(self.extra),
+        }
+
+    def save(self, directory: Path) -> None:
+        """Write `manifest.json` atomically."""
+        value = self._body() | {"versions": dict(self.versions), "digest": self.digest}
+        write_atomic(directory / MANIFEST, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path | str) -> Manifest:
+        """Read and check the manifest of a dataset directory; a DataError says what is wrong with it."""
+        path = Path(directory) / MANIFEST
+        try:
+            stat = path.stat()
+        except OSError:
+            raise DataError(f"{directory} is not a finished dataset (no {MANIFEST}): run its stage again.") from None
+        return _read(path, stat.st_mtime_ns, stat.st_size)
+
+    @classmethod
+    def parse(cls, path: Path) -> Manifest:
+        """`load` without its memory of manifests already read."""
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            manifest = cls(
+                kind=value["kind"],
+                stage=value["stage"],
+                config=value["config"],
+                inputs=tuple(value["inputs"]),
+                counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
+                totals=value["totals"],
+                shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+                seed=value["seed"],
+                extra=value["extra"],
+                versions=value["versions"],
+                format=value["format"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is not a readable manifest ({error}): make the dataset again.") from None
+        if manifest.format != FORMAT:
+            raise DataError(
+                f"{path} has format {manifest.format}, this version reads {FORMAT}: make the dataset again."
+            )
+        if manifest.digest != value.get("digest"):
+            raise DataError(f"{path} was changed after it was written (digest differs): make the dataset again.")
+        return manifest
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed: int, size: int) -> Manifest:
+    """Each task opens its inputs; the time of change and the size tell whether what was read still holds."""
+    return Manifest.parse(path)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The settings in which two configurations differ, as `key: old -> new`."""
+    found: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {canonical_json(before)} -> {canonical_json(after)}")
+    return found

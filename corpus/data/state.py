@@ -1,0 +1,82 @@
+"""`corpus status` and `corpus clean`: what lies below an output, and what of it is an intermediate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.verify import find_datasets
+from corpus.errors import DataError, UsageError
+
+PLAN = Path("_log", "plan.json")
+"""Written by `corpus run`: the outputs of its stages in order, relative to the run's own."""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """Where one stage's output stands: `done`, `unfinished` (with what is done of it) or `to do`."""
+
+    path: Path
+    state: str
+    detail: str
+
+
+def stage_states(output: Path) -> list[StageState]:
+    """The state of a dataset, of every stage of a `corpus run` output, or of all datasets below a directory."""
+    if not output.is_dir():
+        raise UsageError(f"{output} does not exist: give the output of a stage or of corpus run.")
+    plan = output / PLAN
+    if plan.exists():
+        names = json.loads(plan.read_text(encoding="utf-8"))["outputs"]
+        paths = [output / name for name in names]
+    else:
+        unfinished = {path.parent for path in output.glob("**/_work")}
+        paths = sorted({*find_datasets(output), *unfinished})
+    if not paths:
+        raise UsageError(f"{output} holds no dataset, finished or not: give the output of a stage or of corpus run.")
+    return [_state(path) for path in paths]
+
+
+def _state(path: Path) -> StageState:
+    if (path / MANIFEST).exists():
+        try:
+            manifest = Manifest.load(path)
+        except DataError as error:
+            return StageState(path, "broken", error.message)
+        totals = ", ".join(f"{value:,} {name}" for name, value in manifest.totals.items())
+        return StageState(path, "done", f"{manifest.stage}: {totals or f'{manifest.rows:,} rows'}")
+    work = path / "_work"
+    if work.is_dir():
+        phases = sorted(folder for run in work.iterdir() for folder in run.iterdir() if folder.is_dir())
+        done = [f"{len(list(p.glob('[0-9]*')))} tasks of {p.name} done" for p in phases if not p.name.startswith(".")]
+        return StageState(path, "unfinished", "; ".join(done) + "; the same command goes on from there")
+    return StageState(path, "to do", "")
+
+
+def clean(output: Path, dry_run: bool) -> list[tuple[Path, int]]:
+    """Remove what a finished `corpus run` no longer needs: documents of all stages but the last of each domain.
+
+    Returns the removed directories with their bytes. An unfinished run is a UsageError: it still needs them.
+    """
+    plan = output / PLAN
+    if not plan.exists():
+        raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
+    value = json.loads(plan.read_text(encoding="utf-8"))
+    open_stages = [state.path for state in stage_states(output) if state.state != "done" and state.path.name]
+    kept = {output / name for name in value["kept"]}
+    if any(path in kept for path in open_stages):
+        raise UsageError(f"{output} is not finished ({open_stages[0]}): run corpus run again before corpus clean.")
+    removed = []
+    for name in value["outputs"]:
+        path = output / name
+        if path in kept or not path.exists():
+            continue
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        removed.append((path, size))
+        if not dry_run:
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path)
+    return removed

@@ -1,0 +1,199 @@
+"""`corpus verify`: does a dataset hold what its manifest says, and keep the promises of its kind?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from corpus.data.dataset import Dataset, read_batches
+from corpus.data.files import checksum
+from corpus.data.manifest import MANIFEST
+from corpus.data.schema import DOCUMENT_SCHEMA, packed_schema, token_schema
+from corpus.errors import DataError
+
+NOT_RECORDED = "split: "
+"""Reasons that begin so are counted, not recorded: the documents are in the other dataset of the pair."""
+
+
+@dataclass
+class Report:
+    """What was looked at and what is wrong with it; no problems, a good dataset."""
+
+    path: Path
+    kind: str = ""
+    rows: int = 0
+    bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def find_datasets(path: Path) -> list[Path]:
+    """The finished datasets at or below `path`, in the order of their names; folders that begin with `_` are inside one."""
+    if (path / MANIFEST).exists():
+        return [path]
+    if not path.is_dir():
+        return []
+    children = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(("_", ".")))
+    return [dataset for child in children for dataset in find_datasets(child)]
+
+
+def verify_dataset(path: Path) -> Report:
+    """Check manifest, checksums, counts, schema, unique ids and the rules of the kind. Reads every byte once."""
+    report = Report(path)
+    try:
+        dataset = Dataset.open(path)
+    except DataError as error:
+        report.problems.append(error.message)
+        return report
+    manifest = dataset.manifest
+    report.kind, report.rows = manifest.kind, manifest.rows
+    report.bytes = sum(shard.bytes for shard in manifest.shards)
+    problems = report.problems
+    for unit, counts in manifest.counts.items():
+        if counts.missing:
+            problems.append(f"{counts.missing} {unit} are not accounted for")
+    listed = {shard.name for shard in manifest.shards}
+    found = {p.name for p in path.iterdir() if p.suffix in (".parquet", ".arrow")}
+    problems += [f"{name} is no shard of this dataset" for name in sorted(found - listed)]
+    if (path / "_work").exists():
+        problems.append("_work is left over from an unfinished run")
+    intact = []
+    for shard in manifest.shards:
+        file = path / shard.name
+        if not file.exists():
+            problems.append(f"{shard.name} is missing")
+        elif file.stat().st_size != shard.bytes or checksum(file) != shard.checksum:
+            problems.append(f"{shard.name} was changed or cut short (checksum differs)")
+        else:
+            intact.append((file, shard.rows))
+    if len(intact) == len(manifest.shards):
+        checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
+        if manifest.kind in checks:
+            problems += checks[manifest.kind](dataset, intact)
+    problems += _check_side_files(dataset)
+    return report
+
+
+def _check_documents(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+    ids = _UniqueIds()
+    size = lines = rows = 0
+    domains: set[str] = set()
+    for path, expected in shards:
+        schema = pq.read_schema(path)
+        if not schema.equals(DOCUMENT_SCHEMA):
+            yield f"{path.name} has not the columns of documents"
+            return
+        before = rows
+        for batch in read_batches(path, ["id", "text", "domain"]):
+            ids.add(batch.column("id"))
+            size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+            lines += (pc.sum(pc.count_substring(batch.column("text"), "\n")).as_py() or 0) + batch.num_rows
+            domains.update(pc.unique(batch.column("domain")).to_pylist())
+            rows += batch.num_rows
+        if rows - before != expected:
+            yield f"{path.name} has {rows - before} rows, the manifest says {expected}"
+    totals = dataset.manifest.totals
+    for name, value in (("documents", rows), ("bytes", size), ("lines", lines)):
+        if rows and totals.get(name) != value:
+            yield f"the manifest says {totals.get(name)} {name}, the shards hold {value}"
+    yield from ids.problems()
+
+
+def _check_tokens(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+    tokenizer = dataset.manifest.extra["tokenizer"]
+    eod, vocabulary = tokenizer["eod_id"], tokenizer["vocab_size"]
+    ids = _UniqueIds()
+    rows = tokens = 0
+    for path, _ in shards:
+        for batch in read_batches(path):
+            if not batch.schema.equals(token_schema(pa.types.is_uint32(batch.schema.field("ids").type.value_type))):
+                yield f"{path.name} has not the columns of tokens"
+                return
+            ids.add(batch.column("id"))
+            column = batch.column("ids")
+            offsets = np.asarray(column.offsets)
+            values = np.asarray(column.values)[offsets[0] : offsets[-1]]
+            if len(values) and int(values.max()) >= vocabulary:
+                yield f"{path.name} holds ids over the vocabulary of {vocabulary}"
+            ends = offsets[1:] - offsets[0] - 1
+            lengths = np.diff(offsets)
+            if (lengths == 0).any() or (values[ends] != eod).any() or int((values == eod).sum()) != batch.num_rows:
+                yield f"{path.name} holds documents that do not end with the one EOD"
+            rows += batch.num_rows
+            tokens += len(values)
+    for name, value in (("documents", rows), ("tokens", tokens)):
+        if dataset.manifest.totals.get(name) != value:
+            yield f"the manifest says {dataset.manifest.totals.get(name)} {name}, the shards hold {value}"
+    yield from ids.problems()
+
+
+def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+    extra = dataset.manifest.extra
+    row_tokens = extra["sequence_length"] + 1
+    documents = sum(pq.read_metadata(path).num_rows for path in sorted((dataset.path / "_documents").glob("*.parquet")))
+    per_domain: dict[str, int] = {}
+    for path, expected in shards:
+        rows = 0
+        for batch in read_batches(path):
+            wide = pa.types.is_uint32(batch.schema.field("tokens").type.value_type)
+            if not batch.schema.equals(packed_schema(row_tokens, wide)):
+                yield f"{path.name} has not the columns of packed rows"
+                return
+            tokens = np.asarray(batch.column("tokens").flatten())
+            if int(tokens.max()) >= extra["vocab_size"]:
+                yield f"{path.name} holds ids over the vocabulary of {extra['vocab_size']}"
+            segments = batch.column("segments")
+            parts = segments.flatten()
+            lengths = np.asarray(parts.field("length"))
+            sums = np.add.reduceat(lengths, np.asarray(segments.offsets)[:-1] - np.asarray(segments.offsets)[0])
+            if (sums != row_tokens).any():
+                yield f"{path.name} holds rows that their segments do not fill"
+            if int(np.asarray(parts.field("document")).max()) >= documents:
+                yield f"{path.name} names documents that _documents does not list"
+            for entry in pc.value_counts(batch.column("domain")).to_pylist():
+                per_domain[entry["values"]] = per_domain.get(entry["values"], 0) + entry["counts"]
+            rows += batch.num_rows
+        if rows != expected:
+            yield f"{path.name} has {rows} rows, the manifest says {expected}"
+
+
+def _check_side_files(dataset: Dataset) -> Iterator[str]:
+    counts = dataset.manifest.counts.values()
+    recorded = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_dropped").glob("*.ids"))
+    units = [
+        sum(number for reason, number in entry.dropped.items() if not reason.startswith(NOT_RECORDED))
+        for entry in counts
+    ]
+    if recorded and recorded not in units:
+        yield f"_dropped lists {recorded} records, the manifest counts {max(units, default=0)}"
+    set_aside = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_quarantine").glob("*.records"))
+    if set_aside != sum(entry.quarantined for entry in counts):
+        yield f"_quarantine holds {set_aside} records, the manifest counts {sum(e.quarantined for e in counts)}"
+
+
+class _UniqueIds:
+    """Finds ids that occur twice by their 128-bit hashes: 16 bytes of memory an id."""
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []
+
+    def add(self, column: pa.Array) -> None:
+        """Add the ids of a batch."""
+        digests = b"".join(xxhash.xxh3_128_digest(id.encode()) for id in column.to_pylist())
+        self._parts.append(np.frombuffer(digests, dtype="<u8").reshape(-1, 2))
+
+    def problems(self) -> Iterator[str]:
+        """A sentence if an id occurs twice."""
+        if not self._parts:
+            return
+        hashes = np.concatenate(self._parts)
+        hashes = hashes[np.lexsort((hashes[:, 1], hashes[:, 0]))]
+        twice = int((hashes[1:] == hashes[:-1]).all(axis=1).sum())
+        if twice:
+            yield f"{twice} ids occur more than once"

@@ -1,0 +1,205 @@
+"""`corpus ingest`: raw files of one domain to documents, through the domain's reader."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from corpus.data.files import canonical_json, checksum
+from corpus.data.schema import DOCUMENT_SCHEMA
+from corpus.errors import DataError
+from corpus.ingest.files import RawInput, find_files
+from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
+from corpus.option import option
+from corpus.stage.commit import Commit
+from corpus.stage.stage import Estimate, InputRef, Phase, Stage
+from corpus.stage.task import DocumentWriter, Task
+
+_TASKS_PER_SHARD = 8
+_BATCH_BYTES = 4_000_000
+_BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """Settings of `corpus ingest` beside the reader's own."""
+
+    prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
+    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+
+
+@dataclass(frozen=True)
+class IngestStage(Stage):
+    """Reads raw files with `reader`. Unit: raw records.
+
+    A record's id is `<domain>/<name of its file>#<ordinal>`. Text that is no valid Unicode is quarantined.
+    """
+
+    name: ClassVar[str] = "ingest"
+    kind: ClassVar[str] = "documents"
+    unit: ClassVar[str] = "records"
+
+    reader: Reader
+    raw_inputs: tuple[str, ...]
+    settings: IngestConfig = IngestConfig()
+    domain: str = ""
+
+    def config(self) -> Mapping[str, Any]:
+        settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
+        return {"domain": self.domain_name, "reader": type(self.reader).__name__, **settings, **asdict(self.settings)}
+
+    @property
+    def domain_name(self) -> str:
+        """The domain written to the documents: the reader's, unless the user names another."""
+        return self.domain or self.reader.domain
+
+    def raw(self) -> RawInput:
+        """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
+        if not self.reader.patterns:
+            return RawInput(tuple(RawFile(Path(name), self.settings.prefix + name) for name in self.raw_inputs), ())
+        return find_files(self.raw_inputs, self.reader.patterns, self.settings.prefix)
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        references = []
+        for file in self.raw().files:
+            if file.path.is_file():
+                status = file.path.stat()
+                references.append(InputRef(file.name, f"{status.st_size} {status.st_mtime_ns}"))
+            else:
+                references.append(InputRef(file.name, file.name, file.name))
+        return tuple(references)
+
+    def resolve_digests(self) -> Mapping[str, str]:
+        return {file.name: checksum(file.path) for file in self.raw().files if file.path.is_file()}
+
+    def input_bytes(self) -> int:
+        return sum(_size(file) for file in self.raw().files)
+
+    def estimate(self) -> Estimate:
+        return Estimate(memory=128_000_000, disk=2 * self.input_bytes())
+
+    def groups(self) -> list[list[RawFile]]:
+        """The files of each task: consecutive ones, until they reach an eighth of a shard (compressed text grows about
+        fourfold, and no task should have to wait for one that writes several shards)."""
+        task_bytes = self.settings.shard_bytes // _TASKS_PER_SHARD
+        groups: list[list[RawFile]] = []
+        size = task_bytes
+        for file in self.raw().files:
+            if size >= task_bytes:
+                groups.append([])
+                size = 0
+            groups[-1].append(file)
+            size += _size(file)
+        return groups
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("read", len(self.groups())),)
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        writer = task.documents(self.settings.shard_bytes)
+        digests = {}
+        for number, file in enumerate(self.groups()[index]):
+            scratch = task.directory / f"scratch-{number}"
+            scratch.mkdir()
+            _FileIngest(self, file, task, writer).run(scratch)
+            shutil.rmtree(scratch)
+            if file.path.is_file():
+                digests[file.name] = checksum(file.path)
+        task.note("digests", digests)
+
+    def finish(self, commit: Commit) -> None:
+        for result in commit.results["read"]:
+            commit.input_digests.update(result.notes["digests"])
+        commit.extra["domains"] = [self.domain_name]
+
+
+@dataclass
+class _FileIngest:
+    """Takes the items of one file and writes, drops or quarantines each."""
+
+    stage: IngestStage
+    file: RawFile
+    task: Task
+    writer: DocumentWriter
+
+    def run(self, scratch: Path) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.bytes = 0
+        try:
+            for item in self.stage.reader.read(self.file, scratch):
+                self._take(item)
+        except PermissionError as error:
+            raise DataError(f"{self.file.path} cannot be read ({error.strerror}): change its permissions.") from None
+        self._flush()
+        if self.file.path.is_file():
+            self.task.progress(bytes=_size(self.file))
+
+    def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
+        task = self.task
+        task.count(seen=1)
+        if isinstance(item, Record):
+            self._keep(item)
+        elif isinstance(item, Skipped):
+            task.drop(self._id(item.ordinal), item.reason, _valid(item.text))
+        elif isinstance(item, Merged):
+            task.count(merged=1)
+        else:
+            task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data)
+
+    def _keep(self, record: Record) -> None:
+        try:
+            size = len(record.text.encode("utf-8"))
+            metadata = canonical_json(dict(record.metadata))
+            (metadata + (record.url or "") + (record.language or "")).encode("utf-8")
+        except ValueError as error:  # lone surrogates, or NaN in the metadata
+            data = record.text.encode("utf-8", "surrogatepass")
+            reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
+            self.task.quarantine(self.file.name, 0, len(data), reason, data)
+            return
+        if not record.text.strip():
+            self.task.drop(self._id(record.ordinal), "no text", record.text)
+            return
+        self.task.count(kept=1)
+        self.rows.append(
+            {
+                "id": self._id(record.ordinal),
+                "text": record.text,
+                "domain": self.stage.domain_name,
+                "language": record.language,
+                "language_score": None,
+                "url": record.url,
+                "source": {"file": self.file.name, "record": record.ordinal},
+                "metadata": metadata,
+            }
+        )
+        self.bytes += size
+        if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.rows:
+            self.writer.write(pa.Table.from_pylist(self.rows, schema=DOCUMENT_SCHEMA))
+            self.task.progress(documents=len(self.rows))
+        self.rows, self.bytes = [], 0
+
+    def _id(self, ordinal: int) -> str:
+        return f"{self.stage.domain_name}/{self.file.name}#{ordinal}"
+
+
+def _size(file: RawFile) -> int:
+    return file.path.stat().st_size if file.path.is_file() else 0
+
+
+def _valid(text: str) -> str:
+    """The text with lone surrogates replaced, so that a sample of it can be written."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def ignored_names(stage: IngestStage) -> Iterator[str]:
+    """Files below the inputs that no pattern of the reader matches."""
+    yield from stage.raw().ignored

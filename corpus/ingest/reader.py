@@ -1,0 +1,76 @@
+"""What a domain's reader gives: every raw record of a file as exactly one item, so that nothing is lost unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One raw input file; `name` is its path relative to the INPUT argument, with '/' between its parts."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document. `ordinal` counts every raw record of its file from 0, whatever became of it."""
+
+    ordinal: int
+    text: str
+    url: str | None = None
+    language: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A raw record that by design is no document: a redirect page, a file whose licence says no. Counted as dropped."""
+
+    ordinal: int
+    reason: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A raw record whose text went into the document of record `into`: an answer into its question."""
+
+    ordinal: int
+    into: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A raw record that could not be read, for the quarantine: `length` bytes from byte `offset`; `data` are its first
+    64 KiB at most. The offset counts in the file as stored where that is known, else in its decompressed stream."""
+
+    ordinal: int
+    offset: int
+    length: int
+    reason: str
+    data: bytes
+
+
+Item = Record | Skipped | Merged | Unreadable
+
+
+class Reader(Protocol):
+    """Reads the raw files of one domain. A frozen dataclass: its fields are the domain's settings."""
+
+    domain: ClassVar[str]
+    patterns: ClassVar[tuple[str, ...]]
+    """The names of its files, as `fnmatch` patterns; other files are counted as ignored."""
+    doc: ClassVar[str]
+    """One line: what it reads."""
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """The items of `file`, each ordinal exactly once, documents in output order. `scratch` is an empty directory.
+
+        A file that cannot be read at all is a DataError that names it; a torn tail is one `Unreadable`.
+        """
+        ...

@@ -1,0 +1,64 @@
+"""What stages that read datasets share: their inputs, and shards grouped into tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from corpus.data.dataset import Dataset, read_batches, resolve
+from corpus.data.writer import SHARD_BYTES
+from corpus.stage.stage import InputRef
+
+TASKS_PER_SHARD = 4
+"""Small shards are read by one task until their files reach a quarter of `shard_bytes` (they hold compressed text)."""
+
+
+@dataclass(frozen=True)
+class ShardRef:
+    """One shard of an input: its place in the list of datasets and in its dataset, and its file."""
+
+    dataset: int
+    shard: int
+    path: Path
+    rows: int
+    bytes: int
+
+
+def dataset_inputs(datasets: Sequence[Dataset]) -> tuple[InputRef, ...]:
+    """The inputs of a stage that reads `datasets`: the directory's name and the manifest's digest."""
+    return tuple(InputRef(dataset.path.name, dataset.digest, dataset.digest) for dataset in datasets)
+
+
+def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset, ...]:
+    """The input datasets of a stage, in order."""
+    return tuple(resolve(paths, kind))
+
+
+def shard_groups(datasets: Sequence[Dataset], shard_bytes: int = SHARD_BYTES) -> list[list[ShardRef]]:
+    """Consecutive shards grouped into tasks, in order. A group ends once its files have a quarter of `shard_bytes`
+    or more, so that the grouping follows from the input manifests and the configuration alone."""
+    task_bytes = shard_bytes // TASKS_PER_SHARD
+    groups: list[list[ShardRef]] = []
+    size = task_bytes
+    for number, dataset in enumerate(datasets):
+        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True)):
+            if size >= task_bytes:
+                groups.append([])
+                size = 0
+            groups[-1].append(ShardRef(number, index, path, entry.rows, entry.bytes))
+            size += entry.bytes
+    return groups
+
+
+def group_batches(group: Sequence[ShardRef], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a group, a row group at a time."""
+    for shard in group:
+        yield from read_batches(shard.path, columns)
+
+
+def text_bytes(datasets: Sequence[Dataset]) -> int:
+    """Bytes of text in the inputs by their manifests."""
+    return sum(dataset.manifest.totals.get("bytes", 0) for dataset in datasets)
