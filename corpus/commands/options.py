@@ -59,15 +59,15 @@ def execution_options() -> list[Callable[[Any], Any]]:
     ]
 
 
-def config_options(*configs: type[Any]) -> Callable[[Command], Command]:
-    """One option per documented field of the dataclasses; a field of an earlier one hides its namesake."""
+def config_options(*configs: type[Any], without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """One option per documented field of the dataclasses but those `without`; an earlier one hides its namesake."""
 
     def decorate(command: Command) -> Command:
         options: dict[str, Callable[[Any], Any]] = {}
         for config in configs:
             hints = typing.get_type_hints(config)
             for field in dataclasses.fields(config):
-                if "doc" in field.metadata and field.name not in options:
+                if "doc" in field.metadata and field.name not in options and field.name not in without:
                     options[field.name] = _field_option(field, hints[field.name])
         return _apply(command, list(options.values()))
 

@@ -72,6 +72,8 @@ def verify_dataset(path: Path) -> Report:
             problems.append(f"{shard.name} was changed or cut short (checksum differs)")
         else:
             intact.append((file, shard.rows))
+    if manifest.kind == "tokenizer":
+        problems += _check_tokenizer(dataset)
     if len(intact) == len(manifest.shards):
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
         if manifest.kind in checks:
@@ -161,6 +163,14 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
             rows += batch.num_rows
         if rows != expected:
             yield f"{path.name} has {rows} rows, the manifest says {expected}"
+
+
+def _check_tokenizer(dataset: Dataset) -> Iterator[str]:
+    model = dataset.path / "tokenizer.model"
+    if not model.exists():
+        yield "tokenizer.model is missing"
+    elif checksum(model) != dataset.manifest.extra["tokenizer"]["digest"]:
+        yield "tokenizer.model was changed or cut short (digest differs)"
 
 
 def _check_side_files(dataset: Dataset) -> Iterator[str]:

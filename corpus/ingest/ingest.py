@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,10 +48,18 @@ class IngestStage(Stage):
     raw_inputs: tuple[str, ...]
     settings: IngestConfig = IngestConfig()
     domain: str = ""
+    patterns: tuple[str, ...] = ()
+    """Instead of the reader's own, where a recipe names them."""
 
     def config(self) -> Mapping[str, Any]:
         settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
-        return {"domain": self.domain_name, "reader": type(self.reader).__name__, **settings, **asdict(self.settings)}
+        return {
+            "domain": self.domain_name,
+            "reader": type(self.reader).__name__,
+            "patterns": list(self.patterns or self.reader.patterns),
+            **settings,
+            **asdict(self.settings),
+        }
 
     @property
     def domain_name(self) -> str:
@@ -62,7 +70,7 @@ class IngestStage(Stage):
         """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
         if not self.reader.patterns:
             return RawInput(tuple(RawFile(Path(name), self.settings.prefix + name) for name in self.raw_inputs), ())
-        return find_files(self.raw_inputs, self.reader.patterns, self.settings.prefix)
+        return find_files(self.raw_inputs, self.patterns or self.reader.patterns, self.settings.prefix)
 
     def inputs(self) -> tuple[InputRef, ...]:
         references = []
@@ -198,8 +206,3 @@ def _size(file: RawFile) -> int:
 def _valid(text: str) -> str:
     """The text with lone surrogates replaced, so that a sample of it can be written."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def ignored_names(stage: IngestStage) -> Iterator[str]:
-    """Files below the inputs that no pattern of the reader matches."""
-    yield from stage.raw().ignored

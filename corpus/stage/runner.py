@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.errors import DataError, UsageError
 from corpus.stage.commit import commit_stage
-from corpus.stage.local import LocalExecutor, TaskStep, WorkerPool
+from corpus.stage.local import WorkerPool
 from corpus.stage.lock import locked
+from corpus.stage.phase import PhaseRun
 from corpus.stage.progress import Progress, duration, megabytes
-from corpus.stage.stage import Phase, Stage, task_directory
-from corpus.stage.task import RESULT, TaskResult
+from corpus.stage.stage import Stage
+from corpus.stage.task import TaskResult
 
 IN_PROCESS_BYTES = 8_000_000
 """A stage with less input than this runs in the calling process: starting workers would take longer."""
@@ -34,6 +35,8 @@ class RunOptions:
     workers: int = 1
     memory: int = 4_000_000_000
     overwrite: bool = False
+    keep_equal: bool = False
+    """With `overwrite`: keep what is finished with the same settings and inputs."""
     strict: bool = False
     quiet: bool = False
     pool: WorkerPool | None = None
@@ -58,12 +61,15 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
 
 def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     key = stage_key(stage)
-    if options.overwrite:
+    mismatch = "" if options.overwrite and not options.keep_equal else _mismatch(stage, output, key)
+    if mismatch and not options.overwrite:
+        raise UsageError(mismatch)
+    if mismatch or (options.overwrite and not options.keep_equal):
         _clear(output)
     if (output / MANIFEST).exists():
-        return _finished(stage, output, key)
+        shutil.rmtree(output / "_work", ignore_errors=True)
+        return Manifest.load(output)
     work = output / "_work" / key
-    _check_other_work(stage, output, key)
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "config.json").exists():
         write_atomic(work / "config.json", json.dumps(dict(stage.config()), indent=1, sort_keys=True))
@@ -74,10 +80,10 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     try:
         with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
             for phase in stage.phases():
-                _run_phase(stage, phase, work, options, options.pool or own_pool, progress, results)
-                results[phase.name] = [
-                    TaskResult.load(task_directory(work, phase.name, index)) for index in range(phase.tasks)
-                ]
+                run = PhaseRun(stage, phase, work, progress, results)
+                left = run.left()
+                used = (options.pool or own_pool) if _parallel(stage, len(left), options) else None
+                results[phase.name] = run.run(left, used, options.memory // options.workers, options.strict)
                 _check_strict(stage, results[phase.name], options)
     finally:
         if own_pool is not None:
@@ -87,6 +93,11 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     shutil.rmtree(output / "_work", ignore_errors=True)
     _report(stage, output, manifest, time.monotonic() - started, options)
     return manifest
+
+
+def _parallel(stage: Stage, tasks: int, options: RunOptions) -> bool:
+    """Whether to use workers: starting them takes longer than a small stage does."""
+    return options.always_pool or (options.workers > 1 and tasks > 1 and stage.input_bytes() >= IN_PROCESS_BYTES)
 
 
 def stage_key(stage: Stage) -> str:
@@ -101,81 +112,28 @@ def stage_key(stage: Stage) -> str:
     )
 
 
-def _run_phase(
-    stage: Stage,
-    phase: Phase,
-    work: Path,
-    options: RunOptions,
-    pool: WorkerPool | None,
-    progress: Progress,
-    earlier: Mapping[str, list[TaskResult]],
-) -> None:
-    folder = work / phase.name
-    folder.mkdir(exist_ok=True)
-    for leftover in folder.glob(".*"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    ranks = [i for i in range(phase.tasks) if not (task_directory(work, phase.name, i) / RESULT).exists()]
-    base = [sum(r.progress[n] for results in earlier.values() for r in results) for n in (0, 1)]
-    live: dict[int, tuple[int, int]] = {}
-
-    def show() -> None:
-        done = [p for p in folder.glob("[0-9]*") if (p / RESULT).exists()]
-        live.update(_read_progress(folder.glob(".progress-*")))
-        documents, size = (base[n] + sum(entry[n] for entry in live.values()) for n in (0, 1))
-        progress.update(phase.name, len(done), phase.tasks, documents, size, None)
-
-    def tick(rank: int, documents: int, size: int) -> None:
-        live[rank] = (documents, size)
-        if time.monotonic() >= show_after[0]:
-            show_after[0] = time.monotonic() + 0.25
-            show()
-
-    show_after = [0.0]
-    small = stage.input_bytes() < IN_PROCESS_BYTES and not options.always_pool
-    parallel = options.workers > 1 and len(ranks) > 1 and not small
-    step = TaskStep(stage, phase.name, str(work), options.memory // max(1, options.workers), options.strict)
-    executor = LocalExecutor(step, phase.tasks, work / f".log-{phase.name}")
-    executor.run_tasks(ranks, pool if parallel or options.always_pool else None, tick, show)
-    missing = [i for i in range(phase.tasks) if not (task_directory(work, phase.name, i) / RESULT).exists()]
-    assert not missing, f"tasks {missing} of {stage.name}/{phase.name} ended without a result"
-
-
-def _read_progress(paths: Iterable[Path]) -> dict[int, tuple[int, int]]:
-    found = {}
-    for path in paths:
-        try:
-            documents, size = path.read_text(encoding="ascii").split()
-        except (OSError, ValueError):
-            continue  # being replaced at this moment; the next look will see it
-        found[int(path.name.rsplit("-", 1)[1])] = (int(documents), int(size))
-    return found
-
-
-def _finished(stage: Stage, output: Path, key: str) -> Manifest:
-    """The manifest of a finished output, if it is the output of this stage on these inputs."""
-    manifest = Manifest.load(output)
-    shutil.rmtree(output / "_work", ignore_errors=True)
-    if manifest.stage != stage.name:
-        raise UsageError(f"{output} was made by stage {manifest.stage}: choose another --output, or --overwrite.")
+def _mismatch(stage: Stage, output: Path, key: str) -> str:
+    """Why a finished or unfinished output is not that of this stage on these inputs, with the remedy; empty if it is."""
+    if not (output / MANIFEST).exists():
+        return _other_work(stage, output, key)
     if _logged_key(output) == key:
-        return manifest
+        return ""
+    manifest = Manifest.load(output)
+    if manifest.stage != stage.name:
+        return f"{output} was made by stage {manifest.stage}: choose another --output, or give --overwrite."
     changed = differences(manifest.config, _plain(stage.config()))
     if changed:
-        raise UsageError(
-            f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
-        )
+        return f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
     before = [(entry["name"], entry["digest"]) for entry in manifest.inputs]
     digests = stage.resolve_digests()
     now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in stage.inputs()]
     if before != now:
         names = sorted({name for name, _ in set(before) ^ set(now)})[:3]
-        raise UsageError(
-            f"{output} was made from other inputs ({', '.join(names)} changed): give --overwrite to redo it."
-        )
-    return manifest
+        return f"{output} was made from other inputs ({', '.join(names)} changed): give --overwrite to redo it."
+    return ""
 
 
-def _check_other_work(stage: Stage, output: Path, key: str) -> None:
+def _other_work(stage: Stage, output: Path, key: str) -> str:
     folder = output / "_work"
     for other in sorted(folder.iterdir()) if folder.is_dir() else []:
         if other.name == key:
@@ -186,10 +144,11 @@ def _check_other_work(stage: Stage, output: Path, key: str) -> None:
             shutil.rmtree(other, ignore_errors=True)  # killed before it had begun
             continue
         changed = differences(config, _plain(stage.config())) or ["its inputs"]
-        raise UsageError(
+        return (
             f"{output} holds unfinished work with other settings ({'; '.join(changed[:3])}): run the former command"
             " again, or give --overwrite to throw it away."
         )
+    return ""
 
 
 def _check_output(output: Path) -> None:

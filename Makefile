@@ -1,0 +1,36 @@
+# make demo   raw samples -> packed shards -> a small trained model     make test   all quick tests
+# make lint   ruff, mypy, import-linter     make conformance   the long comparisons     make bench   speeds
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= out/demo
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint bench conformance clean
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	BIN=$(BIN) sh demo/run.sh $(DEMO)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m 'slow or not slow' tests
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.spine
+
+clean:
+	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,47 @@
+"""`corpus run RECIPE --input RAW --output OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corpus.commands.options import run_options, stage_options
+
+
+@click.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--input", "raw", required=True, metavar="RAW", help="Folder with one folder of raw files per domain.")
+@stage_options
+@click.option("--sequence-length", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--vocab-size", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--allow-missing", is_flag=True, help="Go on without the domains that have no input.")
+def run(
+    recipe: str,
+    raw: str,
+    output: str,
+    sequence_length: int | None,
+    vocab_size: int | None,
+    allow_missing: bool,
+    **values: Any,
+) -> None:
+    """Run a whole recipe, from raw dumps to packed rows.
+
+    RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on.
+    """
+    from pipelines.recipe import load_recipe
+    from pipelines.run import RecipeRun, run_recipe
+    from pipelines.summary import summarize
+
+    loaded = load_recipe(recipe)
+    if sequence_length is not None:
+        packing = loaded.packing.model_copy(update={"sequence_length": sequence_length})
+        loaded = loaded.model_copy(update={"packing": packing})
+    if vocab_size is not None:
+        tokenizer = loaded.tokenizer.model_copy(update={"vocab_size": vocab_size})
+        loaded = loaded.model_copy(update={"tokenizer": tokenizer})
+    options = run_options(values)
+    run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
+    if not options.quiet:
+        click.echo(summarize(Path(output)))

@@ -1,0 +1,181 @@
+"""The orders of a packed set: permutations that can be asked at any index, running sums along them, interleaving.
+
+A permutation of n things is a keyed Feistel network over the smallest power of two that holds n (at least 4), walked
+until it comes back below n; less than two walks on average. Its round function is the SplitMix64 generator at a place
+of its own per round and half (Steele, Lea and Flood, OOPSLA 2014), so that nothing depends on a library's generators.
+It needs no memory, and its inverse costs the same.
+
+The interleaving is the earliest-deadline-first schedule for the chairman assignment problem (Tijdeman, Discrete
+Mathematics 32, 1980): with R rows in all and R_d of domain d, its j-th row (j from 1) may stand at place n (from 1)
+once n > (j-1) R/R_d and must by n = ceil(j R/R_d). Such a schedule always exists, earliest deadline first finds it,
+and at every prefix n each domain then has n R_d/R rows to within less than one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+from numba import njit, types
+
+Ints = npt.NDArray[np.int64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_ROUNDS = 12
+_SMALL_ROUNDS = 48
+"""Both even. Halves of a few bits need more rounds: with 48 all permutations of few things are equally likely."""
+_SMALL_BITS = np.uint64(12)
+_ROUND_BITS = np.uint64(6)
+_ONE, _S27, _S30, _S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(31)
+
+_INTS = types.Array(types.int64, 1, "C")
+_INTS_IN = types.Array(types.int64, 1, "C", readonly=True)
+_LENGTHS_IN = types.Array(types.uint32, 1, "C", readonly=True)
+
+
+def order_key(seed: int, purpose: str, domain: str, number: int) -> np.uint64:
+    """The key of one permutation: xxh3-64 of seed, purpose ("documents" or "rows"), domain and pass."""
+    return np.uint64(xxhash.xxh3_64_intdigest("\0".join((str(seed), purpose, domain, str(number))).encode()))
+
+
+def permuted(indices: Ints, size: int, key: np.uint64) -> Ints:
+    """int64[k] -> int64[k]: which of `size` things stands at each of the places `indices`."""
+    out = np.empty(len(indices), np.int64)
+    _permute(np.ascontiguousarray(indices), size, key, False, out)
+    return out
+
+
+def places(things: Ints, size: int, key: np.uint64) -> Ints:
+    """The inverse of `permuted`: at which place each thing stands."""
+    out = np.empty(len(things), np.int64)
+    _permute(np.ascontiguousarray(things), size, key, True, out)
+    return out
+
+
+def cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> None:
+    """Running sums of document lengths (uint32[n]) in permuted order into `out` (int64[n + 1], from 0)."""
+    assert len(out) == len(lengths) + 1
+    _cumulate(lengths, key, out)
+
+
+def interleave(rows: Ints, out: Ints) -> None:
+    """Places in the set of every domain's rows into `out`: int64[sum(rows)], domain after domain, ascending in each.
+
+    `rows` (int64[k]) are the rows per domain; ties go to the earlier domain.
+    """
+    total = int(rows.sum())
+    assert out.shape == (total,)
+    done = int(_interleave(np.ascontiguousarray(rows), np.cumsum(rows) - rows, out))
+    assert done == total, "a row missed its deadline"
+
+
+@njit(types.uint64(types.uint64, types.uint64, types.uint64), nogil=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _scramble(key: np.uint64, half: np.uint64, step: np.uint64) -> np.uint64:
+    """SplitMix64 of `key` at place 64 half + step + 1."""
+    value = key + _GOLDEN * ((half << _ROUND_BITS) + step + _ONE)
+    value = (value ^ (value >> _S30)) * _MIX1
+    value = (value ^ (value >> _S27)) * _MIX2
+    return value ^ (value >> _S31)
+
+
+@njit(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _forward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: np.uint64, rounds: int) -> np.uint64:
+    low_mask, high_mask = (_ONE << low_bits) - _ONE, (_ONE << high_bits) - _ONE
+    low, high = value & low_mask, value >> low_bits
+    for step in range(0, rounds, 2):
+        low ^= _scramble(key, high, np.uint64(step)) & low_mask
+        high ^= _scramble(key, low, np.uint64(step + 1)) & high_mask
+    return (high << low_bits) | low
+
+
+@njit(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _backward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: np.uint64, rounds: int) -> np.uint64:
+    low_mask, high_mask = (_ONE << low_bits) - _ONE, (_ONE << high_bits) - _ONE
+    low, high = value & low_mask, value >> low_bits
+    for step in range(rounds - 2, -1, -2):
+        high ^= _scramble(key, low, np.uint64(step + 1)) & high_mask
+        low ^= _scramble(key, high, np.uint64(step)) & low_mask
+    return (high << low_bits) | low
+
+
+@njit(types.Tuple((types.uint64, types.uint64, types.int64))(types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _network(size: int) -> tuple[np.uint64, np.uint64, int]:
+    """Bits of the two halves, together at least two and enough for 0 … size - 1, and the number of rounds."""
+    bits = np.uint64(2)
+    while (_ONE << bits) < np.uint64(size):
+        bits += _ONE
+    low_bits = bits >> _ONE
+    return low_bits, bits - low_bits, _SMALL_ROUNDS if bits <= _SMALL_BITS else _ROUNDS
+
+
+@njit(types.void(_INTS_IN, types.int64, types.uint64, types.boolean, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _permute(indices: Ints, size: int, key: np.uint64, inverse: bool, out: Ints) -> None:
+    low_bits, high_bits, rounds = _network(size)
+    limit = np.uint64(size)
+    for i in range(len(indices)):
+        value = np.uint64(indices[i])
+        while True:
+            value = (
+                _backward(value, key, low_bits, high_bits, rounds)
+                if inverse
+                else _forward(value, key, low_bits, high_bits, rounds)
+            )
+            if value < limit:
+                break
+        out[i] = np.int64(value)
+
+
+@njit(types.void(_LENGTHS_IN, types.uint64, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> None:
+    low_bits, high_bits, rounds = _network(len(lengths))
+    limit = np.uint64(len(lengths))
+    total = np.int64(0)
+    out[0] = 0
+    for i in range(len(lengths)):
+        value = np.uint64(i)
+        while True:
+            value = _forward(value, key, low_bits, high_bits, rounds)
+            if value < limit:
+                break
+        total += np.int64(lengths[value])
+        out[i + 1] = total
+
+
+@njit(types.int64(_INTS_IN, _INTS_IN, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _interleave(rows: Ints, starts: Ints, out: Ints) -> np.int64:
+    """Places rows by earliest deadline; returns how many, which is all of them.
+
+    With q = j R // R_d and m = j R % R_d for the j rows that domain d already has: its next row may stand at places
+    (from 0) >= q, and q and m of the one after give the last place allowed. Kept as running sums, nothing overflows.
+    """
+    domains = len(rows)
+    total = np.int64(0)
+    for d in range(domains):
+        total += rows[d]
+    done = np.zeros(domains, np.int64)
+    quotient = np.zeros(domains, np.int64)
+    next_quotient, next_rest = np.zeros(domains, np.int64), np.zeros(domains, np.int64)
+    for d in range(domains):
+        if rows[d]:
+            next_quotient[d], next_rest[d] = total // rows[d], total % rows[d]
+    for place in range(total):
+        best, earliest = -1, np.int64(0)
+        for d in range(domains):
+            if done[d] == rows[d] or quotient[d] > place:
+                continue
+            deadline = next_quotient[d] + (1 if next_rest[d] else 0) - 1
+            if best < 0 or deadline < earliest:
+                best, earliest = d, deadline
+        if best < 0 or earliest < place:
+            return np.int64(place)
+        out[starts[best] + done[best]] = place
+        done[best] += 1
+        quotient[best] = next_quotient[best]
+        next_quotient[best] += total // rows[best]
+        next_rest[best] += total % rows[best]
+        if next_rest[best] >= rows[best]:
+            next_rest[best] -= rows[best]
+            next_quotient[best] += 1
+    return total

@@ -1,0 +1,201 @@
+"""Weights file -> Mixture: what each domain is to weigh, exactly as it was written down.
+
+A mixture is the section `mixture` of a recipe, or a file that holds nothing else:
+
+    wikipedia: {share: 4.5, epochs: 2.45, max_epochs: 3}
+    books: {share: 4.5, epochs: 2.23}
+
+Every domain gives a `share` of the training tokens, a number of `epochs`, or both; a bare number is a share. Shares
+sum to 1 or to 100, to within one millionth of that, and are then divided by their sum. The files that DoReMi
+(`train_domain_weights`) and RegMix (`train`) write are read as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import yaml
+
+from corpus.errors import UsageError
+from corpus.option import nearest
+
+SHARE_TOLERANCE = Fraction(1, 1_000_000)
+"""How far the shares may sum from 1 (or from 100, divided by 100)."""
+
+_FIELDS = ("share", "epochs", "max_epochs")
+_RECIPE_SECTIONS = ("domains", "tokenizer")
+_FOREIGN = {"train_domain_weights": {"eval_domain_weights"}, "train": {"valid", "model_name"}}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One domain of a mixture. Numbers are the decimals of the file, as fractions; no rounding has happened."""
+
+    domain: str
+    share: Fraction | None = None
+    epochs: Fraction | None = None
+    max_epochs: Fraction | None = None
+
+    def as_config(self) -> dict[str, str]:
+        """The same as JSON, numbers as exact text, fields that were not given left out."""
+        values = {field: getattr(self, field) for field in _FIELDS}
+        return {"domain": self.domain, **{field: exact(value) for field, value in values.items() if value is not None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The weights of all domains, in the order of the file; either all have a share or none, and so for epochs."""
+
+    weights: tuple[Weight, ...]
+
+    @property
+    def has_shares(self) -> bool:
+        return self.weights[0].share is not None
+
+    @property
+    def has_epochs(self) -> bool:
+        return self.weights[0].epochs is not None
+
+    def as_config(self) -> list[dict[str, str]]:
+        return [weight.as_config() for weight in self.weights]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice; plain YAML silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' is given twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_mixture(path: Path) -> Mixture:
+    """The mixture of a recipe or weights file (YAML, or JSON when it is named so). Raises `UsageError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"The weights file {path} cannot be read: {reason}.") from error
+    try:
+        value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise UsageError(f"The weights file {path} is not valid: {' '.join(str(error).split())}.") from error
+    return parse_mixture(value, str(path))
+
+
+def parse_mixture(value: object, where: str) -> Mixture:
+    """A mixture from parsed YAML or JSON: a recipe, a table of domains, or DoReMi's or RegMix's form.
+
+    `where` names the source in errors. Raises `UsageError` for anything that is not a mixture.
+    """
+    table = _domain_table(value, where)
+    weights = tuple(_weight(domain, entry, where) for domain, entry in table.items())
+    for field in ("share", "epochs"):
+        without = [weight.domain for weight in weights if getattr(weight, field) is None]
+        if without and len(without) < len(weights):
+            raise UsageError(
+                f"{where}: domain '{without[0]}' has no {field} while others have one; give it to all domains or none."
+            )
+    return Mixture(_normalised(weights, where) if weights[0].share is not None else weights)
+
+
+def exact(number: Fraction) -> str:
+    """A fraction as text that loses nothing: a decimal where there is one (`0.045`), else `p/q`."""
+    scale = 0
+    while scale < 40 and (number * 10**scale).denominator != 1:
+        scale += 1
+    digits = number * 10**scale
+    if digits.denominator != 1:
+        return str(number)
+    if scale == 0:
+        return str(digits)
+    text = str(abs(digits.numerator)).zfill(scale + 1)
+    return f"{'-' if number < 0 else ''}{text[:-scale]}.{text[-scale:]}"
+
+
+def _domain_table(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping) or not value:
+        raise UsageError(f"{where} holds no mixture; it needs a table of domains, each with a share or epochs.")
+    if "mixture" in value:
+        section = value["mixture"]
+        where = f"{where}, section mixture"
+    elif any(section in value for section in _RECIPE_SECTIONS):
+        raise UsageError(f"{where} is a recipe without a section 'mixture'; add it, or give another weights file.")
+    else:
+        section = next((value[key] for key, others in _FOREIGN.items() if _is_foreign(value, key, others)), value)
+    if not isinstance(section, Mapping) or not section:
+        raise UsageError(f"{where} holds no domains; give each domain a share, epochs, or both.")
+    for domain in section:
+        if not isinstance(domain, str) or not domain or not domain.isprintable():
+            raise UsageError(f"{where}: {domain!r} is no domain name; it has to be text.")
+    return section
+
+
+def _is_foreign(value: Mapping[object, object], key: str, others: set[str]) -> bool:
+    """Whether the file is of another project: its table under `key`, beside it nothing but `others`."""
+    return isinstance(value.get(key), Mapping) and set(value) <= {key, *others} and not _is_weight(value[key])
+
+
+def _is_weight(entry: object) -> bool:
+    """Whether the entry of a domain that is called `train`, rather than a table of domains."""
+    return isinstance(entry, Mapping) and set(entry) <= set(_FIELDS)
+
+
+def _weight(domain: str, entry: object, where: str) -> Weight:
+    if not isinstance(entry, Mapping):
+        return Weight(domain, share=_number(entry, domain, "share", where))
+    for key in entry:
+        if key not in _FIELDS:
+            hint = nearest(str(key), _FIELDS)
+            raise UsageError(f"{where}: domain '{domain}' has an unknown key '{key}'; {hint}")
+    numbers = {key: _number(number, domain, key, where) for key, number in entry.items()}
+    if "share" not in numbers and "epochs" not in numbers:
+        raise UsageError(f"{where}: domain '{domain}' has neither a share nor epochs; give it one of them.")
+    weight = Weight(domain, **numbers)
+    if weight.max_epochs is not None:
+        if weight.max_epochs == 0:
+            raise UsageError(f"{where}: max_epochs of domain '{domain}' is 0; leave the domain out instead.")
+        if weight.epochs is not None and weight.epochs > weight.max_epochs:
+            raise UsageError(
+                f"{where}: domain '{domain}' has epochs {exact(weight.epochs)}, more than its max_epochs "
+                f"{exact(weight.max_epochs)}; change one of them."
+            )
+    return weight
+
+
+def _number(value: object, domain: str, key: str, where: str) -> Fraction:
+    """The decimal that was written: the shortest text of the float is what stood in the file."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where}: {key} of domain '{domain}' is {value}; give a number from 0 up.")
+    text = str(value).strip()
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not _NUMBER.fullmatch(text):
+        raise UsageError(f"{where}: {key} of domain '{domain}' is {value!r}; give a number from 0 up.")
+    number = Fraction(text)
+    if number < 0:
+        raise UsageError(f"{where}: {key} of domain '{domain}' is {value}, less than zero; give a number from 0 up.")
+    return number
+
+
+def _normalised(weights: tuple[Weight, ...], where: str) -> tuple[Weight, ...]:
+    """The shares divided by their sum, which has to be 1 or 100 to within `SHARE_TOLERANCE`."""
+    total = sum((weight.share for weight in weights if weight.share is not None), Fraction(0))
+    if all(abs(total / whole - 1) > SHARE_TOLERANCE for whole in (1, 100)):
+        raise UsageError(
+            f"{where}: the shares sum to {float(total):.9g}, not to 1 or 100 (within a millionth); correct them."
+        )
+    return tuple(
+        Weight(weight.domain, weight.share / total, weight.epochs, weight.max_epochs)
+        for weight in weights
+        if weight.share is not None
+    )

@@ -1,0 +1,91 @@
+"""Rows of keys and values (JSON lines, Parquet, Hugging Face data sets) as documents: which key holds what."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corpus.ingest.reader import Record, Skipped
+
+
+class NoDocument(Exception):
+    """The row cannot be a document; the message is the short reason for the quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The keys of the text, the row's own id, its URL and its language; all other keys become metadata."""
+
+    text: str = "text"
+    id: str = "id"
+    url: str = "url"
+    language: str = "language"
+
+    def item(self, ordinal: int, row: Mapping[str, object]) -> Record | Skipped:
+        """The document of `row`, whose text is kept to the byte. Raises NoDocument if there is no text string in it.
+
+        `url` and `language` are taken if they are strings and are metadata otherwise; the row's id is `metadata.id`.
+        """
+        if self.text not in row:
+            raise NoDocument(f"no field '{self.text}'")
+        text = row[self.text]
+        if not isinstance(text, str):
+            raise NoDocument(f"field '{self.text}' is not a string")
+        if not well_formed(text):
+            raise NoDocument("lone surrogate")
+        if not text:
+            return Skipped(ordinal, "no text")
+        metadata = {valid(key): plain(value) for key, value in row.items() if key != self.text}
+        if self.id != "id" and self.id in metadata:
+            metadata["id"] = metadata.pop(self.id)
+        url, language = metadata.get(self.url), metadata.get(self.language)
+        if isinstance(url, str):
+            del metadata[self.url]
+        if isinstance(language, str):
+            del metadata[self.language]
+        return Record(
+            ordinal,
+            text,
+            url if isinstance(url, str) else None,
+            language if isinstance(language, str) else None,
+            metadata,
+        )
+
+
+def plain(value: object) -> object:
+    """The value as JSON can hold it: what JSON has no form for (dates, bytes, NaN) becomes a string."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return valid(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {valid(str(key)): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)
+
+
+def well_formed(text: str) -> bool:
+    """Whether the text is valid Unicode, that is without lone surrogates."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def valid(text: str) -> str:
+    """The text with every lone surrogate replaced by U+FFFD."""
+    if well_formed(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,199 @@
+"""A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
+
+Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from corpus.errors import UsageError
+from corpus.mixture.weights import Mixture, parse_mixture
+from corpus.option import nearest
+from pipelines.domains import READERS, reader_class
+
+STAGES: dict[str, tuple[str, str]] = {
+    "dedup": ("corpus.dedup.lines:DedupStage", "corpus.dedup.lines:DedupConfig"),
+    "langid": ("corpus.langid:LangidStage", "corpus.langid:LangidConfig"),
+    "filter": ("corpus.filters.filter:FilterStage", "corpus.filters.filter:FilterConfig"),
+}
+"""The stages a domain may go through between ingest and split: stage class and configuration class."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DomainRecipe(_Section):
+    """How one domain is made from its folder of raw files."""
+
+    reader: str = ""
+    patterns: tuple[str, ...] = ()
+    settings: dict[str, Any] = Field(default_factory=dict)
+    stages: tuple[dict[str, dict[str, Any]], ...] = ()
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        """A stage without settings may be written as its bare name."""
+        if isinstance(value, list):
+            return [{entry: {}} if isinstance(entry, str) else entry for entry in value]
+        return value
+
+
+class ValidationRecipe(_Section):
+    """What is split off for validation."""
+
+    fraction: float = 0.001
+    seed: int = 0
+
+
+class TokenizerRecipe(_Section):
+    """What tokenizer is trained, or the path of one to take as it is."""
+
+    preset: str = "llama"
+    vocab_size: int | None = None
+    model_type: str | None = None
+    sample_bytes: int | None = None
+    seed: int = 0
+    path: str | None = None
+
+
+class PackingRecipe(_Section):
+    """How token ids become training rows."""
+
+    sequence_length: int = 2048
+    row_order: str = "shuffled"
+    seed: int = 0
+
+
+class Recipe(_Section):
+    """A whole recipe as it was written, checked."""
+
+    domains: dict[str, DomainRecipe]
+    mixture: dict[str, Any]
+    validation: ValidationRecipe = ValidationRecipe()
+    tokenizer: TokenizerRecipe = TokenizerRecipe()
+    packing: PackingRecipe = PackingRecipe()
+
+    def weights(self) -> Mixture:
+        """The mixture, checked."""
+        return parse_mixture(self.mixture, "the recipe's mixture")
+
+
+def packaged() -> list[str]:
+    """The names of the recipes that come with the package."""
+    folder = resources.files("pipelines.recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_text(name: str) -> str:
+    """The text of a recipe: an existing path, else a packaged name with or without `.yaml`."""
+    path = Path(name)
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    plain = name.removesuffix(".yaml")
+    if plain not in packaged():
+        raise UsageError(f"there is no recipe '{name}', neither as a file nor packaged: {nearest(plain, packaged())}")
+    return resources.files("pipelines.recipes").joinpath(f"{plain}.yaml").read_text(encoding="utf-8")
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read and check a recipe; everything wrong in it is one UsageError sentence."""
+    try:
+        value = yaml.safe_load(read_text(name))
+    except yaml.YAMLError as error:
+        raise UsageError(f"recipe {name} is no valid YAML ({' '.join(str(error).split())}): mend it.") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"recipe {name} is empty: it needs the sections domains, tokenizer and mixture.")
+    try:
+        recipe = Recipe.model_validate(value)
+    except ValidationError as error:
+        raise UsageError(f"recipe {name}: {_sentence(error)}") from None
+    _check(name, recipe)
+    return recipe
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, with the nearest known key where a key is unknown."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        return f"unknown key '{place}'; {nearest(str(first['loc'][-1]), known)}"
+    return f"{place}: {first['msg'][0].lower() + first['msg'][1:]}."
+
+
+def _known_keys(place: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "domains": DomainRecipe,
+        "validation": ValidationRecipe,
+        "tokenizer": TokenizerRecipe,
+        "packing": PackingRecipe,
+    }
+    return list((sections[str(place[0])] if place else Recipe).model_fields)
+
+
+def _check(name: str, recipe: Recipe) -> None:
+    """Readers, stages and their settings, and that domains and mixture name the same domains."""
+    for domain, entry in recipe.domains.items():
+        make_reader(domain, entry)
+        for stage in entry.stages:
+            if len(stage) != 1:
+                raise UsageError(
+                    f"recipe {name}: a stage of domain {domain} is one name with its settings, not {stage}."
+                )
+            ((stage_name, settings),) = stage.items()
+            stage_config(f"recipe {name}, domain {domain}", stage_name, settings)
+    weights = {weight.domain for weight in recipe.weights().weights}
+    for domain in sorted(weights - set(recipe.domains)):
+        raise UsageError(
+            f"recipe {name}: the mixture names domain {domain}, which is not defined: {nearest(domain, recipe.domains)}"
+        )
+    for domain in sorted(set(recipe.domains) - weights):
+        raise UsageError(f"recipe {name}: domain {domain} has no weight in the mixture: give it a share or epochs.")
+
+
+def make_reader(domain: str, entry: DomainRecipe) -> Any:
+    """The reader of a domain with the recipe's settings."""
+    reader = entry.reader or domain
+    if reader not in READERS:
+        raise UsageError(f"domain {domain} needs a reader: {nearest(reader, READERS)}")
+    return build(f"reader {reader}", reader_class(reader), entry.settings)
+
+
+def stage_class(name: str) -> Any:
+    """The class of a stage that recipes may use."""
+    return _load(STAGES[name][0])
+
+
+def stage_config(where: str, name: str, settings: dict[str, Any]) -> Any:
+    """The configuration of stage `name` with `settings`; unknown names are UsageErrors."""
+    if name not in STAGES:
+        raise UsageError(f"{where}: there is no stage '{name}': {nearest(name, STAGES)}")
+    return build(f"{where}, stage {name}", _load(STAGES[name][1]), settings)
+
+
+def build(where: str, config: type[Any], settings: dict[str, Any]) -> Any:
+    """A configuration dataclass from a recipe's table; lists become tuples, unknown keys are UsageErrors."""
+    known = {field.name for field in dataclasses.fields(config) if "doc" in field.metadata}
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    try:
+        return config(**values)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: {error}.") from None
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,82 @@
+"""What a run did, from its manifests alone: per domain what came in, what was kept and why the rest was not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.state import PLAN
+from corpus.data.verify import NOT_RECORDED
+
+_REASONS = 3
+
+
+def summarize(output: Path) -> str:
+    """The summary of a `corpus run` output as text."""
+    outputs = json.loads((output / PLAN).read_text(encoding="utf-8"))["outputs"]
+    lines = [_heading("stage", "in", "kept", "dropped", "unread", "most of it for")]
+    lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
+    lines += [
+        "",
+        *_packed_lines(output),
+        "",
+        f"packed rows   {output / 'packed'}",
+        f"validation    {output / 'validation'}",
+    ]
+    tokenizer = output / "tokenizer"
+    if tokenizer.exists():
+        lines.append(f"tokenizer     {tokenizer}")
+    lines.append(f"documents     {output / 'documents'} (look with: corpus inspect)")
+    return "\n".join(lines)
+
+
+def _heading(*cells: str) -> str:
+    name, *numbers, reasons = cells
+    return f"{name:38}" + "".join(f"{cell:>9}" for cell in numbers) + f"  {reasons}"
+
+
+def _stage_line(output: Path, name: str) -> Iterator[str]:
+    path = output / name
+    if not (path / MANIFEST).exists():
+        return
+    manifest = Manifest.load(path)
+    counts = next(iter(manifest.counts.values())) if len(manifest.counts) == 1 else manifest.counts["documents"]
+    dropped = {reason: number for reason, number in counts.dropped.items() if not reason.startswith(NOT_RECORDED)}
+    ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in ranked[:_REASONS])
+    if counts.merged:
+        reasons = ", ".join(filter(None, [f"{counts.merged:,} merged into others", reasons]))
+    cells = [f"{number:,}" for number in (counts.seen, counts.kept, sum(dropped.values()), counts.quarantined)]
+    yield _heading(name.removeprefix("documents/"), *cells, reasons)
+    lines = manifest.counts.get("lines")
+    if lines is not None:
+        cells = [f"{number:,}" for number in (lines.seen, lines.kept, sum(lines.dropped.values()), 0)]
+        yield _heading("  lines", *cells, ", ".join(sorted(lines.dropped)))
+
+
+def _packed_lines(output: Path) -> list[str]:
+    manifest = Manifest.load(output / "packed")
+    table = manifest.extra["domains"]
+    lines = [
+        f"{'domain':15}{'paper share':>12}{'planned':>10}{'realised':>10}{'paper epochs':>14}{'planned':>9}{'realised':>10}"
+        f"{'unique tokens':>15}{'rows':>9}"
+    ]
+    for row in table:
+        lines.append(
+            f"{row['domain']:15}{_percent(row['weight_share']):>12}{_percent(row['planned_share']):>10}"
+            f"{_percent(row['realised_share']):>10}{_number(row['weight_epochs']):>14}{row['planned_epochs']:>9.2f}"
+            f"{row['realised_epochs']:>10.2f}{row['unique']:>15,}{row['rows']:>9,}"
+        )
+    rows, length = manifest.rows, manifest.extra["sequence_length"]
+    lines.append(f"{rows:,} rows of {length} tokens to train on, {rows * length:,} tokens in all")
+    return lines
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,98 @@
+"""Data sets read by the `datasets` library, from local folders; nothing here needs the network."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.errors import DataError
+from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from pipelines.hub import HubReader
+from tests.pipelines.reading import reasons_of
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def read(reader: HubReader, folder: Path, tmp_path: Path) -> list[Item]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return list(reader.read(RawFile(folder, str(folder)), scratch))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = [
+        {"text": " one\r\n", "url": "u", "n": 1},
+        {"text": "", "url": "v", "n": 2},
+        {"text": None, "url": None, "n": 3},
+    ]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "test.jsonl").write_text(json.dumps({"text": "held out", "url": "w", "n": 4}))
+    return folder
+
+
+def test_a_local_folder_of_json_lines(folder: Path, tmp_path: Path) -> None:
+    assert read(HubReader(), folder, tmp_path) == [
+        Record(0, " one\r\n", "u", None, {"n": 1}),
+        Skipped(1, "no text"),
+        Unreadable(2, 0, 0, "field 'text' is not a string", b""),
+    ]
+    assert read(HubReader(split="test"), folder, tmp_path) == [Record(0, "held out", "w", None, {"n": 4})]
+
+
+def test_a_local_folder_of_parquet(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pq.write_table(pa.table({"body": [f"text {number}" for number in range(50)]}), folder / "train-00000.parquet")
+    items = read(HubReader(text_field="body"), folder, tmp_path)
+    assert items == [Record(number, f"text {number}") for number in range(50)]
+
+
+def test_one_sentence_for_what_is_not_there(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no split 'trian' \(did you mean 'train'\?\): choose it with --split"
+    ) as caught:
+        read(HubReader(split="trian"), folder, tmp_path)
+    assert "\n" not in caught.value.message
+    with pytest.raises(DataError, match=r"cannot be opened: .*BuilderConfig 'other' not found"):
+        read(HubReader(config="other"), folder, tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"data set .*empty") as caught:
+        read(HubReader(), tmp_path / "empty", tmp_path)
+    assert "\n" not in caught.value.message
+
+
+def test_one_sentence_when_the_hub_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unreachable(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("Couldn't reach 'org/name' on the Hub\nmany\nlines")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(DataError, match="the hub cannot be reached for data set org/name: check the network") as caught:
+        read(HubReader(), Path("org/name"), tmp_path)
+    assert "\n" not in caught.value.message
+
+
+def test_a_stream_that_breaks_off_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def rows() -> Any:
+        yield {"text": "one"}
+        raise pa.ArrowInvalid("bad block")
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: {"train": rows()})
+    items = read(HubReader(), Path("org/name"), tmp_path)
+    assert items[0] == Record(0, "one")
+    assert reasons_of(items) == ["stream broke off (ArrowInvalid)"]

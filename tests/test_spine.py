@@ -1,0 +1,182 @@
+"""The whole chain: raw files to packed rows to a model; the same bytes for any workers and after kills anywhere."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from corpus.data.manifest import Manifest
+from corpus.data.verify import find_datasets, verify_dataset
+from corpus.errors import UsageError
+from corpus.stage.runner import RunOptions
+from pipelines.recipe import load_recipe
+from pipelines.run import RecipeRun, run_recipe
+from pipelines.summary import summarize
+from tests.raw import RECIPE, write_raw
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `raw`, `recipe.yaml` and `one`, the output of one worker."""
+    folder = tmp_path_factory.mktemp("spine")
+    write_raw(folder / "raw")
+    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    run_recipe(
+        RecipeRun(load_recipe(str(folder / "recipe.yaml")), folder / "raw", folder / "one"), RunOptions(quiet=True)
+    )
+    return folder
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Every file of a run but the logs."""
+    files = (path for path in output.rglob("*") if path.is_file() and "_log" not in path.parts)
+    return {str(path.relative_to(output)): path.read_bytes() for path in files}
+
+
+def command(place: Path, output: Path, workers: int) -> list[str]:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom corpus.stage import runner\nrunner.IN_PROCESS_BYTES = 0\n"
+        "from corpus.cli import main\nif __name__ == '__main__':\n    main()\n"
+    )
+    script = place / "corpus_always_parallel.py"
+    script.write_text(program, encoding="utf-8")
+    return [
+        sys.executable, str(script), "run", str(place / "recipe.yaml"), "--input", str(place / "raw"),
+        "--output", str(output), "--workers", str(workers), "--quiet",
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def test_every_dataset_verifies_and_every_count_adds_up(place: Path) -> None:
+    datasets = find_datasets(place / "one")
+    assert len(datasets) == (6 + 4 + 4) + 1 + 3 + 1 + 3 + 3
+    for path in datasets:
+        assert verify_dataset(path).problems == [], path
+        manifest = Manifest.load(path)
+        assert all(counts.missing == 0 for counts in manifest.counts.values()), path
+    ingest = Manifest.load(place / "one/documents/books/00-ingest")
+    counts = ingest.counts["records"]
+    assert (counts.seen, counts.kept, counts.quarantined) == (3 * 65, 3 * 61, 3 * 3)
+    assert counts.dropped == {"no text": 3}
+
+
+def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
+    table = {row["domain"]: row for row in Manifest.load(place / "one/packed").extra["domains"]}
+    assert table["wikipedia"]["passes"] == 3 and table["books"]["passes"] == 3
+    for domain, epochs in (("commoncrawl", 1.1), ("wikipedia", 2.45), ("books", 2.23)):
+        assert abs(table[domain]["realised_epochs"] - epochs) < 0.01
+    assert "wikipedia" in summarize(place / "one")
+
+
+def test_a_rerun_does_nothing(place: Path) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in (place / "one").rglob("*.parquet")}
+    run = RecipeRun(load_recipe(str(place / "recipe.yaml")), place / "raw", place / "one")
+    run_recipe(run, RunOptions(quiet=True))
+    (place / "one/_log/run.json").unlink()
+    run_recipe(run, RunOptions(quiet=True))
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_do_not_change_a_byte(place: Path, tmp_path: Path, workers: int) -> None:
+    subprocess.run(command(place, tmp_path / "out", workers), check=True, env=environment(), timeout=110)
+    assert contents(tmp_path / "out") == contents(place / "one")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("target", ["parent", "group", "worker"])
+def test_kills_at_random_moments_lose_nothing(place: Path, tmp_path: Path, target: str) -> None:
+    """The same command again at once after each kill, until it ends; kills come in every stage of the run."""
+    rng = random.Random(target)
+    out = tmp_path / "out"
+    reached = set()
+    for attempt in range(60):
+        process = subprocess.Popen(
+            command(place, out, 2), start_new_session=True, stderr=subprocess.PIPE, text=True, env=environment()
+        )
+        try:
+            process.wait(timeout=rng.uniform(1.0, 4.0) + 0.1 * attempt)
+        except subprocess.TimeoutExpired:
+            reached.update(str(path.parent.relative_to(out)).split("/")[0] for path in out.glob("**/_work"))
+            _kill(process, target)
+        _, errors = process.communicate(timeout=30)
+        if process.returncode == 0:
+            break
+        assert process.returncode in (-signal.SIGKILL, 1), errors
+        assert process.returncode != 1 or "was killed" in errors, errors
+    else:
+        pytest.fail("sixty attempts did not finish")
+    assert contents(out) == contents(place / "one")
+    assert len(reached) >= 1
+
+
+def _kill(process: subprocess.Popen[str], target: str) -> None:
+    if target == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+        return
+    if target == "parent":
+        process.kill()
+        return
+    children = psutil.Process(process.pid).children()
+    workers = [child for child in children if any("spawn_main" in part for part in child.cmdline())]
+    if workers:
+        workers[-1].kill()
+    else:
+        process.kill()
+
+
+def test_a_domain_without_input_is_named(place: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_raw(raw, documents=40, files=1)
+    (raw / "books").rename(raw / "boks")
+    recipe = load_recipe(str(place / "recipe.yaml"))
+    with pytest.raises(UsageError, match=r"no input for books.*did you mean 'books'.*--allow-missing"):
+        run_recipe(RecipeRun(recipe, raw, tmp_path / "out"), RunOptions(quiet=True))
+    run_recipe(RecipeRun(recipe, raw, tmp_path / "out", allow_missing=True), RunOptions(quiet=True))
+    assert [row["domain"] for row in Manifest.load(tmp_path / "out/packed").extra["domains"]] == [
+        "commoncrawl",
+        "wikipedia",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("validation:", "validaton:", "unknown key 'validaton'; did you mean 'validation'"),
+        ("vocab_size", "vocabsize", "unknown key 'tokenizer.vocabsize'; did you mean 'vocab_size'"),
+        ("dedup: {level: line}", "dedupe: {level: line}", "no stage 'dedupe': did you mean 'dedup'"),
+        ("level: line", "levle: line", "unknown key 'levle'; did you mean 'level'"),
+        (
+            "reader: jsonl, stages: [{dedup: {level: document",
+            "reader: jsnl, stages: [{dedup: {level: document",
+            "did you mean 'jsonl'",
+        ),
+        ("  books: {share: 10", "  bookz: {share: 10", "names domain bookz"),
+        ("fraction: 0.02", "fraction: many", "validation.fraction"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(tmp_path: Path, before: str, after: str, words: str) -> None:
+    assert before in RECIPE
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.replace(before, after), encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        load_recipe(str(path))
+
+
+def test_the_llama_recipe_is_the_papers_table() -> None:
+    weights = {weight.domain: weight for weight in load_recipe("llama").weights().weights}
+    table = {
+        "commoncrawl": (0.67, 1.10), "c4": (0.15, 1.06), "github": (0.045, 0.64), "wikipedia": (0.045, 2.45),
+        "books": (0.045, 2.23), "arxiv": (0.025, 1.06), "stackexchange": (0.02, 1.03),
+    }  # fmt: skip
+    assert {d: (float(w.share or 0), float(w.epochs or 0)) for d, w in weights.items()} == table
