@@ -152,8 +152,10 @@ class _Survey:
         root = "" if self.has_root_files else name.partition("/")[0]
         if not self.by_folder.get(root) and not self.stated.get(root):
             return "no licence"
-        licences = self.licences(name)[0]
-        return None if licences <= permitted else f"licence {'+'.join(sorted(licences - permitted))}"
+        refused = self.licences(name)[0] - permitted
+        if len(refused) > 1:  # named together they would give as many reasons as there are combinations
+            return "several licences"
+        return f"licence {min(refused)}" if refused else None
 
 
 def _survey(file: RawFile) -> _Survey:

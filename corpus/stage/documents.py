@@ -12,8 +12,8 @@ from corpus.data.dataset import Dataset, read_batches, resolve
 from corpus.data.writer import SHARD_BYTES
 from corpus.stage.stage import InputRef
 
-TASKS_PER_SHARD = 4
-"""Small shards are read by one task until their files reach a quarter of `shard_bytes` (they hold compressed text)."""
+TASKS_PER_SHARD = 32
+"""Small shards are read by one task until their files reach this part of `shard_bytes` (8 MB of compressed text)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset,
 
 
 def shard_groups(datasets: Sequence[Dataset], shard_bytes: int = SHARD_BYTES) -> list[list[ShardRef]]:
-    """Consecutive shards grouped into tasks, in order. A group ends once its files have a quarter of `shard_bytes`
+    """Consecutive shards grouped into tasks, in order. A group ends once its files have 1/32 of `shard_bytes`
     or more, so that the grouping follows from the input manifests and the configuration alone."""
     task_bytes = shard_bytes // TASKS_PER_SHARD
     groups: list[list[ShardRef]] = []

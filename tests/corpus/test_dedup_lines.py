@@ -202,6 +202,8 @@ def test_format_numbers(lists: list[list[int]]) -> None:
         {"scope": "0%"},
         {"scope": "shards:0"},
         {"level": "page"},
+        {"keep": "last"},
+        {"normalize": "nfkc"},
         {"level": "document", "keep": "none"},
     ],
 )

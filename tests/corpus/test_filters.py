@@ -28,6 +28,7 @@ from corpus.filters.gopher import (
 )
 from corpus.filters.rules import TextView, apply_rules
 from corpus.stage.runner import RunOptions, run_stage
+from tests.datasets import write_documents
 
 FILLER = ["river", "stone", "cloud", "forest", "window", "table", "garden", "music", "paper", "silver"]
 
@@ -279,3 +280,11 @@ def test_real_prose_passes_and_a_price_list_does_not(samples: Path) -> None:
     prose_text = next(iter(sorted((samples / "books_clean_ref").glob("*.txt")))).read_text(encoding="utf-8")[:20_000]
     assert apply_rules(rules, prose_text)[1] is None
     assert apply_rules(rules, "\n".join(f"- Item {n} | 3.{n:02d} EUR | 0{n} 77" for n in range(200)))[1] is not None
+
+
+def test_languages_are_those_of_the_column(tmp_path: Path) -> None:
+    documents = write_documents(tmp_path / "in", ["a", "b", "c"], language=["en", "af", None])
+    stage = FilterStage((str(documents),), FilterConfig(rules=(), languages=("en", "de")))
+    manifest = run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
+    assert manifest.counts["documents"].kept == 1
+    assert manifest.counts["documents"].dropped == {"languages: another language": 2}

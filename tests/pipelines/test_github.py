@@ -128,7 +128,7 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
         ({"r/LICENSE": "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2"}, "licence psf-2.0"),
         (
             {"r/UNLICENSE": "This is free and unencumbered software released into the public domain."},
-            "licence public-domain+unlicense",
+            "several licences",
         ),
         ({"r/LICENSE": "Either under the GNU GPL v2, or:\n" + MIT}, "licence gpl-2.0"),
         ({"r/LICENSE": MIT + "Commons Clause: you may not sell it."}, "licence commons-clause"),

@@ -1,0 +1,108 @@
+"""Wikitext that can be removed or resolved by exact scans: templates, tables, language variants, quote marks."""
+
+import re
+
+BRACES = re.compile(r"\{{2,}|\}{2,}")
+TABLE = re.compile(r"^[ \t:*#;]*(\{\||\|\}(?!\}))", re.M)
+VARIANT = re.compile(r"-\{([^{}]*)\}-")
+QUOTES = re.compile("'{2,}")
+
+
+def remove_templates(text: str) -> str:
+    """Removes `{{…}}` and `{{{…}}}` with what is nested in them; unclosed braces stay."""
+    if "{{" not in text:
+        return text
+    opened: list[list[int]] = []  # [position of the run, braces left in it]
+    spans: list[tuple[int, int]] = []  # closed ones, outermost only, in order
+    for match in BRACES.finditer(text):
+        begin, end = match.span()
+        if text[begin] == "{":
+            opened.append([begin, end - begin])
+            continue
+        at = begin
+        while opened and end - at >= 2:
+            run = opened[-1]
+            used = 3 if run[1] >= 3 and end - at >= 3 else 2
+            run[1] -= used
+            at += used
+            start = run[0] + run[1]
+            if run[1] < 2:
+                opened.pop()
+            while spans and spans[-1][0] >= start:
+                spans.pop()
+            spans.append((start, at))
+    pieces, last = [], 0
+    for start, end in spans:
+        pieces.append(text[last:start])
+        last = end
+        if text[start - 1 : start] in ("", "\n") and text[end : end + 1] == "\n":
+            last += 1  # the template had its lines to itself
+    return "".join([*pieces, text[last:]])
+
+
+def remove_tables(text: str) -> str:
+    """Removes `{| … |}` with the tables nested in them; of an unclosed table its rows (lines that begin with | or !)."""
+    if "{|" not in text:
+        return text
+    opened: list[int] = []
+    spans: list[tuple[int, int]] = []
+    for match in TABLE.finditer(text):
+        if match[1] == "{|":
+            opened.append(match.start())
+        elif opened:
+            start = opened.pop()
+            while spans and spans[-1][0] >= start:
+                spans.pop()
+            spans.append((start, match.end()))
+    pieces, last = [], 0
+    for start, end in spans:
+        pieces.append(text[last:start])
+        last = end
+    text = "".join([*pieces, text[last:]])
+    if opened:
+        text = re.sub(r"^[ \t:*#;]*(?:\{\||\||!).*\n?", "", text, flags=re.M)
+    return text
+
+
+def expand_variants(text: str) -> str:
+    """Language variants `-{zh-hans:A; zh-hant:B}-`: the first one; flags that show nothing leave nothing."""
+    return VARIANT.sub(_variant, text) if "-{" in text else text
+
+
+def _variant(match: re.Match[str]) -> str:
+    flags, bar, rules = match[1].rpartition("|")
+    if bar and set(flags.strip().upper()) & set("HT-"):
+        return ""
+    first = rules.split(";")[0]
+    name, colon, value = first.partition(":")
+    return value.strip() if colon and re.fullmatch(r"\s*[a-z]{2,4}(?:-[a-z]+)*\s*", name) else first
+
+
+def apostrophes(text: str) -> str:
+    """Removes the quote marks of bold and italics, line by line, and leaves the apostrophes (MediaWiki's rules)."""
+    if "''" not in text:
+        return text
+    return "\n".join(_quotes(line) if "''" in line else line for line in text.split("\n"))
+
+
+def _quotes(line: str) -> str:
+    runs = [[match.start(), match.end() - match.start()] for match in QUOTES.finditer(line)]
+    marks = [2 if size == 2 else 3 if size in (3, 4) else 5 for _, size in runs]
+    if sum(mark != 3 for mark in marks) % 2 and sum(mark != 2 for mark in marks) % 2:
+        # Unbalanced: one bold mark is an apostrophe and an italic mark; which one, its surroundings say.
+        best, chosen = 4, -1
+        for index, (start, size) in enumerate(runs):
+            if marks[index] != 3:
+                continue
+            before = start + size - 3
+            nearest, second = line[max(before - 1, 0) : before], line[max(before - 2, 0) : max(before - 1, 0)]
+            rank = 3 if nearest == " " else 1 if second == " " else 2
+            if rank < best:
+                best, chosen = rank, index
+        if chosen >= 0:
+            marks[chosen] = 2
+    pieces, last = [], 0
+    for (start, size), mark in zip(runs, marks, strict=True):
+        pieces += [line[last:start], "'" * (size - mark)]
+        last = start + size
+    return "".join([*pieces, line[last:]])

@@ -1,0 +1,72 @@
+"""HTML of posts to text: every row of the known faults of other cleaners, and hostile input."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.html_text import html_to_text
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("<p>one<br>two</p><p>three</p>", "one\ntwo\n\nthree"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a | b\nc"),
+        ("E = mc<sup>2</sup>, H<sub>2</sub>O", "E = mc^2, H_2O"),
+        ("x<sup>a + b</sup>", "x^(a + b)"),
+        ("x<sup>2</sup> y", "x^2 y"),
+        ("<ol><li>one</li><li>two</li></ol>", "1. one\n2. two"),
+        ('<ol start="3"><li>one</li></ol>', "3. one"),
+        ("<ul>\n<li>a<ul><li>b</li></ul></li>\n<li>c</li></ul>", "- a\n  - b\n- c"),
+        ('<p>see <img src="x.png" alt="a cat"> here</p>', "see a cat here"),
+        ('<img src="x.png" alt="enter image description here">', ""),
+        ("a&nbsp;b", "a b"),
+        ("<pre><code>if a &lt; b:\n    c()\n\n\nd\n</code></pre>", "```\nif a < b:\n    c()\n\n\nd\n```"),
+        ("<pre><code>```\n</code></pre>", "````\n```\n````"),
+        ("use <code>a  b</code> now", "use `a b` now"),
+        ("<blockquote><p>a</p><p>b</p></blockquote><p>c</p>", "> a\n>\n> b\n\nc"),
+        ('<a href="http://x">link</a> text', "link text"),
+        ("&amp;lt;b&amp;gt; &lt;i&gt;", "&lt;b&gt; <i>"),
+        ("List&lt;String&gt; to Set&lt;T&gt;?", "List<String> to Set<T>?"),
+        ("<li>a<li>b", "- a\n- b"),
+        ("a < b and c > d", "a < b and c > d"),
+        ("<script>x()</script><p>y</p>", "y"),
+        ("<!-- hidden -->shown", "shown"),
+        ("", ""),
+        ("  \n ", ""),
+        ("plain\n  text", "plain text"),
+    ],
+)
+def test_blocks(source: str, expected: str) -> None:
+    assert html_to_text(source) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<div>" * 100_000 + "x",
+        "<blockquote>" * 20_000 + "x",
+        "<ul><li>" * 20_000 + "x",
+        "<code>" * 50_000 + "x",
+        "<sup><sub>" * 20_000 + "x",
+        "</li></ul></blockquote>" * 20_000 + "x",
+        '<a href="' * 20_000 + "x",
+        "\x00\x01<p>x\x00</p>",
+    ],
+)
+def test_hostile_input_ends_and_loses_no_text(source: str) -> None:
+    text = html_to_text(source)
+    assert "x" in text[-20:] or source.startswith("<a href")
+    assert "\x00" not in text and "\x01" not in text
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20), max_size=8))
+def test_escaped_text_comes_back_once_decoded(paragraphs: list[str]) -> None:
+    source = "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)
+    wanted = [" ".join(text.replace("\u00a0", " ").split(" ")) for text in paragraphs]
+    expected = "\n\n".join(squeezed for text in wanted if (squeezed := " ".join(filter(None, text.split(" ")))))
+    assert html_to_text(source) == expected
