@@ -1,6 +1,7 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
-Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`.
+Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`;
+and `shard_bytes` for all stages.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class Recipe(_Section):
     validation: ValidationRecipe = ValidationRecipe()
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     packing: PackingRecipe = PackingRecipe()
+    shard_bytes: int = Field(default=256_000_000, ge=1)
 
     def weights(self) -> Mixture:
         """The mixture, checked."""

@@ -16,7 +16,7 @@ from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.state import PLAN
 from corpus.errors import UsageError
 from corpus.ingest.files import find_files
-from corpus.ingest.ingest import IngestStage
+from corpus.ingest.ingest import IngestConfig, IngestStage
 from corpus.mixture.mix import MixConfig, MixStage
 from corpus.mixture.weights import Mixture
 from corpus.option import nearest
@@ -104,14 +104,18 @@ class RecipeRun:
         yield Step(
             f"documents/{domain}/00-ingest",
             lambda: IngestStage(
-                make_reader(domain, entry), (str(self.raw / domain),), domain=domain, patterns=patterns
+                make_reader(domain, entry),
+                (str(self.raw / domain),),
+                IngestConfig(shard_bytes=self.recipe.shard_bytes),
+                domain,
+                patterns,
             ),
             kept=False,
         )
         before = f"documents/{domain}/00-ingest"
         for number, stage in enumerate(entry.stages, start=1):
             ((name, settings),) = stage.items()
-            config = stage_config(f"domain {domain}", name, settings)
+            config = stage_config(f"domain {domain}", name, {"shard_bytes": self.recipe.shard_bytes} | settings)
             source = str(self.output / before)
             before = f"documents/{domain}/{number:02d}-{name}"
             yield Step(before, lambda n=name, s=source, c=config: stage_class(n)((s,), c), kept=False)  # type: ignore[misc]
@@ -122,6 +126,7 @@ class RecipeRun:
                 validation=str(self.recipe.validation.fraction),
                 min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
                 seed=self.recipe.validation.seed,
+                shard_bytes=self.recipe.shard_bytes,
             )
             yield Step(f"documents/{domain}/{offset:02d}-{side}", lambda s=source, c=split: SplitStage((s,), c))  # type: ignore[misc]
 
@@ -149,7 +154,7 @@ class RecipeRun:
     def _tokenize(self, domain: str, side: str, model: str) -> Stage:
         from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 
-        return TokenizeStage((self.side(domain, side),), model, TokenizeConfig())
+        return TokenizeStage((self.side(domain, side),), model, TokenizeConfig(shard_bytes=self.recipe.shard_bytes))
 
     def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
         packing = self.recipe.packing
@@ -158,6 +163,7 @@ class RecipeRun:
             row_order=packing.row_order,  # type: ignore[arg-type]
             seed=packing.seed,
             tokenizer=model,
+            shard_bytes=self.recipe.shard_bytes,
         )
         tokens = tuple(str(self.output / "tokens" / domain) for domain in domains)
         return MixStage(tokens, config, self.mixture(domains))

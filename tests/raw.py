@@ -47,6 +47,7 @@ domains:
 validation: {fraction: 0.02}
 tokenizer: {preset: llama, vocab_size: 500}
 packing: {sequence_length: 32}
+shard_bytes: 60000
 mixture:
   commoncrawl: {share: 80, epochs: 1.1}
   wikipedia: {share: 10, epochs: 2.45}
@@ -60,7 +61,7 @@ def sentence(rng: random.Random) -> str:
     return f"The {' '.join(words)} of {rng.randint(1, 99)}."
 
 
-def write_raw(folder: Path, documents: int = 60, files: int = 3) -> None:
+def write_raw(folder: Path, documents: int = 60, files: int = 4) -> None:
     """RAW/<domain>/<file>.jsonl for the domains of `RECIPE`."""
     for domain in ("commoncrawl", "wikipedia", "books"):
         rng = random.Random(domain)

@@ -49,8 +49,11 @@ def sync_tree(directory: Path) -> None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text`: a reader sees the old file or the new one, never a part; it survives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Replace `path` by `text`: a reader sees the old file or the new one, never a part; it survives a power cut.
+
+    For one writer at a time: what a killed one left behind is overwritten by the next.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -117,9 +117,9 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove i
             for rank in ranks:
                 self.step.run(rank, partial(tick, rank))
             return
-        workers = pool.get()
-        pending: set[Future[Any]] = {workers.submit(_run_rank, self, rank) for rank in ranks}
         try:
+            workers = pool.get()
+            pending: set[Future[Any]] = {workers.submit(_run_rank, self, rank) for rank in ranks}
             while pending:
                 done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
                 for future in done:

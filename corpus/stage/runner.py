@@ -89,9 +89,9 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
         if own_pool is not None:
             own_pool.close(kill=True)
     manifest = commit_stage(stage, output, results)
-    _write_log(stage, output, key, time.monotonic() - started, options, results)
+    memory = _write_log(stage, output, key, time.monotonic() - started, options, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
-    _report(stage, output, manifest, time.monotonic() - started, options)
+    _report(stage, output, manifest, memory, time.monotonic() - started, options)
     return manifest
 
 
@@ -196,7 +196,7 @@ def _announce(stage: Stage, output: Path, options: RunOptions) -> None:
         _say(options)(f"{stage.name}: the disk under {output} is likely to fill up")
 
 
-def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, options: RunOptions) -> None:
+def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds: float, options: RunOptions) -> None:
     counts = manifest.counts[stage.unit]
     parts = [f"{counts.seen:,} {stage.unit} in, {counts.kept:,} kept"]
     if counts.merged:
@@ -206,7 +206,7 @@ def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, opti
     if len(reasons) > 4:
         parts.append(f"{sum(number for _, number in reasons[4:]):,} dropped for other reasons")
     say = _say(options)
-    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)})")
+    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {memory})")
     if counts.quarantined:
         say(
             f"{stage.name}: {counts.quarantined:,} {stage.unit} could not be read and were set aside;"
@@ -216,8 +216,8 @@ def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, opti
 
 def _write_log(
     stage: Stage, output: Path, key: str, seconds: float, options: RunOptions, results: Mapping[str, list[TaskResult]]
-) -> None:
-    """Timings and memory go to `_log/`, which is no part of the dataset."""
+) -> str:
+    """Timings and memory go to `_log/`, which is no part of the dataset; memory is also given back in words."""
     everything = [result for phase in results.values() for result in phase]
     entry = {
         "stage": stage.name,
@@ -231,6 +231,8 @@ def _write_log(
         "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
     }
     write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
+    most = max(everything, key=lambda result: result.peak_memory)
+    return f"{megabytes(most.peak_memory)} of memory a process, {megabytes(most.fixed_memory)} before its data"
 
 
 def _logged_key(output: Path) -> str:
