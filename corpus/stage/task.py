@@ -222,7 +222,6 @@ class Task:
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
         self._write_samples()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         value = {
             "shards": [vars(entry) for entry in shards],
             "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
@@ -232,7 +231,7 @@ class Task:
             "quarantined": quarantined,
             "progress": self._progress,
             "seconds": time.monotonic() - self._started,
-            "peak_memory": peak,
+            "peak_memory": peak_bytes(),
             "fixed_memory": self._fixed,
         }
         (self.directory / RESULT).write_text(json.dumps(value), encoding="utf-8")
@@ -265,3 +264,16 @@ def resident_bytes() -> int:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
+
+
+def peak_bytes() -> int:
+    """The most resident memory this process ever had. Where the system tells it, not `ru_maxrss`: a process begins
+    with that of the one that started it."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
