@@ -3,10 +3,11 @@
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from corpus.ingest.compression import TruncatedStream
+from corpus.ingest.reader import Item, Unreadable
 
 CHUNK_BYTES = 1 << 20
 OVERLAP_BYTES = 64  # longer than any start marker, so that a marker across two reads is found
@@ -51,6 +52,16 @@ class Piece:
     offset: int  # of the first byte in the decompressed stream (as UTF-8)
     length: int  # bytes of the whole piece
     data: bytes  # its bytes, at most the limit given to `pieces`
+
+
+def ended(last: Item | None, ordinal: int, end: int, reason: str) -> Iterator[Item]:
+    """The last items of a stream that broke off at byte `end`: one unreadable stretch, with the record it cut in two."""
+    if isinstance(last, Unreadable) and last.offset + last.length == end:
+        yield replace(last, reason=reason)
+        return
+    if last is not None:
+        yield last
+    yield Unreadable(ordinal, end, 0, reason, b"")
 
 
 def pieces(stream: ByteStream, marker: re.Pattern[bytes], limit: int) -> Iterator[Piece]:

@@ -152,7 +152,8 @@ class _Survey:
         root = "" if self.has_root_files else name.partition("/")[0]
         if not self.by_folder.get(root) and not self.stated.get(root):
             return "no licence"
-        refused = self.licences(name)[0] - permitted
+        found = self.licences(name)[0] - permitted
+        refused = {licence for licence in found if not any(other.startswith(f"{licence}-") for other in found)}
         if len(refused) > 1:  # named together they would give as many reasons as there are combinations
             return "several licences"
         return f"licence {min(refused)}" if refused else None

@@ -19,7 +19,7 @@ from corpus.errors import DataError, UsageError
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
-from pipelines.elements import ByteStream, Utf8Stream, pieces
+from pipelines.elements import ByteStream, Piece, Utf8Stream, ended, pieces
 from pipelines.html_text import html_to_text
 
 ROW = re.compile(rb"<row\s")
@@ -167,23 +167,36 @@ def _head(path: Path) -> bytes:
 def _load(stream: ByteStream, database: sqlite3.Connection, fault: str | None) -> Iterator[Item]:
     """Stores the rows of questions and answers; yields what is neither."""
     ordinal, end, closed = 0, 0, False
+    last: Item | None = None  # held back: at a broken end it is told apart from a broken row
     try:
         for number, piece in enumerate(pieces(Utf8Stream(stream), ROW, ROW_BYTES)):
             end, closed = piece.offset + piece.length, b"</posts" in piece.data[-64:] or b"<posts/>" in piece.data
-            shape = SHAPE.match(piece.data) if number else None
-            if shape is not None:
-                if (item := _store(ordinal, piece.offset, shape.group(), database)) is not None:
-                    yield item
+            for item in _rows(ordinal, piece, number > 0, database):
                 ordinal += 1
-            begin = shape.end() if shape else 0
-            if AROUND.sub(b"", piece.data[begin:]).strip():  # what is left holds something: a damaged row
-                data = piece.data[begin : begin + QUARANTINE_BYTES]
-                yield Unreadable(ordinal, piece.offset + begin, piece.length - begin, "malformed XML", data)
-                ordinal += 1
+                if item is None:
+                    continue
+                if last is not None:
+                    yield last
+                last = item
     except TruncatedStream as error:
         fault = error.reason
     if fault or not closed:
-        yield Unreadable(ordinal, end, 0, fault or "truncated XML", b"")
+        yield from ended(last, ordinal, end, fault or "truncated XML")
+    elif last is not None:
+        yield last
+
+
+def _rows(ordinal: int, piece: Piece, marked: bool, database: sqlite3.Connection) -> Iterator[Item | None]:
+    """The row of a piece (None: stored for the join) and what stands behind it if that is not blank."""
+    shape = SHAPE.match(piece.data) if marked else None
+    begin = 0
+    if shape is not None:
+        begin = shape.end()
+        yield _store(ordinal, piece.offset, shape.group(), database)
+        ordinal += 1
+    if AROUND.sub(b"", piece.data[begin:]).strip():  # a damaged row
+        data = piece.data[begin : begin + QUARANTINE_BYTES]
+        yield Unreadable(ordinal, piece.offset + begin, piece.length - begin, "malformed XML", data)
 
 
 def _store(ordinal: int, offset: int, data: bytes, database: sqlite3.Connection) -> Item | None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
-from pipelines.elements import Piece, Utf8Stream, pieces
+from pipelines.elements import Piece, Utf8Stream, ended, pieces
 from pipelines.wikitext import Namespaces, wikitext_to_text
 
 PAGE = re.compile(rb"<page>")
@@ -52,6 +52,7 @@ class WikipediaReader:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
         site, ordinal, end, closed, fault = Site(), 0, 0, False, ""
+        last: Item | None = None  # held back: at a broken end it is told apart from a broken page
         with closing(open_stream(file.path)) as stream:
             try:
                 for number, piece in enumerate(pieces(Utf8Stream(stream), PAGE, PAGE_BYTES)):
@@ -63,14 +64,18 @@ class WikipediaReader:
                         continue
                     fault = ""
                     for item in self._page(ordinal, piece, site):
-                        yield item
+                        if last is not None:
+                            yield last
+                        last = item
                         ordinal += 1
             except TruncatedStream as error:
                 fault = error.reason
             if ordinal == 0 and fault == "not a MediaWiki export":
                 yield Skipped(0, fault, file.name)
             elif fault or not closed:
-                yield Unreadable(ordinal, end, 0, fault or "truncated XML", b"")
+                yield from ended(last, ordinal, end, fault or "truncated XML")
+            elif last is not None:
+                yield last
 
     def _page(self, ordinal: int, piece: Piece, site: Site) -> Iterator[Item]:
         """The page of a piece, and what stands behind it if that is not blank."""

@@ -137,10 +137,8 @@ def filter_batch(
     changed = False
     spoken = batch.column("language").to_pylist()
     for row, text in enumerate(batch.column("text").to_pylist()):
-        if languages and spoken[row] not in languages:
-            cleaned, reason = text, OTHER_LANGUAGE
-        else:
-            cleaned, reason = apply_rules(rules, text)
+        wanted = not languages or spoken[row] in languages
+        cleaned, reason = apply_rules(rules, text) if wanted else (text, OTHER_LANGUAGE)
         stays.append(reason is None)
         texts.append(cleaned)
         changed = changed or cleaned != text

@@ -84,6 +84,7 @@ def test_truncation_anywhere_keeps_every_whole_page(tmp_path: Path) -> None:
         items = items_of(WikipediaReader(), path)
         assert len(records_of(items)) == whole[:cut].count(b"</page>")
         assert isinstance(items[-1], Unreadable) or (len(items) == 1 and isinstance(items[0], Skipped))
+        assert len(items) == len(records_of(items)) + 1, "the rest is one item"
 
 
 def test_a_flipped_bit_costs_two_pages_at_most(tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""Small packed sets for the tests, made with pyarrow directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc
+
+from corpus.data.files import checksum
+from corpus.data.manifest import Manifest, ShardEntry
+from corpus.data.schema import packed_schema
+
+EOD = 2
+
+
+def learnable_rows(rows: int, length: int, vocabulary: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Rows of a noisy walk: the next id mostly follows from the last one, so that a model has something to learn."""
+    generator = np.random.default_rng(seed)
+    successor = np.random.default_rng(99).permutation(vocabulary)
+    tokens = np.empty((rows, length + 1), dtype=np.int64)
+    tokens[:, 0] = generator.integers(0, vocabulary, rows)
+    for position in range(1, length + 1):
+        noise = generator.random(rows) < 0.1
+        tokens[:, position] = np.where(
+            noise, generator.integers(0, vocabulary, rows), successor[tokens[:, position - 1]]
+        )
+    return tokens
+
+
+def write_packed(
+    directory: Path,
+    tokens: npt.NDArray[np.int64],
+    vocabulary: int,
+    *,
+    wide: bool = False,
+    domains: Sequence[str] | None = None,
+    segments: Sequence[Sequence[tuple[int, int]]] | None = None,
+    shards: int = 1,
+    batch_rows: int = 7,
+    tokenizer: str = "t0",
+) -> Path:
+    """Write a packed set; `segments` are (start in the document, length) pairs per row, by default one per row."""
+    rows, width = tokens.shape
+    names = list(domains or ["web"] * rows)
+    spans = segments or [[(0, width)]] * rows
+    structs = [
+        [
+            {"document": 10 * row + n, "epoch": 0, "start": start, "length": length}
+            for n, (start, length) in enumerate(s)
+        ]
+        for row, s in enumerate(spans)
+    ]
+    schema = packed_schema(width, wide)
+    table = pa.table(
+        {
+            "tokens": pa.array(tokens.tolist(), schema.field("tokens").type),
+            "domain": pa.array(names, pa.string()),
+            "epoch": pa.array([0] * rows, pa.uint16()),
+            "segments": pa.array(structs, schema.field("segments").type),
+        },
+        schema=schema,
+    )
+    directory.mkdir(parents=True)
+    entries = []
+    for index, part in enumerate(np.array_split(np.arange(rows), shards)):
+        path = directory / f"{index:05d}.arrow"
+        with pa.ipc.new_file(str(path), schema) as sink:
+            sink.write_table(table.slice(int(part[0]), len(part)), max_chunksize=batch_rows)
+        entries.append(ShardEntry(path.name, len(part), path.stat().st_size, checksum(path)))
+    Manifest(
+        kind="packed",
+        stage="mix",
+        config={},
+        inputs=(),
+        counts={},
+        totals={"tokens": int(tokens.size)},
+        shards=tuple(entries),
+        seed=0,
+        extra={
+            "sequence_length": width - 1,
+            "vocab_size": vocabulary,
+            "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": EOD},
+        },
+    ).save(directory)
+    return directory

@@ -1,0 +1,180 @@
+"""The `trainer` command: what it imports, its exit codes, generation and evaluation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import sentencepiece
+import torch
+from click.testing import CliRunner, Result
+
+from corpus.errors import UsageError
+from tests.trainer.packed import EOD, learnable_rows, write_packed
+from trainer.cli import main
+from trainer.generate import SamplingConfig, choose, continue_ids
+from trainer.models.model import LanguageModel, initialise
+from trainer.models.shape import ModelShape
+
+TINY = ["--set", "model.layers=1", "--set", "model.width=32", "--batch-size", "4", "--threads", "1"]
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "the",
+    "dog",
+    "ran",
+    "to",
+    "the",
+    "red",
+    "house",
+    "by",
+    "the",
+    "sea",
+    "while",
+    "birds",
+    "sang",
+    "old",
+    "songs",
+]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["generate", "--help"], ["eval", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from trainer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'pyarrow', 'numba', 'pydantic', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def fit(data: Path, run: Path, *more: str) -> Result:
+    return call("fit", "--data", data, "--model", "llama-tiny", "--output", run, "--steps", "2", *TINY, *more)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed set that carries a real tokenizer."""
+    directory = tmp_path_factory.mktemp("cli")
+    text = directory / "text.txt"
+    text.write_text("".join(" ".join(WORDS[i:] + WORDS[:i]) + "\n" for i in range(len(WORDS))) * 5)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(directory / "t"), vocab_size=60, model_type="bpe", minloglevel=2
+    )
+    packed = write_packed(directory / "packed", learnable_rows(40, 16, 60), 60)
+    (packed / "_tokenizer").mkdir()
+    (directory / "t.model").rename(packed / "_tokenizer" / "tokenizer.model")
+    return packed
+
+
+def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = fit(packed, run)
+    assert result.exit_code == 0, result.output
+    assert "first row" in result.output
+    assert "in the first step" in result.output
+    assert (run / "tokenizer.model").read_bytes() == (packed / "_tokenizer" / "tokenizer.model").read_bytes()
+
+    greedy = call("generate", run, "--prompt", "the cat", "--max-tokens", "30")
+    assert greedy.exit_code == 0, greedy.output
+    assert greedy.output.startswith("the cat")
+    assert greedy.output == call("generate", run, "--prompt", "the cat", "--max-tokens", "30").output
+    sample = ["generate", run, "--temperature", "1.5", "--top-k", "20", "--top-p", "0.9", "--seed"]
+    assert call(*sample, "1").output == call(*sample, "1").output
+    assert call(*sample, "1").output != call(*sample, "2").output
+
+    result = call("eval", run, "--validation", packed)
+    assert result.exit_code == 0, result.output
+    assert "all domains" in result.output
+
+
+def errors(result: Result, code: int, text: str) -> None:
+    assert result.exit_code == code, result.output
+    sentence = result.output.strip().splitlines()[-1]
+    assert sentence.startswith("Error: ")
+    assert text in sentence
+    assert "Traceback" not in result.output
+
+
+def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    errors(fit(tmp_path / "nowhere", run), 1, "not a finished dataset")
+    errors(fit(packed, run, "--set", "optimizer.rate=1"), 2, "there is no setting 'optimizer.rate'")
+    errors(call("fit", "--data", packed, "--model", "lama-tiny", "--output", run), 2, "did you mean 'llama-tiny'?")
+    errors(fit(packed, run, "--tokens", "10"), 2, "give one of them")
+    errors(call("generate", tmp_path / "nowhere"), 2, "is not a run")
+    errors(call("eval", tmp_path / "nowhere", "--validation", packed), 2, "is not a run")
+    assert not run.exists()
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    errors(fit(packed, blocked / "run"), 1, "cannot be written")
+    cut = write_packed(tmp_path / "cut", learnable_rows(40, 16, 60), 60)
+    shard = cut / "00000.arrow"
+    shard.write_bytes(shard.read_bytes()[:500])
+    errors(fit(cut, run), 1, "00000.arrow has 500 bytes")
+    other = write_packed(tmp_path / "other", learnable_rows(40, 16, 60), 60, tokenizer="other")
+    assert fit(packed, run).exit_code == 0
+    errors(call("eval", run, "--validation", other), 2, "another tokenizer")
+
+
+def test_a_run_without_tokenizer_says_so(tmp_path: Path) -> None:
+    bare = write_packed(tmp_path / "bare", learnable_rows(40, 16, 60), 60)
+    assert fit(bare, tmp_path / "run").exit_code == 0
+    errors(call("generate", tmp_path / "run", "--prompt", "x"), 1, "tokenizer.model is missing")
+
+
+def test_choosing_a_token() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.5, 0.15, 0.25]))
+    generator = torch.Generator().manual_seed(0)
+
+    def seen(**settings: float) -> set[int]:
+        sampling = SamplingConfig(**({"temperature": 1.0} | settings))  # type: ignore[arg-type]
+        return {choose(logits, sampling, generator) for _ in range(300)}
+
+    assert seen(temperature=0.0) == {1}
+    assert seen() == {0, 1, 2, 3}
+    assert seen(top_k=2) == {1, 3}
+    assert seen(top_p=0.5) == {1}
+    assert seen(top_p=0.6) == {1, 3}
+    assert seen(top_p=0.95) == {0, 1, 2, 3}
+    with pytest.raises(UsageError, match="top-p"):
+        SamplingConfig(top_p=0.0)
+
+
+def slow_greedy(model: LanguageModel, prompt: Sequence[int], number: int) -> list[int]:
+    ids = list(prompt)
+    for _ in range(number):
+        ids.append(int(model.logits(torch.tensor([ids]))[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def test_generation_equals_recomputing_everything() -> None:
+    shape = ModelShape(2, 32, 4, 2, 8, 64, 90, 24)
+    model = LanguageModel(shape)
+    initialise(model, 3)
+    with torch.no_grad():  # away from uniform, so that there is a clear best token
+        model.output_VD.mul_(30)
+        prompt = [5, 6, 7, 8]
+        wanted = slow_greedy(model, prompt, 20)
+        assert continue_ids(model, prompt, SamplingConfig(max_tokens=20), stop=-1) == wanted
+        # an end token ends it and is not part of it
+        assert (
+            continue_ids(model, prompt, SamplingConfig(max_tokens=20), stop=wanted[4])
+            == wanted[: wanted.index(wanted[4])]
+        )
+        # beyond the sequence length, and with a prompt longer than it, it goes on
+        assert len(continue_ids(model, prompt, SamplingConfig(max_tokens=60), stop=-1)) == 60
+        assert len(continue_ids(model, [EOD] * 40, SamplingConfig(max_tokens=5), stop=-1)) == 5

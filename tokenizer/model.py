@@ -1,0 +1,210 @@
+"""A trained SentencePiece model: text to ids and back, with an end-of-document id that no text can produce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import sentencepiece
+import xxhash
+
+from corpus.data.manifest import MANIFEST
+from corpus.data.schema import NARROW_VOCABULARY, id_type
+from corpus.errors import DataError, UsageError
+from tokenizer import proto
+from tokenizer.merges import read_merges, why_not
+
+if TYPE_CHECKING:
+    from tokenizer.encode import Encoder
+
+MODEL_FILE = "tokenizer.model"
+"""The model's name in the output of train-tokenizer."""
+
+Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A loaded model. Make one with `Tokenizer.load`."""
+
+    path: Path
+    """The model file."""
+    digest: str
+    """xxh3-128 of the model file, 32 hexadecimal digits."""
+    eod_piece: str
+    """The control symbol that ends a document."""
+    eod_id: int
+    """Its id."""
+    model: proto.Model
+    """The vocabulary and the settings of the model."""
+    processor: Any
+    """The `sentencepiece.SentencePieceProcessor`."""
+
+    @classmethod
+    def load(cls, path: Path | str, eod_piece: str | None = None) -> Tokenizer:
+        """Load a `.model` file, or the one in the output directory of train-tokenizer.
+
+        `eod_piece` names the control symbol that ends a document; by default it is the model's own end of sentence.
+        A file that is no model is a DataError; a piece that is missing or that a text can produce is a UsageError.
+        """
+        file = model_file(path)
+        data = _read(file)
+        try:
+            model = proto.read_model(data)
+            processor = sentencepiece.SentencePieceProcessor(model_proto=data)
+        except (proto.ModelFormatError, RuntimeError) as error:
+            reason = str(error) if isinstance(error, proto.ModelFormatError) else "SentencePiece refuses it"
+            raise DataError(
+                f"{file} is no usable tokenizer model ({reason}): give a SentencePiece .model file or the output of"
+                " train-tokenizer."
+            ) from None
+        piece, number = _end_of_document(file, model, processor, eod_piece)
+        return cls(file, xxhash.xxh3_128_hexdigest(data), piece, number, model, processor)
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of pieces."""
+        return len(self.model.pieces)
+
+    @property
+    def wide(self) -> bool:
+        """Whether ids need uint32: the vocabulary is over 65,536."""
+        return self.vocab_size > NARROW_VOCABULARY
+
+    def encode(self, text: str, eod: bool = False) -> list[int]:
+        """The ids of a text as SentencePiece gives them, and the end-of-document id if `eod`."""
+        ids: list[int] = self.processor.encode(text)
+        return [*ids, self.eod_id] if eod else ids
+
+    def encode_batch(self, texts: pa.Array | Iterable[str], eod: bool = False) -> pa.ListArray:
+        """The ids of many texts: `list<uint16>`, or `list<uint32>` over 65,536 pieces.
+
+        `texts` is a string or large_string array (slices too; null is taken as empty), or any iterable of strings.
+        """
+        array = _as_array(texts)
+        if self._encoder is None:
+            return self._list_array(
+                [self.processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod
+            )
+        data, offsets = _buffers(array)
+        ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1)
+        return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
+
+    @cached_property
+    def slow_because(self) -> str:
+        """Why SentencePiece itself encodes the batches, as the end of a sentence; empty where the fast encoder does."""
+        return why_not(self.model)
+
+    @cached_property
+    def _encoder(self) -> Encoder | None:
+        if self.slow_because:
+            return None
+        from tokenizer.encode import Encoder  # compiles; not needed to train or to decode
+
+        return Encoder(read_merges(self.model))
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """The text of `ids`; control symbols have none."""
+        numbers = [int(number) for number in ids]
+        for number in numbers:
+            if not 0 <= number < self.vocab_size:
+                raise DataError(
+                    f"id {number} is not in the vocabulary of {self.vocab_size}: use the tokenizer that made it."
+                )
+        text: str = self.processor.decode(numbers)
+        return text
+
+    def _list_array(self, encoded: Sequence[npt.NDArray[np.int32]], eod: bool) -> pa.ListArray:
+        end = np.array([self.eod_id] if eod else [], dtype=np.int32)
+        offsets = np.cumsum([0, *(len(ids) + len(end) for ids in encoded)], dtype=np.int64)
+        parts = [part for ids in encoded for part in (ids, end)]
+        return self._arrow(np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32), offsets)
+
+    def _arrow(self, ids: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> pa.ListArray:
+        if offsets[-1] > np.iinfo(np.int32).max:
+            raise DataError(
+                f"{offsets[-1]} ids in one batch are too many for Arrow lists: encode fewer texts at a time."
+            )
+        kind = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
+        values = pa.array(ids.astype(np.uint32 if self.wide else np.uint16))
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, type=kind)
+
+
+def model_file(path: Path | str) -> Path:
+    """The model file that `path` means: itself, or `tokenizer.model` in a finished output of train-tokenizer."""
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MANIFEST).exists():
+            raise UsageError(f"{path} is no finished output of train-tokenizer: run it again, or give a .model file.")
+        path = path / MODEL_FILE
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: give a SentencePiece .model file or the output of train-tokenizer.")
+    return path
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}): change its permissions.") from None
+
+
+def _as_array(texts: pa.Array | pa.ChunkedArray | Iterable[str]) -> pa.Array:
+    """The texts as one string or large_string array without nulls, of valid UTF-8."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        array = array.cast(pa.large_string())
+    if array.null_count:
+        array = pc.fill_null(array, "")
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"the texts are no valid Unicode ({error}): repair them before they are encoded.") from None
+    return array
+
+
+def _buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """UTF-8 bytes and offsets of a string array, which may be a slice of another."""
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    _, offsets, data = array.buffers()
+    if not len(array):
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    starts = np.frombuffer(offsets, dtype=width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    return np.frombuffer(data or b"", dtype=np.uint8), starts
+
+
+def _end_of_document(file: Path, model: proto.Model, processor: Any, wanted: str | None) -> tuple[str, int]:
+    """The piece that ends a document and its id; it must be a control symbol."""
+    if wanted is None:
+        number = int(processor.eos_id())
+        if number < 0:
+            raise UsageError(
+                f"{file} has no control symbol for the end of a sentence: name the piece that ends a document with"
+                " --eod-piece."
+            )
+        return model.pieces[number].text.decode(), number
+    key = wanted.encode("utf-8", "surrogatepass")
+    for number, piece in enumerate(model.pieces):
+        if piece.text != key:
+            continue
+        if piece.type != proto.CONTROL:
+            raise UsageError(
+                f"'{wanted}' cannot end documents in {file}: it is no control symbol, so a page could write it; name a"
+                f" control symbol ({_controls(model)})."
+            )
+        return wanted, number
+    raise UsageError(f"{file} has no piece '{wanted}': name one of its control symbols ({_controls(model)}).")
+
+
+def _controls(model: proto.Model) -> str:
+    names = [piece.text.decode("utf-8", "replace") for piece in model.pieces if piece.type == proto.CONTROL]
+    return ", ".join(names[:8]) or "it has none: train a tokenizer with one"

@@ -1,0 +1,146 @@
+"""Documents to token datasets: one row is a document's ids, with the end-of-document id last and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from corpus.data.schema import token_schema
+from corpus.data.writer import SHARD_BYTES
+from corpus.errors import UsageError
+from corpus.option import option
+from corpus.stage.commit import Commit
+from corpus.stage.documents import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
+from corpus.stage.stage import Estimate, InputRef, Phase, Stage
+from corpus.stage.task import Task
+from tokenizer.model import Tokenizer, model_file
+
+
+@dataclass(frozen=True)
+class TokenizeConfig:
+    """Settings of tokenize."""
+
+    eod_piece: str | None = option(None, "the control symbol that ends a document (the model's end of sentence)")
+    shard_bytes: int = option(SHARD_BYTES, "bytes of ids after which a shard is closed")
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise UsageError(f"shards of {self.shard_bytes} bytes are impossible: ask for at least one byte.")
+
+
+@dataclass(frozen=True)
+class TokenizeStage(Stage):
+    """Documents of one domain and a tokenizer in, a dataset of kind tokens out."""
+
+    documents: tuple[str, ...]
+    tokenizer: str
+    settings: TokenizeConfig
+
+    name: ClassVar[str] = "tokenize"
+    kind: ClassVar[str] = "tokens"
+    unit: ClassVar[str] = "documents"
+
+    def config(self) -> Mapping[str, Any]:
+        """The settings, with the piece that ends a document resolved."""
+        eod_piece = _load(self.tokenizer, self.settings.eod_piece).eod_piece
+        return {"eod_piece": eod_piece, "shard_bytes": self.settings.shard_bytes}
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        """The document datasets, and the model by the digest of its bytes."""
+        file = model_file(self.tokenizer)
+        digest = xxhash.xxh3_128_hexdigest(file.read_bytes())
+        return (*dataset_inputs(open_inputs(self.documents)), InputRef(file.name, digest, digest))
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One task per group of shards."""
+        return (Phase("tokenize", len(self._groups())),)
+
+    def input_bytes(self) -> int:
+        """Bytes of text by the manifests."""
+        return text_bytes(open_inputs(self.documents))
+
+    def estimate(self) -> Estimate:
+        """A row group of text and its ids at a time; about four bytes of text give a token."""
+        width = 4 if _load(self.tokenizer, self.settings.eod_piece).wide else 2
+        return Estimate(memory=128_000_000, disk=width * self.input_bytes() // 3)
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        """Encode the documents of one group of shards."""
+        tokenizer = _load(self.tokenizer, self.settings.eod_piece)
+        writer = task.writer(token_schema(tokenizer.wide), self.settings.shard_bytes, ".arrow")
+        domains: set[str] = set()
+        for batch in group_batches(self._groups()[index], ["id", "text", "domain"]):
+            domains.update(pc.unique(batch.column("domain")).to_pylist())
+            check_one_domain(domains)
+            writer.write(_encode(batch, tokenizer, task))
+            task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
+        task.note("domains", sorted(domains))
+
+    def finish(self, commit: Commit) -> None:
+        """Name the domain and the tokenizer in the manifest."""
+        domains = {name for result in commit.results["tokenize"] for name in result.notes["domains"]}
+        check_one_domain(domains)
+        tokenizer = _load(self.tokenizer, self.settings.eod_piece)
+        if tokenizer.slow_because:
+            click.echo(
+                f"tokenize: SentencePiece itself encoded with this model, since {tokenizer.slow_because}", err=True
+            )
+        commit.extra["domain"] = min(domains, default="")
+        commit.extra["tokenizer"] = {
+            "digest": tokenizer.digest,
+            "vocab_size": tokenizer.vocab_size,
+            "eod_id": tokenizer.eod_id,
+            "eod_piece": tokenizer.eod_piece,
+        }
+
+    def _groups(self) -> list[list[ShardRef]]:
+        return shard_groups(open_inputs(self.documents), self.settings.shard_bytes)
+
+
+def check_one_domain(domains: set[str]) -> None:
+    """A token dataset holds exactly one domain; more are a UsageError that names them."""
+    if len(domains) > 1:
+        named = ", ".join(sorted(domains))
+        raise UsageError(f"the documents are of several domains ({named}): tokenize each domain into its own dataset.")
+
+
+def _load(path: str, eod_piece: str | None) -> Tokenizer:
+    """The tokenizer, remembered as long as its file stays the same."""
+    file = model_file(path)
+    state = file.stat()
+    return _load_once(file, eod_piece, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=2)
+def _load_once(file: Path, eod_piece: str | None, state: tuple[int, int]) -> Tokenizer:
+    return Tokenizer.load(file, eod_piece)
+
+
+def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer, task: Task) -> pa.RecordBatch:
+    """Encode the documents that have text, and drop and count the others."""
+    sizes = pc.binary_length(batch.column("text"))
+    task.count(seen=batch.num_rows)
+    for key in batch.filter(pc.equal(sizes, 0)).column("id").to_pylist():
+        task.drop(key, "empty", "")
+    batch = batch.filter(pc.greater(sizes, 0))
+    ids = tokenizer.encode_batch(batch.column("text"), eod=True)
+    check_ends(ids, tokenizer.eod_id)
+    task.count(kept=batch.num_rows)
+    task.total(documents=batch.num_rows, bytes=pc.sum(sizes).as_py() or 0, tokens=len(ids.values))
+    return pa.RecordBatch.from_arrays([batch.column("id"), ids], schema=token_schema(tokenizer.wide))
+
+
+def check_ends(ids: pa.ListArray, eod_id: int) -> None:
+    """Every list ends with the end-of-document id, and it is nowhere else."""
+    values = ids.values.to_numpy(zero_copy_only=True)
+    ends = ids.offsets.to_numpy(zero_copy_only=True)[1:].astype(np.int64) - 1
+    assert np.array_equal(np.flatnonzero(values == eod_id), ends), "an end-of-document id inside a document"

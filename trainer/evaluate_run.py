@@ -1,0 +1,33 @@
+"""`trainer eval`: a run's newest checkpoint on validation sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from corpus.errors import UsageError
+from trainer.data import open_validation
+from trainer.evaluation import evaluate, score_lines
+from trainer.generate import load_model
+from trainer.run import Run
+
+
+def evaluate_run(path: Path, validation: Path, batch_size: int, report: Callable[[str], None]) -> list[str]:
+    """Lines with loss and perplexity per domain; a set with another tokenizer is refused."""
+    run = Run(path)
+    model, step = load_model(run, report)
+    config = run.read_config()
+    assert config is not None
+    sets = open_validation(validation)
+    for name, rows in sets.items():
+        if rows.identity.tokenizer != config["data"]["tokenizer"]:
+            raise UsageError(f"the set '{name}' has another tokenizer than {path}: pack it with the run's tokenizer.")
+        if rows.identity.sequence_length > model.shape.sequence_length:
+            raise UsageError(
+                f"the set '{name}' has rows of {rows.identity.sequence_length} tokens and the model takes "
+                f"{model.shape.sequence_length}: mix with --sequence-length {model.shape.sequence_length}."
+            )
+    training = config["training"]
+    scores = evaluate(model, sets, batch_size, training["document_mask"], training["precision"])
+    assert scores is not None
+    return [f"{path} at step {step}", *score_lines(scores)]

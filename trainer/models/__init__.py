@@ -1,0 +1,1 @@
+"""Model shapes as data (`presets`, `shape`) and the small modules that they configure."""

@@ -1,0 +1,112 @@
+"""The language model: embedding, blocks, final norm, output layer.
+
+Shape suffixes: B rows, T positions, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainer.models.attention import LayerCache
+from trainer.models.block import build_block
+from trainer.models.norm import build_norm
+from trainer.models.rope import rotary_table
+from trainer.models.shape import ModelShape
+
+GPT_DEVIATION = 0.02
+"""Standard deviation of the first weights under `initialisation = "gpt"` (GPT-2; LLaMA's paper names none)."""
+
+
+@dataclass
+class Cache:
+    """What generation keeps of the positions it has seen: `length` of at most `capacity`."""
+
+    layers: list[LayerCache]
+    capacity: int
+    length: int = 0
+
+
+class LanguageModel(nn.Module):
+    """A decoder-only transformer of a given shape. Weights are float32 and made by `initialise`."""
+
+    rotary: Tensor
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        self.blocks = nn.ModuleList([build_block(shape) for _ in range(shape.layers)])
+        self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        table = rotary_table(shape.sequence_length, shape.head_size, shape.rope_base)
+        self.register_buffer("rotary", table, persistent=False)
+
+    @property
+    def output_VD(self) -> Tensor:
+        """The output layer's matrix: [V, D], the embedding itself where they are tied."""
+        return self.embedding if self.head is None else self.head
+
+    def forward(self, tokens_BT: Tensor, mask_B1TT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """The last hidden states [B, T, D], normed, before the output layer; tokens are int64 [B, T].
+
+        The loss works on these chunk by chunk, so that the logits of a whole batch never exist at once.
+        """
+        start = 0 if cache is None else cache.length
+        table = self.rotary[:, start : start + tokens_BT.shape[1]]
+        x_BTD = functional.embedding(tokens_BT, self.embedding)
+        for index, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, table, mask_B1TT, None if cache is None else cache.layers[index], start)
+        if cache is not None:
+            cache.length += tokens_BT.shape[1]
+        normed: Tensor = self.norm(x_BTD)
+        return normed
+
+    def logits(self, tokens_BT: Tensor, mask_B1TT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Logits of the next token at every position: float32 [B, T, V]."""
+        return functional.linear(self(tokens_BT, mask_B1TT, cache), self.output_VD).float() * self.shape.logit_scale
+
+    def new_cache(self, rows: int) -> Cache:
+        """An empty cache for `rows` rows of at most the model's sequence length."""
+        shape = self.shape
+        size = (rows, shape.key_heads, shape.sequence_length, shape.head_size)
+        new = self.embedding.new_zeros
+        return Cache([LayerCache(new(size), new(size)) for _ in range(shape.layers)], shape.sequence_length)
+
+
+def fused_sizes(model: LanguageModel) -> dict[str, tuple[int, ...]]:
+    """Rows of the matrices that are stored as one: parameter name -> their sizes. Others are not listed.
+
+    PaLM's optimizer scales by the RMS of a matrix; query, key, value, gate and up are matrices of their own there.
+    """
+    sizes = {}
+    for name, module in model.named_modules():
+        widths = getattr(module, "widths", None)
+        if widths is not None:
+            sizes[f"{name}.project.weight"] = tuple(widths)
+    return sizes
+
+
+@torch.no_grad()
+def initialise(model: LanguageModel, seed: int) -> None:
+    """Give the model its first weights: a function of the shape and `seed` alone.
+
+    "gpt": N(0, 0.02²), projections back into the residual stream divided by sqrt(2·layers) (GPT-2).
+    "palm": kernels N(0, 1/fan-in), embeddings N(0, 1) (PaLM section 2). Norm scales are 1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    palm = model.shape.initialisation == "palm"
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            parameter.fill_(1.0)
+            continue
+        deviation = GPT_DEVIATION
+        if palm:
+            deviation = 1.0 if name == "embedding" else parameter.shape[1] ** -0.5
+        elif name.endswith("output.weight"):
+            deviation /= math.sqrt(2 * model.shape.layers)
+        parameter.normal_(0.0, deviation, generator=generator)

@@ -1,0 +1,54 @@
+"""Which rows a step trains on: a pure function of the next row, the batch size and the skip ledger.
+
+Rows are taken in disk order. Rows that the ledger skips are passed over: they move the next row, never the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class RowRange:
+    """Rows start … stop - 1."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def next_batch(next_row: int, batch_size: int, skipped: Sequence[RowRange] = ()) -> tuple[list[RowRange], int]:
+    """The next `batch_size` rows from `next_row` on that no range of `skipped` holds, and the row after them."""
+    taken: list[RowRange] = []
+    missing = batch_size
+    for hole in sorted(skipped):
+        if not missing:
+            break
+        if hole.stop <= next_row:
+            continue
+        stop = min(next_row + missing, hole.start)
+        if stop > next_row:
+            taken.append(RowRange(next_row, stop))
+            missing -= stop - next_row
+            next_row = stop
+        if missing:
+            next_row = max(next_row, hole.stop)
+    if missing:
+        taken.append(RowRange(next_row, next_row + missing))
+        next_row += missing
+    return taken, next_row
+
+
+def rows_left(rows: int, next_row: int, skipped: Sequence[RowRange] = ()) -> int:
+    """How many of the rows from `next_row` to `rows` the ledger does not skip."""
+    left = rows - next_row
+    covered = next_row
+    for hole in sorted(skipped):
+        start, stop = max(hole.start, covered), min(hole.stop, rows)
+        if stop > start:
+            left -= stop - start
+            covered = stop
+    return left
