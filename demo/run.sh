@@ -4,10 +4,8 @@ set -eu
 out=${1:?usage: run.sh DIR}
 bin=${BIN:-.venv/bin}
 "$bin/python" -m demo.raw "$out/raw"
-"$bin/corpus" run llama --input "$out/raw" --output "$out/corpus" --sequence-length 256 --vocab-size 2048
-"$bin/corpus" verify "$out/corpus"
+"$bin/corpus" run llama --input "$out/raw" --output "$out/corpus" --sequence-length 256 --vocab-size 2048 >/dev/null
+"$bin/corpus" verify --quiet "$out/corpus"
 "$bin/trainer" fit --data "$out/corpus/packed" --validation "$out/corpus/validation" --model llama-tiny \
-    --output "$out/model" --steps 200 --batch-size 8
-"$bin/trainer" generate "$out/model" --prompt "The river" --max-tokens 60
-echo "raw samples   $out/raw"
-echo "model         $out/model"
+    --output "$out/model" --steps 400 --batch-size 8
+"$bin/python" -m demo.summary "$out"

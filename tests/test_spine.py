@@ -80,6 +80,30 @@ def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
     assert "wikipedia" in summarize(place / "one")
 
 
+@pytest.mark.parametrize("name", ["documents/books/01-dedup", "tokens/books", "packed"])
+def test_other_tools_see_data_rows_only(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    import datasets
+    import duckdb
+    import pyarrow.dataset
+
+    directory = place / "one" / name
+    rows = Manifest.load(directory).rows
+    loaded = datasets.load_dataset(str(directory), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == rows
+    kind = "parquet" if name.startswith("documents") else "ipc"
+    data = pyarrow.dataset.dataset(str(directory), format=kind, exclude_invalid_files=True)
+    assert data.count_rows() == rows
+    connection = duckdb.connect()
+    if kind == "parquet":
+        assert connection.sql(f"select count(*) from '{directory}/*.parquet'").fetchall() == [(rows,)]
+    else:  # DuckDB reads Arrow files through pyarrow
+        assert connection.execute("select count(*) from data").fetchall() == [(rows,)]
+    connection.close()
+
+
 def test_a_rerun_does_nothing(place: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (place / "one").rglob("*.parquet")}
     run = RecipeRun(load_recipe(str(place / "recipe.yaml")), place / "raw", place / "one")

@@ -16,11 +16,12 @@ _SHOWN_CHARACTERS = 2000
 
 @click.command()
 @click.argument("directories", nargs=-1, required=True, metavar="DIR…")
-def verify(directories: tuple[str, ...]) -> None:
+@click.option("--quiet", is_flag=True, help="Name broken datasets only.")
+def verify(directories: tuple[str, ...], quiet: bool) -> None:
     """Check checksums, counts, ids and schema of the datasets at or below DIR; exit 1 if one is broken."""
     from corpus.data.verify import find_datasets, verify_dataset
 
-    broken = 0
+    broken = good = 0
     for directory in directories:
         found = find_datasets(Path(directory))
         if not found:
@@ -28,12 +29,16 @@ def verify(directories: tuple[str, ...]) -> None:
         for path in found:
             report = verify_dataset(path)
             broken += bool(report.problems)
+            good += not report.problems
+            if quiet and not report.problems:
+                continue
             state = "broken" if report.problems else "ok"
             click.echo(f"{state:6} {path}  {report.kind}, {report.rows:,} rows, {report.bytes:,} bytes")
             for problem in report.problems:
                 click.echo(f"       {problem}")
     if broken:
-        raise DataError(f"{broken} datasets are broken: make them again with --overwrite.")
+        raise DataError(f"{broken} of {broken + good} datasets are broken: remove them and run their commands again.")
+    click.echo(f"{good} datasets are as their manifests say")
 
 
 @click.command()
