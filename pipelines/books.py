@@ -17,6 +17,7 @@ from pipelines.encoding import decode
 
 BOOK_BYTES = 256 << 20  # the longest book is a fiftieth of this
 HEADER_CHARS = 100_000  # where a header can end
+LINE_END = re.compile(r"\r+\n|\r")  # a file converted twice ends its lines with CR CR LF
 MARK = r"^[ \t]*\*{3} ?%s (?:OF )?(?:THE |THIS )?PROJECT GUTENBERG(?:'S)? (?:E-?BOOK|E-?TEXT)[^\n]*"
 START = re.compile(MARK % "START", re.I | re.M)
 END = re.compile(MARK % "END", re.I | re.M)
@@ -39,6 +40,9 @@ CREDIT = re.compile(
     re.I,
 )
 CREDIT_LINES = 15  # a longer paragraph is the book's own, whatever it begins with
+NOTE_HEADING = re.compile(r"\W*Transcriber[’']?s?[’']?[ -]Notes?\W*", re.I)
+NOTE_LINES = 40  # of a transcriber's note under a heading or in brackets, its blank lines included
+OLD_TITLE = re.compile(r"^\W*The Project Gutenberg E-?(?:text|book) of (?P<title>[^\n]*\w\.?)", re.I | re.M)
 FIELD = re.compile(r"^(title|author|language|release date|posting date|character set encoding)[ \t]*:[ \t]*(.*)", re.I)
 NUMBER = re.compile(r"\[[ \t]*e-?(?:book|text)[ \t]*(?:#|no\.?|number)?[ \t]*(\d+)[ \t]*\]", re.I)
 LANGUAGES = {
@@ -126,7 +130,7 @@ class BooksReader:
         text, encoding = decode(data, _declared(data))
         if text.count("\0") > len(text) // 100:
             return Unreadable(ordinal, 0, len(data), "not text", data[:QUARANTINE_BYTES])
-        text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+        text = LINE_END.sub("\n", text.replace("\0", ""))
         header, body = strip_gutenberg(text, self.credits)
         if not body:
             return Skipped(ordinal, "empty text")
@@ -184,12 +188,26 @@ def _without_credits(body: str) -> str:
             break
         if paragraph.group().count("\n") > CREDIT_LINES:
             break
-        body = body[match.end() + paragraph.end() :]
+        body = _behind_note(paragraph.group(), body[match.end() + paragraph.end() :])
     return body
 
 
+def _behind_note(first: str, rest: str) -> str:
+    """The text behind a note of which `first` is the first paragraph: a heading or a bracket goes on over paragraphs."""
+    end = -1
+    if NOTE_HEADING.fullmatch(first):  # its text ends where two blank lines are
+        rest = rest.lstrip("\n")
+        end = rest.find("\n\n\n")
+    elif first.lstrip().startswith("[") and first.count("[") > first.count("]"):
+        end = rest.find("]\n") + 1 or -1
+    return rest[end:] if end >= 0 and rest.count("\n", 0, end) <= NOTE_LINES else rest
+
+
 def header_fields(header: str) -> dict[str, str]:
-    """Title, author, language and number of a Gutenberg header; a value may go on over indented lines."""
+    """Title, author, language and number of a Gutenberg header; a value may go on over indented lines.
+
+    The headers of the 1990s have no fields; title and author then come from their first line.
+    """
     fields: dict[str, str] = {}
     current = ""
     for line in header.split("\n"):
@@ -204,5 +222,8 @@ def header_fields(header: str) -> dict[str, str]:
         else:
             current = ""
     number = NUMBER.search(header)
+    if "title" not in fields and (old := OLD_TITLE.search(header)):
+        before, by, after = old["title"].rpartition(", by " if ", by " in old["title"] else " by ")
+        fields = {"author": after if by else "", **fields, "title": before or after}
     result = {key: " ".join(fields[key].split()) for key in ("title", "author", "language") if fields.get(key)}
     return {**result, "id": number.group(1)} if number else result

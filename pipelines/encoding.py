@@ -12,8 +12,10 @@ BOMS = (
 )
 ESCAPED = re.compile("[\udc80-\udcff]")
 NON_ASCII = re.compile("[^\x00-\x7f]")
+CONTROL = re.compile("[\x80-\x9f]")
 WINDOWS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(128, 256)}
 ESCAPES = {0xDC00 + byte: char for byte, char in WINDOWS.items()}
+CONTROLS = {byte: char for byte, char in WINDOWS.items() if byte < 160}  # Windows-1252 once taken for ISO-8859-1
 STRAY_SHARE = 0.1  # of the non-ASCII characters: with fewer stray bytes a text is damaged UTF-8, not another encoding
 LATIN = frozenset(("ascii", "iso8859-1", "cp1252"))
 
@@ -22,7 +24,8 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, str]:
     """Gives (text, encoding): by its byte order mark, else UTF-8, else as `declared`, else Windows-1252.
 
     ISO-8859-1 files often hold Windows-1252 quotes, so both are read as the latter; the five bytes that it leaves
-    undefined become the control characters of ISO-8859-1. A stray byte in otherwise valid UTF-8 is read alone.
+    undefined become the control characters of ISO-8859-1. A stray byte in otherwise valid UTF-8 is read alone, and the
+    control characters U+0080 to U+009F in UTF-8 are the Windows-1252 quotes and dashes of a file converted wrongly.
     """
     for mark, name in BOMS:
         if data.startswith(mark):
@@ -31,6 +34,8 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, str]:
                 break
             return data[len(mark) :].decode(name, "replace"), name
     escaped = data.decode("utf-8", "surrogateescape")
+    if CONTROL.search(escaped):
+        escaped = escaped.translate(CONTROLS)
     stray = len(ESCAPED.findall(escaped))
     if stray == 0:
         return escaped, "utf-8"

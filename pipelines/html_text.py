@@ -15,7 +15,10 @@ MAX_SCRIPT = 16  # characters; a longer superscript or subscript is small print
 PLACEHOLDER_ALT = frozenset(("", "enter image description here", "alt text", "image", "screenshot"))
 SPACE = re.compile(r"[ \t\r\n\f\v\u00a0]+")
 BREAK = "\x01"  # a <br> inside a paragraph; cannot occur in XML text and is removed from the input
+STRUCK = frozenset(("s", "strike", "del"))
+FORMULA = re.compile(r"\$\$|\\begin(\{[a-z]+\*?\})")
 SIMPLE = re.compile(r"[\w.]+|[+\-*∗†‡′°]")
+GROUP = re.compile(r"\([^()]*\)")
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class TextBuilder:
             alt = SPACE.sub(" ", attributes.get("alt", "")).strip()
             if alt.lower() not in PLACEHOLDER_ALT:
                 self.current.append(alt)
-        elif tag in ("code", "sup", "sub") and not self.pre:
+        elif (tag in ("code", "sup", "sub") or tag in STRUCK) and not self.pre:
             self.marks.append(
                 (
                     tag,
@@ -72,7 +75,7 @@ class TextBuilder:
             self.deleted = max(0, self.deleted - 1)
         elif tag in BLOCKS or tag in LINES:
             self._end_block(tag)
-        elif tag in ("code", "sup", "sub") and self.marks and self.marks[-1][0] == tag:
+        elif self.marks and self.marks[-1][0] == tag:
             _, begin = self.marks.pop()
             if begin >= 0:
                 self.current[begin:] = [_marked(tag, "".join(self.current[begin:]))]
@@ -149,7 +152,10 @@ class TextBuilder:
         if self.pre:
             self._flush_code()
             return
-        text = SPACE.sub(" ", "".join(self.current))
+        text = "".join(self.current)
+        if "\n" in text:
+            text = _formula_lines(text.strip("\n"))
+        text = SPACE.sub(" ", text)
         self.current.clear()
         self.marks.clear()
         lines = [line.strip(" ") for line in text.split(BREAK)]
@@ -166,8 +172,27 @@ class TextBuilder:
             self._emit([fence, *code.split("\n"), fence])
 
 
+def _formula_lines(text: str) -> str:
+    """Keeps the line ends inside displayed formulas: a formula may hold TeX comments, and its rows are easier to read."""
+    pieces: list[str] = []
+    last = 0
+    unclosed: set[str] = set()
+    for match in FORMULA.finditer(text):
+        closer = f"\\end{match[1]}" if match[1] else "$$"
+        if match.start() < last or closer in unclosed:
+            continue
+        end = text.find(closer, match.end())
+        if end < 0:
+            unclosed.add(closer)
+            continue
+        pieces.append(text[last : match.start()])
+        last = end + len(closer)
+        pieces.append(text[match.start() : last].replace("\n", BREAK))
+    return "".join([*pieces, text[last:]])
+
+
 def _marked(tag: str, text: str) -> str:
-    """Inline code in backquotes; a superscript as ^x or ^(x y), a subscript as _x or _(x y)."""
+    """Inline code in backquotes, struck text in ~~, a superscript as ^x or ^(x y), a subscript as _x or _(x y)."""
     stripped = SPACE.sub(" ", text.replace(BREAK, " ")).strip()
     if not stripped:
         return text
@@ -176,10 +201,12 @@ def _marked(tag: str, text: str) -> str:
         fence = "`" * (longest + 1)
         pad = " " if longest else ""
         return f"{fence}{pad}{stripped}{pad}{fence}"
+    if tag in STRUCK:
+        return f"~~{stripped}~~" + " " * text[-1:].isspace()
     sign = "^" if tag == "sup" else "_"
     if stripped[0] in (sign, "[") or len(stripped) > MAX_SCRIPT:  # written out by hand, a footnote mark, small print
         return text
-    marked = f"{sign}{stripped}" if SIMPLE.fullmatch(stripped) else f"{sign}({stripped})"
+    marked = f"{sign}{stripped}" if SIMPLE.fullmatch(stripped) or GROUP.fullmatch(stripped) else f"{sign}({stripped})"
     return marked + " " * (text[-1:].isspace())
 
 

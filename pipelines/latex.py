@@ -31,17 +31,65 @@ FINISH = re.compile(r"\\end\s*\{document\}|\\bye(?![A-Za-z])")
 SECTION = re.compile(
     r"\\(?:part|chapter|section|subsection|subsubsection|paragraph|subparagraph)(?![A-Za-z@])\*?\s*(?:\[[^\]\n]*\]\s*)?\{"
 )
-ABSTRACT = re.compile(r"\\begin\s*\{abstract\*?\}.*?(?:\\end\s*\{abstract\*?\}|\Z)|\\abstract\s*\{", re.S)
-LIST_NAMES = "thebibliography|references|REFERENCES|bibdiv|biblist"
-LIST_BEGIN = re.compile(rf"\\begin\s*\{{({LIST_NAMES})\*?\}}")
-LIST_HEADING = re.compile(
-    r"\\(?:chapter|section|subsection)\*?\s*\{\s*(?:\\[a-z]+\s*)?(?:References?|Bibliography|Literature(?: Cited)?|REFERENCES)"
-    r"[\s.:]*\}(?:\s|\\label\{[^{}]*\}|\\addcontentsline(?:\{[^{}]*\}){3})*\Z"
+FINE_HEADING = re.compile(r"\\(?:sub)?paragraph(?![A-Za-z@])")
+END_TITLE = re.compile(
+    r"\s*(?:\\[a-z]+\s*)*(?:Acknowledge?ments?|References?|Bibliography|Funding|(?:Author )?Contributions?|Data Availability"
+    r"|(?:Competing|Conflicts? of) interests?|Supplement|Supporting|Appendi)",
+    re.I,
 )
+APPENDIX = re.compile(r"\\appendix(?![A-Za-z])|\\begin\s*\{appendi(?:x|ces)\}")
+FRONT_END = re.compile(r"\\end\s*\{abstract\*?\}|\\maketitle(?![A-Za-z])")
+LETTER_CHARS = 2000  # of text before the first heading: more than that is no front matter
+ABSTRACT = re.compile(r"\\begin\s*\{abstract\*?\}.*?(?:\\end\s*\{abstract\*?\}|\Z)|\\abstract\s*\{", re.S)
+LIST_NAMES = "thebibliography|references|REFERENCES|bibdiv|biblist|CSLReferences"
+LIST_BEGIN = re.compile(rf"\\begin\s*\{{({LIST_NAMES})\*?\}}")
+LIST_TITLE = (
+    r"\\(?:chapter|section|subsection)\*?\s*\{\s*(?:\\[a-z]+\s*)?(?:References?|Bibliography|Literature(?: Cited)?|REFERENCES)"
+    r"[\s.:]*\}"
+)
+LIST_HEADING = re.compile(LIST_TITLE + r"(?:\s|\\label\{[^{}]*\}|\\addcontentsline(?:\{[^{}]*\}){3})*\Z")
+LIST_SECTION = re.compile(
+    LIST_TITLE
+    + r"(?P<list>.*?)(?=\\(?:part|chapter|section|subsection|appendix|clearpage|newpage|pagebreak)(?![A-Za-z])"
+    r"|\\begin\s*\{(?:appendi|figure|table|longtable|sidewaystable|supp)|\Z)",
+    re.S,
+)
+YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?!\d)")
+ENTRY_CHARS = 40  # a shorter paragraph is a command or a label, no reference
 SOURCE = re.compile(
     r"\\(?:no)?(?:bibliography(?:style)?|addbibresource|bibdata|biboptions|bibpunct|bibsep|printbibliography"
     r"|printbibheading)(?![A-Za-z])\*?[ \t]*(?:\[[^\]\n]*\])?(?:\{[^{}]*\})*[ \t]*"
 )
+CONDITION = re.compile(
+    r"\\(?:(?P<never>iffalse|if[ \t]*0(?=\s))|(?P<other>else|fi)|(?P<inner>if[a-zA-Z@]*))(?![A-Za-z@])"
+)
+NO_CONDITION = frozenset(  # these take arguments and no `\fi`
+    "iff ifthenelse ifdef ifundef ifcsdef ifdefempty ifdefstring ifstrequal ifstrempty ifblank ifnotblank ifbool iftoggle "
+    "ifnumequal ifnumcomp ifinlist ifpackageloaded".split()
+)
+
+
+def strip_false(text: str) -> str:
+    """Removes `\\iffalse … \\fi`, a comment over many lines; of one with `\\else` that part stays."""
+    pieces: list[str] = []
+    last, depth, begin = 0, 0, -1  # begin: of the text to drop, -1 where an `\\else` part is kept
+    for match in CONDITION.finditer(text):
+        if depth == 0:
+            if match["never"]:
+                depth, begin = 1, match.start()
+                pieces.append(text[last:begin])
+        elif match["never"] or (match["inner"] and match["inner"] not in NO_CONDITION):
+            depth += 1
+        elif match["other"] == "fi":
+            depth -= 1
+            if depth == 0 and begin < 0:
+                pieces.append(text[last : match.start()])
+            last = match.end() if depth == 0 else last
+        elif match["other"] == "else" and depth == 1 and begin >= 0:
+            last, begin = match.end(), -1
+    if depth and begin >= 0:  # never closed: it stays
+        return "".join(pieces) + text[begin:]
+    return "".join([*pieces, text[last:]])
 
 
 def strip_comments(text: str, kept: list[str]) -> str:
@@ -103,7 +151,9 @@ class Paper:
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self.kept: list[str] = []
-        self.files = {name: strip_comments(text.replace("\x00", ""), self.kept) for name, text in files.items()}
+        self.files = {
+            name: strip_false(strip_comments(text.replace("\x00", ""), self.kept)) for name, text in files.items()
+        }
         self.chars = 0
 
     def main(self) -> str:
@@ -171,15 +221,32 @@ def clean(files: Mapping[str, str], keep_abstract: bool = False, keep_bibliograp
     start = body.end() if body else 0
     finish = FINISH.search(text, start)
     text = text[start : finish.start() if finish else len(text)]
-    if section := SECTION.search(text):
-        head = text[: section.start()]
-        text = text[section.start() :]
+    if begin := first_section(text):
+        head, text = text[:begin], text[begin:]
         if keep_abstract and (abstract := ABSTRACT.search(head)):
             text = f"{_closed(head, abstract)}\n\n{text}"
     if not keep_bibliography:
         text = remove_bibliography(text)
     text = PLACE.sub(lambda match: paper.kept[int(match[1])], _tidy(text))
     return text.strip()
+
+
+def first_section(text: str) -> int:
+    """Where the text of a paper begins: at its first section heading; 0 without one.
+
+    Letters have headings for acknowledgements, appendices or single paragraphs alone. Where more than a front matter
+    stands before the first of them, the text begins behind the abstract (without one, the title).
+    """
+    section = SECTION.search(text)
+    if section is None:
+        return 0
+    end = appendix.start() if (appendix := APPENDIX.search(text)) else len(text)
+    for match in SECTION.finditer(text, section.start(), end):
+        if not FINE_HEADING.match(match[0]) and not END_TITLE.match(text, match.end()):
+            return section.start()
+    head = text[: section.start()]
+    front = max((match.end() for match in FRONT_END.finditer(head)), default=0)
+    return front if len(head[front:].strip()) > LETTER_CHARS else section.start()
 
 
 def _closed(head: str, abstract: re.Match[str]) -> str:
@@ -207,7 +274,15 @@ def remove_bibliography(text: str) -> str:
     for match in SOURCE.finditer(text):
         pieces.append(LIST_HEADING.sub("", text[last : match.start()]))
         last = match.end()
-    return "".join([*pieces, text[last:]])
+    return LIST_SECTION.sub(_without_entries, "".join([*pieces, text[last:]]))
+
+
+def _without_entries(match: re.Match[str]) -> str:
+    """What stays of a section of references: nothing if it lists works (each with its year), its text if it does not."""
+    entries = [entry for entry in match["list"].split("\n\n") if len(entry.strip()) >= ENTRY_CHARS]
+    if not entries:
+        return match["list"]
+    return "" if 2 * sum(YEAR.search(entry) is not None for entry in entries) > len(entries) else match[0]
 
 
 def _tidy(text: str) -> str:

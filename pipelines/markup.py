@@ -1,43 +1,10 @@
-"""Wikitext that can be removed or resolved by exact scans: templates, tables, language variants, quote marks."""
+"""Wikitext that can be removed or resolved by exact scans: tables, language variants, quote marks."""
 
 import re
 
-BRACES = re.compile(r"\{{2,}|\}{2,}")
 TABLE = re.compile(r"^[ \t:*#;]*(\{\||\|\}(?!\}))", re.M)
 VARIANT = re.compile(r"-\{([^{}]*)\}-")
 QUOTES = re.compile("'{2,}")
-
-
-def remove_templates(text: str) -> str:
-    """Removes `{{…}}` and `{{{…}}}` with what is nested in them; unclosed braces stay."""
-    if "{{" not in text:
-        return text
-    opened: list[list[int]] = []  # [position of the run, braces left in it]
-    spans: list[tuple[int, int]] = []  # closed ones, outermost only, in order
-    for match in BRACES.finditer(text):
-        begin, end = match.span()
-        if text[begin] == "{":
-            opened.append([begin, end - begin])
-            continue
-        at = begin
-        while opened and end - at >= 2:
-            run = opened[-1]
-            used = 3 if run[1] >= 3 and end - at >= 3 else 2
-            run[1] -= used
-            at += used
-            start = run[0] + run[1]
-            if run[1] < 2:
-                opened.pop()
-            while spans and spans[-1][0] >= start:
-                spans.pop()
-            spans.append((start, at))
-    pieces, last = [], 0
-    for start, end in spans:
-        pieces.append(text[last:start])
-        last = end
-        if text[start - 1 : start] in ("", "\n") and text[end : end + 1] == "\n":
-            last += 1  # the template had its lines to itself
-    return "".join([*pieces, text[last:]])
 
 
 def remove_tables(text: str) -> str:

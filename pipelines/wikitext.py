@@ -1,4 +1,4 @@
-"""Wikitext -> plain text: link texts, headings and lists stay; templates, tables, references and other markup go.
+"""Wikitext -> plain text: link texts, headings, lists and formulas (as `$TeX$`) stay; templates, tables and references go.
 
 The scans run in the order of MediaWiki's own preprocessor (comments and extension tags, templates, tables, then links
 and HTML) and each is linear in the page: a general parser backtracks on unclosed markup, for minutes on a hostile page.
@@ -9,20 +9,26 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.markup import apostrophes, expand_variants, remove_tables, remove_templates
+from pipelines.markup import apostrophes, expand_variants, remove_tables
+from pipelines.templates import REMOVED, expand_templates, tidy_removed
 
 DROPPED = (
-    "ref|references|math|chem|gallery|timeline|score|hiero|graph|chart|imagemap|mapframe|maplink|templatedata|inputbox|"
+    "ref|references|chem|gallery|timeline|score|hiero|graph|chart|imagemap|mapframe|maplink|templatedata|inputbox|"
     "categorytree|includeonly|templatestyles|indicator|charinsert|ce|rss|dynamicpagelist|phonos|languages|quiz"
 )
-VERBATIM = "nowiki|pre|source|syntaxhighlight"
+VERBATIM = "nowiki|pre|source|syntaxhighlight|math"
+ENTITIES_SHOWN = ("nowiki", "pre", "math")  # in code they stand for themselves
 ALIASES = (
     "file image media category".split()
     + (
         "bild datei fichier imagen archivo immagine afbeelding bestand grafika plik imagem ficheiro изображение файл soubor "
         "obrázek billede fil imatge fitxer slika слика датотека datoteka kép fájl imagine fișier зображення картинка "
-        "kuva tiedosto 画像 ファイル 图像 圖像 文件 檔案 파일 그림 resim dosya kategorie catégorie categoría categoria categorie "
-        "kategoria категория категорія kategori kategória kategorija категорија luokka kategorio"
+        "kuva tiedosto 画像 ファイル 图像 圖像 文件 檔案 파일 그림 resim dosya lêer restr mynd súbor imachen faidhle figura ofbyld "
+        "պատկեր fayl rikcha выява dosiero gambar ไฟล์ پرونده íomhá attēls рәсем сурет зураг fail ملف קובץ "
+        "kategorie catégorie categoría categoria categorie kategoria категория категорія катэгорыя kategori kategória kategorija "
+        "категорија luokka kategorio категори kategooria kateqoriya kategoriya kategorya kategorî kategory flokkur rummad "
+        "turkum санат төркем ангилал կատեգորիա تصنيف رده پۆل קטגוריה קאַטעגאָריע श्रेणी वर्ग வகைப்பு వర్గం ವರ್ಗ വർഗ്ഗം "
+        "หมวดหมู่ 分类 分類 カテゴリ 분류 κατηγορία jamii catagóir categuria bólkur roinn-seòrsa sokajy بؤلمه"
     ).split()
 )
 MAX_TITLE = 300  # MediaWiki's limit is 255 bytes
@@ -45,6 +51,7 @@ TAG = re.compile(
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 NBSP = re.compile("&(?:nbsp|#160|#xA0);|[\u00a0\u200e]", re.I)
 LIST = re.compile(r"^([*#:;]+)[ \t]*(.*)$")
+LABEL = re.compile(r"[^:]{1,40}:[ ,;.]*")  # of a list item whose templates are gone
 EMPTY_PARENTHESES = re.compile(r" ?[(\uff08][\s,;:/\u3001]*[)\uff09]")
 OPENED = re.compile(r"([(\uff08]) ?[,;:](?: ?[,;:])*+ *+")  # `(; born` after templates are gone
 BRACKETS = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|")
@@ -76,15 +83,16 @@ class Namespaces:
 
 def wikitext_to_text(source: str, namespaces: Namespaces) -> str:
     """Plain text of one page; any input gives some text, in time linear in its length."""
-    text = source.replace("\r\n", "\n").replace("\x00", "")
+    text = source.replace("\r\n", "\n").replace("\x00", "").replace(REMOVED, "")
     text = _remove_extensions(text)
-    text = remove_tables(remove_templates(text))
+    text = remove_tables(expand_templates(text))
     text = expand_variants(LANGUAGE_LINK.sub("", text))
     text = apostrophes(MAGIC.sub(lambda match: "" if match[1].upper() == match[1] else match[0], text))
     text = _resolve_links(text, namespaces)
     text = EXTERNAL_LINK.sub(lambda match: match[1], text)
     text = _remove_tags(text)
-    text = EMPTY_PARENTHESES.sub("", BRACKETS.sub("", NBSP.sub(" ", text)))
+    text = tidy_removed(BRACKETS.sub("", NBSP.sub(" ", text)))
+    text = EMPTY_PARENTHESES.sub("", text)
     text = OPENED.sub(r"\1", text)
     text = "\n".join(_tidy(text.split("\n")))
     return ENTITY.sub(lambda match: html.unescape(match[0]), text)
@@ -110,8 +118,13 @@ def _remove_extensions(text: str) -> str:
             unclosed.add(name)
             continue
         if name in VERBATIM.split("|"):
-            inner = re.sub(r"[\[\]{}<>|='*#:;_~-]", lambda char: f"&#{ord(char[0])};", text[last : closer.start()])
-            pieces.append(inner if name == "nowiki" else f"\n{inner}\n")
+            inner = text[last : closer.start()]
+            if name in ENTITIES_SHOWN:
+                inner = html.unescape(inner)
+            if name == "math":
+                inner = f"${' '.join(inner.split())}$"
+            inner = re.sub(r"[\[\]{}<>|='*#:;_~&-]", lambda char: f"&#{ord(char[0])};", inner)
+            pieces.append(inner if name in ("nowiki", "math") else f"\n{inner}\n")
         last = closer.end()
     return "".join([*pieces, text[last:]])
 
@@ -165,6 +178,7 @@ def _tidy(lines: list[str]) -> list[str]:
     """Lists as `- ` lines, headings as plain lines, empty sections and repeated blank lines dropped."""
     kept: list[str] = []
     following = 7  # the level of the heading that follows, 0 if text follows, 7 at the end
+    below = 0  # how deep the list line that follows stands, 0 if another line follows
     for line in reversed(lines):
         line = re.sub(r" +(?=[ ,])", "", line.replace("\t", " ")).strip()
         if level := heading_level(line):
@@ -174,14 +188,18 @@ def _tidy(lines: list[str]) -> list[str]:
                 kept += ["", title, ""]
             continue
         if match := LIST.match(line):
-            depth = sum(mark in "*#" for mark in match[1])
+            depth = min(sum(mark in "*#" for mark in match[1]), 9)
+            within = depth > 0 and match[1].endswith(":")  # another line of the list's item
             line = match[2].strip()
-            if not line:
+            if not line or (depth and LABEL.fullmatch(line) and below <= depth):
                 continue
+            below = depth + within
             if depth:
-                line = "  " * min(depth - 1, 8) + "- " + line
+                line = "  " * depth + line if within else "  " * (depth - 1) + "- " + line
         elif line.startswith(("|", "!")):  # a row of a broken table
             continue
+        else:
+            below = 0
         if line.strip(" -,.;:"):
             following = 0
             kept.append(line)

@@ -114,6 +114,51 @@ def test_one_stray_byte_does_not_turn_utf8_into_another_encoding() -> None:
     assert decode(data) == ("“é” " * 20 + "“ “ü”", "utf-8")
 
 
+def test_windows_1252_once_taken_for_iso_8859_1_is_mended() -> None:
+    data = "He said \x93no\x94\x97it\x92s late\x85 é".encode()
+    assert decode(data) == ("He said “no”—it’s late… é", "utf-8")
+
+
+def test_line_ends_of_a_file_converted_twice(tmp_path: Path) -> None:
+    path = tmp_path / "1.txt"
+    path.write_bytes(b"one line\r\r\nand the next\r\r\n\r\r\nnew paragraph\rold Mac\r\nend")
+    (record,) = records_of(items_of(BooksReader(), path))
+    assert record.text == "one line\nand the next\n\nnew paragraph\nold Mac\nend"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Transcriber’s Note\n\nThis e-text has many\nunusual characters.\n\n  _italic_\n\n\n\n\n",
+        "[Transcriber's Notes:\n\nSpelling was kept.\n\nItalics are _so_.]\n\n\n",
+        "[Transcriber's Note: Spelling was kept.]\n\n",
+    ],
+)
+def test_the_whole_note_of_a_transcriber_goes(note: str) -> None:
+    start, end = "*** START OF THIS PROJECT GUTENBERG EBOOK A ***", "*** END OF THIS PROJECT GUTENBERG EBOOK A ***"
+    assert strip_gutenberg(book(start, end, credit="Produced by X\n\n" + note))[1] == BODY
+
+
+@pytest.mark.parametrize("note", ["Transcriber's Note\n\n", "[Transcriber's Note: x\n\n"])
+def test_a_note_without_an_end_takes_no_book(note: str) -> None:
+    start, end = "*** START OF THIS PROJECT GUTENBERG EBOOK A ***", "*** END OF THIS PROJECT GUTENBERG EBOOK A ***"
+    own = "Chapter\n\n" + "A line.\n\n" * 60 + "\n\nTHE END\n[x]\n"
+    assert strip_gutenberg(f"{start}\n\n{note}{own}\n{end}\n")[1] == own.strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "author"),
+    [
+        ("The Project Gutenberg Etext of The Devil's Dictionary by Bierce", "The Devil's Dictionary", "Bierce"),
+        ("**The Project Gutenberg Etext of A House by the Sea, by X. Y.**", "A House by the Sea", "X. Y."),
+        ("*****The Project Gutenberg Etext of Othello*****", "Othello", None),
+    ],
+)
+def test_title_of_an_old_header(line: str, title: str, author: str | None) -> None:
+    fields = header_fields(f"{line}\n#3 in our series\n\nJuly, 1997  [Etext #972]\n")
+    assert (fields["title"], fields.get("author"), fields["id"]) == (title, author, "972")
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_decode_to_valid_text(data: bytes) -> None:
     decode(data)[0].encode("utf-8")

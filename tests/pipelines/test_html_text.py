@@ -28,6 +28,15 @@ from pipelines.html_text import html_to_text
         ("<pre><code>if a &lt; b:\n    c()\n\n\nd\n</code></pre>", "```\nif a < b:\n    c()\n\n\nd\n```"),
         ("<pre><code>```\n</code></pre>", "````\n```\n````"),
         ("use <code>a  b</code> now", "use `a b` now"),
+        ("<s>1.9</s> <strike>2.1 </strike><del>x</del> 2.4", "~~1.9~~ ~~2.1~~ ~~x~~ 2.4"),
+        ("Answer<sup>(TM)</sup> f<sup>(n)</sup> x<sup>(a)(b)</sup>", "Answer^(TM) f^(n) x^((a)(b))"),
+        ("<p>so\n$$\na = 1, \\\\\n  b = 2\n$$\nand\nmore</p>", "so $$\na = 1, \\\\\nb = 2\n$$ and more"),
+        (
+            "<li>if \\begin{align}\n x &amp;= 1\\\\\n y &amp;= 2\n\\end{align} then\nz</li>",
+            "- if \\begin{align}\n  x &= 1\\\\\n  y &= 2\n  \\end{align} then z",
+        ),
+        ("<p>$$\na % c\n+ b\n$$</p>", "$$\na % c\n+ b\n$$"),
+        ("<p>costs $$5 and\n\\begin{x} or</p>", "costs $$5 and \\begin{x} or"),
         ("<blockquote><p>a</p><p>b</p></blockquote><p>c</p>", "> a\n>\n> b\n\nc"),
         ('<a href="http://x">link</a> text', "link text"),
         ("&amp;lt;b&amp;gt; &lt;i&gt;", "&lt;b&gt; <i>"),
@@ -55,6 +64,7 @@ def test_blocks(source: str, expected: str) -> None:
         "<sup><sub>" * 20_000 + "x",
         "</li></ul></blockquote>" * 20_000 + "x",
         '<a href="' * 20_000 + "x",
+        "\\begin{a}\n" * 50_000 + "$$\n" * 50_001 + "x",
         "\x00\x01<p>x\x00</p>",
     ],
 )

@@ -136,6 +136,54 @@ def test_only_the_bibliography_is_cut() -> None:  # 11
     assert "\\bibitem{k}" in kept and "\\bibliography{x,y}" in kept
 
 
+def test_references_written_by_hand_go() -> None:
+    entries = (
+        "Almgren, A. 2010. ``CASTRO.'' \\emph{Journal} 715: 1221.\n\nNonaka, A. 2011. ``MAESTRO.'' \\emph{Other} 12."
+    )
+    heading = "\\section*{References}\\label{references}\n\\hypertarget{refs}{}\n"
+    assert body(f"a\n{heading}{entries}") == "a"
+    assert body(f"a\n{heading}{entries}\n\\appendix\n\\section{{B}} b").split() == [
+        "a",
+        "\\appendix",
+        "\\section{B}",
+        "b",
+    ]
+    figure = "\\begin{figure}\nc\n\\end{figure}"
+    assert body(f"a\n{heading}{entries}\n{figure}") == f"a\n{figure}"
+    assert body(f"a\n\\begin{{CSLReferences}}{{1}}{{0}}\n{entries}\n\\end{{CSLReferences}}\nb").split() == ["a", "b"]
+    prose = "\\section{References}\nA reference to an object is a pointer that cannot be null."
+    assert body(prose) == prose
+
+
+@pytest.mark.parametrize(
+    "heading", ["\\section*{Acknowledgments} thanks", "\\appendix\n\\section{Proof} p", "\\paragraph{Outline.} o"]
+)
+def test_a_letter_keeps_its_text(heading: str) -> None:
+    front = "\\title{T}\\begin{abstract}Short.\\end{abstract}\\maketitle\n"
+    for text, kept in (("Long text. " * 400, True), ("Keywords: one.", False)):
+        cleaned = clean({"a.tex": f"\\documentclass{{a}}\\begin{{document}}{front}{text}\n{heading}\\end{{document}}"})
+        assert cleaned == (f"{text.strip()}\n{heading}" if kept else heading.removeprefix("\\appendix\n"))
+    proper = clean(
+        {"a.tex": f"\\documentclass{{a}}\\begin{{document}}{'x ' * 2000}\\section{{One}} y\n{heading}\\end{{document}}"}
+    )
+    assert proper == f"\\section{{One}} y\n{heading}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a \\iffalse b \\ifx\\u\\v c\\else d\\fi $x \\iff y$ e\\fi f", "a  f"),
+        ("a \\iffalse b\\else c\\fi d", "a  c d"),
+        ("a \\if 0 \nb\n\\fi\nc", "a\nc"),
+        ("a \\iffalse never closed", "a \\iffalse never closed"),
+        ("a \\ifdraft b\\else c\\fi d", "a \\ifdraft b\\else c\\fi d"),
+        ("\\verb|\\iffalse| b \\fi", "\\verb|\\iffalse| b \\fi"),
+    ],
+)
+def test_what_is_never_set_goes(text: str, expected: str) -> None:
+    assert body(text) == expected
+
+
 def test_a_paper_without_sections_or_without_a_class() -> None:
     assert clean({"a.tex": r"\documentclass{revtex}\begin{document}Letter.\end{document}"}) == "Letter."
     assert clean({"a.tex": "Plain \\TeX{} paper % x\n\\bye rest"}) == "Plain \\TeX{} paper"

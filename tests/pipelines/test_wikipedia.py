@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,7 @@ def test_real_dumps(samples: Path) -> None:
             pages += 1
             assert record.language
             assert record.url or "wiki" not in record.metadata
+            text = re.sub(r"\$[^$\n]+\$", "", record.text)  # formulas have braces of their own
             for mark in ("[[", "]]", "{{", "}}", "<ref", "{|", "'''"):
-                assert mark not in record.text, (path.name, record.metadata["title"], mark)
+                assert mark not in text, (path.name, record.metadata["title"], mark)
     assert pages > 200
