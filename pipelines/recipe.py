@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from corpus.errors import UsageError
 from corpus.mixture.weights import Mixture, parse_mixture
 from corpus.option import nearest
+from corpus.recipes import load_recipe_file
 from pipelines.domains import READERS, reader_class
 
 STAGES: dict[str, tuple[str, str]] = {
@@ -90,29 +88,9 @@ class Recipe(_Section):
         return parse_mixture(self.mixture, "the recipe's mixture")
 
 
-def packaged() -> list[str]:
-    """The names of the recipes that come with the package."""
-    folder = resources.files("pipelines.recipes")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def read_text(name: str) -> str:
-    """The text of a recipe: an existing path, else a packaged name with or without `.yaml`."""
-    path = Path(name)
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    plain = name.removesuffix(".yaml")
-    if plain not in packaged():
-        raise UsageError(f"there is no recipe '{name}', neither as a file nor packaged: {nearest(plain, packaged())}")
-    return resources.files("pipelines.recipes").joinpath(f"{plain}.yaml").read_text(encoding="utf-8")
-
-
 def load_recipe(name: str) -> Recipe:
     """Read and check a recipe; everything wrong in it is one UsageError sentence."""
-    try:
-        value = yaml.safe_load(read_text(name))
-    except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name} is no valid YAML ({' '.join(str(error).split())}): mend it.") from None
+    value = load_recipe_file(name)
     if not isinstance(value, dict):
         raise UsageError(f"recipe {name} is empty: it needs the sections domains, tokenizer and mixture.")
     try:

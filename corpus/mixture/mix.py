@@ -36,7 +36,9 @@ MODEL_NAME = "tokenizer.model"
 class MixConfig:
     """Settings of `corpus mix`."""
 
-    weights: str = option("", "Weights file or recipe whose section `mixture` says how the domains are mixed.")
+    weights: str = option(
+        "", "Weights file or recipe (also a packaged one) whose section `mixture` says how the domains are mixed."
+    )
     tokens: int | None = option(None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.")
     basis: Literal["auto", "share", "epochs"] = option(
         "auto", "What rules: the domains' shares or their epochs; auto is shares with --tokens, epochs without."

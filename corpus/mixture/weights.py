@@ -12,7 +12,6 @@ sum to 1 or to 100, to within one millionth of that, and are then divided by the
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,10 +19,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import yaml
-
 from corpus.errors import UsageError
 from corpus.option import nearest
+from corpus.recipes import load_recipe_file
 
 SHARE_TOLERANCE = Fraction(1, 1_000_000)
 """How far the shares may sum from 1 (or from 100, divided by 100)."""
@@ -67,31 +65,9 @@ class Mixture:
         return [weight.as_config() for weight in self.weights]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice; plain YAML silently takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key}' is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
 def load_mixture(path: Path) -> Mixture:
-    """The mixture of a recipe or weights file (YAML, or JSON when it is named so). Raises `UsageError`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"The weights file {path} cannot be read: {reason}.") from error
-    try:
-        value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise UsageError(f"The weights file {path} is not valid: {' '.join(str(error).split())}.") from error
-    return parse_mixture(value, str(path))
+    """The mixture of a recipe or weights file (a path, or the name of a packaged recipe). Raises `UsageError`."""
+    return parse_mixture(load_recipe_file(str(path)), str(path))
 
 
 def parse_mixture(value: object, where: str) -> Mixture:

@@ -107,10 +107,10 @@ def test_bad_files_get_one_sentence(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
+    with pytest.raises(UsageError, match="neither as a file nor packaged"):
         load_mixture(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(UsageError, match="cannot be read: it is not UTF-8"):
+    with pytest.raises(UsageError, match="cannot be read .it is not UTF-8"):
         load_mixture(tmp_path / "latin.yaml")
 
 
@@ -128,3 +128,11 @@ def test_configuration_is_exact_text() -> None:
         {"domain": "b", "share": "0.02", "epochs": "1"},
         {"domain": "c", "share": "0.97", "epochs": "0.045"},
     ]
+
+
+def test_packaged_recipes_are_found_by_name() -> None:
+    for name in ("llama", "llama.yaml"):
+        weights = {weight.domain: weight for weight in load_mixture(Path(name)).weights}
+        assert float(weights["wikipedia"].epochs or 0) == 2.45
+    with pytest.raises(UsageError, match="did you mean 'llama'"):
+        load_mixture(Path("lama.yaml"))

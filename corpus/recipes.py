@@ -1,0 +1,57 @@
+"""Recipe files: found by path or as packaged recipes, and parsed strictly."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from corpus.errors import UsageError
+from corpus.option import nearest
+
+_FOLDER = "pipelines.recipes"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice; plain YAML silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' is given twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def packaged() -> list[str]:
+    """The names of the recipes that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in resources.files(_FOLDER).iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_recipe_file(name: str) -> Any:
+    """The parsed content of a recipe or weights file: an existing path (YAML, or JSON when it is named so), else a
+    packaged name with or without `.yaml`. A file that is not there, not text or not valid is a UsageError."""
+    path = Path(name)
+    plain = name.removesuffix(".yaml")
+    if not path.exists():
+        if plain not in packaged():
+            hint = nearest(Path(plain).name, packaged())
+            raise UsageError(f"there is no recipe '{name}', neither as a file nor packaged: {hint}")
+        text = resources.files(_FOLDER).joinpath(f"{plain}.yaml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UsageError(f"{name} cannot be read ({reason}): give a recipe or weights file.") from None
+    try:
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise UsageError(f"{name} is not valid ({' '.join(str(error).split())}): mend it.") from None
