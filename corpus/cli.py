@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from corpus import __version__
-from corpus.errors import Interrupted, Terminated
+from corpus.errors import Terminated
 from corpus.option import nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,24 +64,36 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors of the user are one sentence; Ctrl-C and SIGTERM keep what is finished."""
-    signal.signal(signal.SIGTERM, _terminate)
+    code = 0
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = stop.exit_code
+    except Terminated:
+        code = _stopped("terminated", 143)
     except (KeyboardInterrupt, click.Abort):
-        _fail(Interrupted("interrupted: what is finished is kept; run the same command again to go on."))
+        code = _stopped("interrupted", 130)
     except click.ClickException as error:
-        _fail(error)
+        error.show()
+        code = error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(1)
+        code = 1
+    except UnicodeEncodeError as error:
+        print(f"Error: {ascii(error.object)[:200]} is not valid Unicode: rename it.", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"Error: {place}{error.strerror or error}; mend that and run the same command again.", file=sys.stderr)
+        code = 1
+    sys.exit(code)
 
 
-def _fail(error: click.ClickException) -> None:
-    error.show()
-    sys.exit(error.exit_code)
+def _stopped(how: str, code: int) -> int:
+    print(f"Error: {how}: what is finished is kept; run the same command again to go on.", file=sys.stderr)
+    return code
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise Terminated("terminated: what is finished is kept; run the same command again to go on.")
+    raise Terminated

@@ -15,13 +15,5 @@ class DataError(click.ClickException):
     exit_code = 1
 
 
-class Interrupted(click.ClickException):
-    """Ctrl-C: what is finished is kept and the same command goes on from there; exit code 130."""
-
-    exit_code = 130
-
-
-class Terminated(Interrupted):
-    """SIGTERM; exit code 143."""
-
-    exit_code = 143
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; exit code 143. Like Ctrl-C it is no `Exception`, so that nothing on the way takes it for a failure."""

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import Any
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -50,8 +54,8 @@ class DomainRecipe(_Section):
 class ValidationRecipe(_Section):
     """What is split off for validation."""
 
-    fraction: float = 0.001
-    seed: int = 0
+    fraction: float = Field(default=0.001, gt=0, le=0.5)
+    seed: int = Field(default=0, ge=0)
 
 
 class TokenizerRecipe(_Section):
@@ -68,9 +72,9 @@ class TokenizerRecipe(_Section):
 class PackingRecipe(_Section):
     """How token ids become training rows."""
 
-    sequence_length: int = 2048
-    row_order: str = "shuffled"
-    seed: int = 0
+    sequence_length: int = Field(default=2048, ge=1, lt=1 << 31)
+    row_order: Literal["shuffled", "stream"] = "shuffled"
+    seed: int = Field(default=0, ge=0)
 
 
 class Recipe(_Section):
@@ -88,11 +92,17 @@ class Recipe(_Section):
         return parse_mixture(self.mixture, "the recipe's mixture")
 
 
-def load_recipe(name: str) -> Recipe:
-    """Read and check a recipe; everything wrong in it is one UsageError sentence."""
+def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
+    """Read and check a recipe, values of some sections replaced by `overrides` (section -> key -> value).
+
+    Everything wrong in it is one UsageError sentence, before any work begins.
+    """
     value = load_recipe_file(name)
     if not isinstance(value, dict):
-        raise UsageError(f"recipe {name} is empty: it needs the sections domains, tokenizer and mixture.")
+        raise UsageError(f"recipe {name} is no table: it needs the sections domains, tokenizer and mixture.")
+    for section, values in (overrides or {}).items():
+        before = value.get(section) or {}
+        value[section] = {**before, **values} if isinstance(before, dict) else before
     try:
         recipe = Recipe.model_validate(value)
     except ValidationError as error:
@@ -132,6 +142,9 @@ def _check(name: str, recipe: Recipe) -> None:
                 )
             ((stage_name, settings),) = stage.items()
             stage_config(f"recipe {name}, domain {domain}", stage_name, settings)
+    tokenizer_config(recipe, ())
+    if recipe.tokenizer.path is not None and not Path(recipe.tokenizer.path).exists():
+        raise UsageError(f"recipe {name}: the tokenizer {recipe.tokenizer.path} does not exist: check its path.")
     weights = {weight.domain for weight in recipe.weights().weights}
     for domain in sorted(weights - set(recipe.domains)):
         raise UsageError(
@@ -161,6 +174,14 @@ def stage_config(where: str, name: str, settings: dict[str, Any]) -> Any:
     return build(f"{where}, stage {name}", _load(STAGES[name][1]), settings)
 
 
+def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
+    """The configuration of the stage that trains the recipe's tokenizer; domains weigh `weights` (`domain=share`)."""
+    from tokenizer.train import TrainTokenizerConfig
+
+    wanted = recipe.tokenizer.model_dump(exclude={"path"}, exclude_none=True)
+    return build("the recipe's tokenizer", TrainTokenizerConfig, wanted | {"weights": weights})
+
+
 def build(where: str, config: type[Any], settings: dict[str, Any]) -> Any:
     """A configuration dataclass from a recipe's table; lists become tuples, unknown keys are UsageErrors."""
     known = {field.name for field in dataclasses.fields(config) if "doc" in field.metadata}
@@ -168,10 +189,30 @@ def build(where: str, config: type[Any], settings: dict[str, Any]) -> Any:
         if key not in known:
             raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    hints = typing.get_type_hints(config)
+    for key, value in values.items():
+        if not _fits(value, hints[key]):
+            raise UsageError(f"{where}: {key} is {value!r}, which is of the wrong type: see its --help.")
     try:
         return config(**values)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{where}: {error}.") from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from YAML can be that of a field with this type."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return value in parts
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
 
 
 def _load(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import yaml
 
+from corpus.data.dataset import Dataset
 from corpus.data.files import digest_of, write_atomic
-from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.state import PLAN
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from corpus.ingest.files import find_files
 from corpus.ingest.ingest import IngestConfig, IngestStage
 from corpus.mixture.mix import MixConfig, MixStage
@@ -23,9 +25,9 @@ from corpus.option import nearest
 from corpus.split import SplitConfig, SplitStage
 from corpus.stage.local import WorkerPool
 from corpus.stage.lock import locked
-from corpus.stage.runner import RunOptions, run_stage
+from corpus.stage.runner import RunOptions, clear_dataset, disk_error, run_stage
 from corpus.stage.stage import Stage
-from pipelines.recipe import Recipe, make_reader, stage_class, stage_config
+from pipelines.recipe import Recipe, make_reader, stage_class, stage_config, tokenizer_config
 
 _BYTES_PER_TOKEN = 16
 """Validation takes so many bytes of text for every token of a row: more than any text has, so that one row fills."""
@@ -136,19 +138,10 @@ class RecipeRun:
         return str(self.output / f"documents/{domain}/{number:02d}-{side}")
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
-        from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
+        from tokenizer.train import TrainTokenizerStage
 
-        wanted = self.recipe.tokenizer
         weights = [(w.domain, w.share) for w in self.mixture(domains).weights if w.share is not None]
-        config = TrainTokenizerConfig(
-            preset=wanted.preset,
-            vocab_size=wanted.vocab_size,
-            model_type=wanted.model_type,
-            seed=wanted.seed,
-            weights=tuple(f"{domain}={float(share)}" for domain, share in weights),
-        )
-        if wanted.sample_bytes is not None:
-            config = dataclasses.replace(config, sample_bytes=wanted.sample_bytes)
+        config = tokenizer_config(self.recipe, tuple(f"{domain}={float(share)}" for domain, share in weights))
         return TrainTokenizerStage(tuple(self.side(domain, "train") for domain in domains), config)
 
     def _tokenize(self, domain: str, side: str, model: str) -> Stage:
@@ -160,7 +153,7 @@ class RecipeRun:
         packing = self.recipe.packing
         config = MixConfig(
             sequence_length=packing.sequence_length,
-            row_order=packing.row_order,  # type: ignore[arg-type]
+            row_order=packing.row_order,
             seed=packing.seed,
             tokenizer=model,
             shard_bytes=self.recipe.shard_bytes,
@@ -174,34 +167,70 @@ class RecipeRun:
 
 
 def run_recipe(run: RecipeRun, options: RunOptions) -> None:
-    """Run all stages; the same command goes on after a kill and does nothing when all is done."""
-    steps = list(run.steps())
-    _check_output(run.output)
-    run.output.mkdir(parents=True, exist_ok=True)
-    with locked(run.output, lambda line: print(line, file=sys.stderr)):
-        key = _run_key(run)
-        if _done(run, steps, key):
-            if not options.quiet:
-                print(f"{run.output} is finished: nothing to do", file=sys.stderr)
-            return
-        write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
-        plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
-        write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
-        pool = WorkerPool(options.workers)
-        try:
-            for step in steps:
-                _run_step(run, step, dataclasses.replace(options, pool=pool, keep_equal=True))
-        finally:
-            pool.close(kill=True)
-        write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+    """Run all stages; the same command goes on after a kill and does nothing when all is done.
+
+    Another recipe than that of an existing output is a UsageError, unless `options.overwrite`: then the stages that
+    changed are redone, and those that the new recipe does not have are removed.
+    """
+    try:
+        steps = list(run.steps())
+        _check_output(run.output)
+        run.output.mkdir(parents=True, exist_ok=True)
+        with locked(run.output, lambda line: print(line, file=sys.stderr)):
+            _run_locked(run, steps, options)
+    except OSError as error:
+        raise disk_error(run.output, error) from error
+
+
+def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
+    key = _run_key(run)
+    if _done(run, steps, key):
+        if not options.quiet:
+            print(f"{run.output} is finished: nothing to do", file=sys.stderr)
+        return
+    _check_recipe(run, options)
+    (run.output / "_log" / "run.json").unlink(missing_ok=True)
+    write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
+    _remove_former(run, {step.output for step in steps})
+    plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
+    write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
+    pool = WorkerPool(options.workers)
+    try:
+        for step in steps:
+            _run_step(run, step, dataclasses.replace(options, pool=pool))
+    finally:
+        pool.close(kill=True)
+    write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+
+
+def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
+    """Refuse a recipe that differs from the one this output was begun with."""
+    path = run.output / "recipe.yaml"
+    if not path.exists() or options.overwrite:
+        return
+    changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.model_dump(mode="json"))
+    if changed:
+        raise UsageError(f"{run.output} was made with another recipe ({'; '.join(changed[:3])}): give --overwrite.")
+
+
+def _remove_former(run: RecipeRun, outputs: set[str]) -> None:
+    """Remove the datasets of a former recipe that this one does not have."""
+    path = run.output / PLAN
+    former = json.loads(path.read_text(encoding="utf-8"))["outputs"] if path.exists() else []
+    for name in former:
+        if name not in outputs and (run.output / name).is_dir():
+            clear_dataset(run.output / name)
+            shutil.rmtree(run.output / name)
 
 
 def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
     stage = step.make()
     output = run.output / step.output
     if isinstance(stage, IngestStage) and not (output / MANIFEST).exists():
-        for name in stage.raw().ignored[:3] if not options.quiet else ():
-            print(f"{stage.domain_name}: ignored {name} (no pattern matches)", file=sys.stderr)
+        ignored = stage.raw().ignored
+        if ignored and not options.quiet:
+            some = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
+            print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
     if not options.quiet:
         print(f"── {step.output}", file=sys.stderr)
     return run_stage(stage, output, options)
@@ -219,10 +248,17 @@ def _run_key(run: RecipeRun) -> str:
 
 
 def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
+    """Whether the run was finished with this recipe on these files, and all it keeps is still there, whole."""
     path = run.output / "_log" / "run.json"
     if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["key"] != key:
         return False
-    return all((run.output / step.output / MANIFEST).exists() for step in steps if step.kept)
+    try:
+        for step in steps:
+            if step.kept:
+                Dataset.open(run.output / step.output).shard_paths()
+    except DataError:
+        return False
+    return True
 
 
 def _resolved(recipe: Recipe) -> str:
@@ -233,7 +269,9 @@ def _resolved(recipe: Recipe) -> str:
 def _check_output(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file: give a directory as --output.")
+    if (output / MANIFEST).exists():
+        raise UsageError(f"{output} is a dataset, not the output of a run: give another --output.")
     if output.is_dir():
-        entries = {entry.name for entry in output.iterdir()}
-        if entries and not entries & {"recipe.yaml", "_log"}:
+        entries = {entry.name for entry in output.iterdir()} - {"_log"}
+        if entries and not (output / "recipe.yaml").exists():
             raise UsageError(f"{output} is not empty and not the output of a run: give another --output.")

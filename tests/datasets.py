@@ -46,7 +46,7 @@ def write_documents(
         entries.append(shard_entry(directory / f"{number:05d}.parquet", entry.rows))
     size = sum(len(text.encode()) for text in texts)
     lines = sum(text.count("\n") + 1 for text in texts)
-    Manifest(
+    manifest = Manifest(
         kind="documents",
         stage="ingest",
         config={},
@@ -55,6 +55,7 @@ def write_documents(
         totals={"documents": len(texts), "lines": lines, "bytes": size},
         shards=tuple(entries),
         extra={"domains": [domain]},
-    ).save(directory)
-    write_card(directory, "documents", "ingest", len(texts))
+    )
+    manifest.save(directory)
+    write_card(directory, "documents", "ingest", len(texts), manifest.digest)
     return directory

@@ -80,7 +80,7 @@ def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
     assert "wikipedia" in summarize(place / "one")
 
 
-@pytest.mark.parametrize("name", ["documents/books/01-dedup", "tokens/books", "packed"])
+@pytest.mark.parametrize("name", ["documents/books/01-dedup", "tokens/books", "validation/books", "packed"])
 def test_other_tools_see_data_rows_only(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -91,7 +91,8 @@ def test_other_tools_see_data_rows_only(
 
     directory = place / "one" / name
     rows = Manifest.load(directory).rows
-    loaded = datasets.load_dataset(str(directory), split="train", cache_dir=str(tmp_path / "cache"))
+    cache = str(place / "cache")  # shared: a dataset is never taken for another one of the same folder name
+    loaded = datasets.load_dataset(str(directory), split="train", cache_dir=cache)
     assert loaded.num_rows == rows
     kind = "parquet" if name.startswith("documents") else "ipc"
     data = pyarrow.dataset.dataset(str(directory), format=kind, exclude_invalid_files=True)
@@ -163,6 +164,44 @@ def _kill(process: subprocess.Popen[str], target: str) -> None:
         process.kill()
 
 
+def test_another_recipe_is_refused_and_with_overwrite_leaves_nothing_old(place: Path, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(raw, documents=40, files=1)
+    run_recipe(RecipeRun(load_recipe(str(place / "recipe.yaml")), raw, out), RunOptions(quiet=True))
+    before = contents(out)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.replace("{level: line}}, {langid: {threshold: 0.1}}", "{level: line}}"), encoding="utf-8")
+    other = RecipeRun(load_recipe(str(path)), raw, out)
+    with pytest.raises(UsageError, match="made with another recipe"):
+        run_recipe(other, RunOptions(quiet=True))
+    assert contents(out) == before
+    run_recipe(other, RunOptions(quiet=True, overwrite=True))
+    names = sorted(folder.name for folder in (out / "documents/commoncrawl").iterdir())
+    assert names == ["00-ingest", "01-dedup", "02-filter", "03-train", "04-validation"]
+    fresh = tmp_path / "fresh"
+    run_recipe(RecipeRun(load_recipe(str(path)), raw, fresh), RunOptions(quiet=True))
+    assert contents(out) == contents(fresh)
+
+
+def test_a_lost_shard_is_noticed(place: Path, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(raw, documents=40, files=1)
+    run = RecipeRun(load_recipe(str(place / "recipe.yaml")), raw, out)
+    run_recipe(run, RunOptions(quiet=True))
+    before = contents(out)
+    (out / "packed/00000.arrow").unlink()
+    with pytest.raises(UsageError, match="missing or cut short"):
+        run_recipe(run, RunOptions(quiet=True))
+    run_recipe(run, RunOptions(quiet=True, overwrite=True))
+    assert contents(out) == before
+
+
+def test_a_run_is_not_written_into_a_dataset(place: Path) -> None:
+    run = RecipeRun(load_recipe(str(place / "recipe.yaml")), place / "raw", place / "one/tokens/books")
+    with pytest.raises(UsageError, match="is a dataset"):
+        run_recipe(run, RunOptions(quiet=True))
+
+
 def test_a_domain_without_input_is_named(place: Path, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     write_raw(raw, documents=40, files=1)
@@ -191,6 +230,13 @@ def test_a_domain_without_input_is_named(place: Path, tmp_path: Path) -> None:
         ),
         ("  books: {share: 10", "  bookz: {share: 10", "names domain bookz"),
         ("fraction: 0.02", "fraction: many", "validation.fraction"),
+        ("fraction: 0.02", "fraction: 0", "validation.fraction"),
+        ("sequence_length: 32", "sequence_length: 0", "packing.sequence_length"),
+        ("sequence_length: 32", "row_order: bogus", "packing.row_order"),
+        ("preset: llama", "preset: lama", "llama"),
+        ("vocab_size: 500", "path: /nowhere", "the tokenizer /nowhere does not exist"),
+        ('rules: ["min_chars:20"]', "rules: [5]", "rules is .5,., which is of the wrong type"),
+        ("validation:", "packing:", "the key 'packing' is given twice"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(tmp_path: Path, before: str, after: str, words: str) -> None:

@@ -108,7 +108,7 @@ class SlowStage(Stage):
     def finish(self, commit: Commit) -> None:
         commit.extra["sum"] = commit.results["collect"][0].notes["sum"]
         for number, result in enumerate(commit.results["square"]):
-            commit.adopt(result.directory / "spill", f"_spills/{number}")
+            commit.adopt(result.directory / "spill", f"_documents/{number}")
 
 
 def ingest(raw: Path, shard_bytes: int = 4000, **settings: Any) -> IngestStage:

@@ -7,6 +7,21 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+import click
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C: the run has saved and stopped."""
+
+    exit_code = 130
+
+
+class Terminated(click.ClickException):
+    """SIGTERM: the run has saved and stopped."""
+
+    exit_code = 143
+
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

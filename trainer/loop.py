@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 
-from corpus.errors import Interrupted, Terminated
 from trainer.checkpoint import CheckpointStore, Fault, no_fault
 from trainer.config import FitRequest, RunConfig, resolve_config
 from trainer.data import PackedRows, open_validation
 from trainer.evaluation import Score, evaluate, score_lines
-from trainer.interrupt import StopRequest
+from trainer.interrupt import Interrupted, StopRequest, Terminated
 from trainer.metrics import LiveLine, MetricsLog, clock
 from trainer.plan import plan_lines
 from trainer.run import Run

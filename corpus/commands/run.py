@@ -34,13 +34,12 @@ def run(
     from pipelines.run import RecipeRun, run_recipe
     from pipelines.summary import summarize
 
-    loaded = load_recipe(recipe)
+    overrides: dict[str, dict[str, int]] = {}
     if sequence_length is not None:
-        packing = loaded.packing.model_copy(update={"sequence_length": sequence_length})
-        loaded = loaded.model_copy(update={"packing": packing})
+        overrides["packing"] = {"sequence_length": sequence_length}
     if vocab_size is not None:
-        tokenizer = loaded.tokenizer.model_copy(update={"vocab_size": vocab_size})
-        loaded = loaded.model_copy(update={"tokenizer": tokenizer})
+        overrides["tokenizer"] = {"vocab_size": vocab_size}
+    loaded = load_recipe(recipe, overrides)
     options = run_options(values)
     run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
     if not options.quiet:

@@ -9,14 +9,18 @@ from corpus.data.files import write_atomic
 _SUFFIX = {"documents": "parquet", "tokens": "arrow", "packed": "arrow"}
 
 
-def write_card(directory: Path, kind: str, stage: str, rows: int) -> None:
-    """Write the card of a dataset of `kind`; `_dropped/` and `_quarantine/` are not among its data files."""
+def write_card(directory: Path, kind: str, stage: str, rows: int, digest: str) -> None:
+    """Write the card of a dataset of `kind`; `_dropped/` and `_quarantine/` are not among its data files.
+
+    `datasets` remembers what it has loaded by the names of folder and configuration, so the configuration is named
+    after the dataset's digest: another dataset, or the same one made again, is never taken from its cache.
+    """
     suffix = _SUFFIX.get(kind)
     if suffix is None:
         return
     data = f'"[0-9]*.{suffix}"' if rows else "[]"
     write_atomic(
         directory / "README.md",
-        f"---\nconfigs:\n- config_name: default\n  data_files: {data}\n---\n\n"
+        f"---\nconfigs:\n- config_name: v{digest[:12]}\n  data_files: {data}\n---\n\n"
         f"{rows} rows of kind {kind}, made by `corpus {stage}`. `manifest.json` says how and from what.\n",
     )

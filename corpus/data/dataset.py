@@ -92,4 +92,19 @@ def resolve(paths: Sequence[Path | str], kind: str) -> list[Dataset]:
                 f"{path} is not a finished dataset and holds none: give a dataset directory of kind {kind}."
             )
         found += [Dataset.open(child, kind) for child in children]
+    _check_apart(found)
     return found
+
+
+def _check_apart(datasets: Sequence[Dataset]) -> None:
+    """Refuse inputs that hold the same rows: a dataset twice, or one beside what was made from it."""
+    seen: dict[str, Dataset] = {}
+    for dataset in datasets:
+        if dataset.digest in seen:
+            raise UsageError(f"{seen[dataset.digest].path} and {dataset.path} are the same dataset: give it once.")
+        seen[dataset.digest] = dataset
+    for dataset in datasets:
+        for entry in dataset.manifest.inputs:
+            if entry["digest"] in seen:
+                source = seen[entry["digest"]].path
+                raise UsageError(f"{dataset.path} was made from {source}, which is also given: give one of the two.")

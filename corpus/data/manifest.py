@@ -17,6 +17,10 @@ from corpus.errors import DataError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+SIDE_FOLDERS = ("_documents", "_dropped", "_quarantine", "_tokenizer")
+"""Folders of a dataset that hold more than its data."""
+SIDE_FILES = ("tokenizer.model", "_report.json")
+"""Files of a tokenizer's directory."""
 
 
 @dataclass
@@ -70,6 +74,16 @@ class ShardEntry:
 
 
 @dataclass(frozen=True)
+class FileEntry:
+    """One side file (`_dropped/00000.ids`, `_documents/00000.parquet`, `tokenizer.model`): its name below the dataset,
+    bytes and xxh3-128."""
+
+    name: str
+    bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The contents of `manifest.json`; `digest` covers all of it but the package versions."""
 
@@ -80,6 +94,7 @@ class Manifest:
     counts: Mapping[str, Counts]
     totals: Mapping[str, int]
     shards: tuple[ShardEntry, ...]
+    files: tuple[FileEntry, ...] = ()
     seed: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +120,7 @@ class Manifest:
             "counts": {unit: counts.to_json() for unit, counts in self.counts.items()},
             "totals": dict(self.totals),
             "shards": [asdict(shard) for shard in self.shards],
+            "files": [asdict(file) for file in self.files],
             "seed": self.seed,
             "extra": dict(self.extra),
         }
@@ -137,6 +153,7 @@ class Manifest:
                 counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
                 totals=value["totals"],
                 shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+                files=tuple(FileEntry(**entry) for entry in value["files"]),
                 seed=value["seed"],
                 extra=value["extra"],
                 versions=value["versions"],

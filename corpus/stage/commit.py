@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from corpus import __version__
 from corpus.data.card import write_card
-from corpus.data.files import sync_file
-from corpus.data.manifest import Counts, Manifest, ShardEntry
+from corpus.data.files import checksum, sync_file
+from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
 from corpus.data.schema import DROPPED_SAMPLE_SCHEMA
 from corpus.errors import DataError
 from corpus.stage.stage import Stage
@@ -38,13 +38,13 @@ class Commit:
     input_digests: dict[str, str] = field(default_factory=dict)
 
     def adopt(self, source: Path, name: str) -> Path:
-        """Move a file of a task's directory to `name` below the output, which begins with `_`."""
-        assert name.startswith("_"), name
+        """Move a file of a task's directory to `name` below the output, in one of `SIDE_FOLDERS`."""
+        assert name.partition("/")[0] in SIDE_FOLDERS, name
         return _move(source, self.output / name)
 
     def create(self, name: str) -> Path:
-        """A path below the output, whose name begins with `_`, for a file that the stage writes whole now."""
-        assert name.startswith("_"), name
+        """A path below the output, in one of `SIDE_FOLDERS`, for a file that the stage writes whole now."""
+        assert name.partition("/")[0] in SIDE_FOLDERS, name
         path = self.output / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -67,6 +67,7 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
     references = [
         {"name": ref.name, "digest": commit.input_digests.get(ref.name, ref.digest)} for ref in stage.inputs()
     ]
+    files = _side_files(output)
     manifest = Manifest(
         kind=stage.kind,
         stage=stage.name,
@@ -75,16 +76,24 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
         counts={unit: counts[unit] for unit in sorted(counts)},
         totals=dict(sorted(commit.totals.items())),
         shards=shards,
+        files=files,
         seed=stage.seed(),
         extra=commit.extra,
         versions=versions(),
     )
-    write_card(output, stage.kind, stage.name, manifest.rows)
+    write_card(output, stage.kind, stage.name, manifest.rows, manifest.digest)
     for parent, folders, _ in os.walk(output):
         folders[:] = [folder for folder in folders if folder not in ("_work", "_log")]
         sync_file(Path(parent))
     manifest.save(output)
     return manifest
+
+
+def _side_files(output: Path) -> tuple[FileEntry, ...]:
+    """All files of the dataset but its shards, card and manifest, and its log."""
+    found = [path for name in SIDE_FOLDERS for path in sorted((output / name).rglob("*")) if path.is_file()]
+    found += [output / name for name in SIDE_FILES if (output / name).exists()]
+    return tuple(FileEntry(p.relative_to(output).as_posix(), p.stat().st_size, checksum(p)) for p in found)
 
 
 def versions() -> dict[str, str]:

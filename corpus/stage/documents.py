@@ -28,8 +28,15 @@ class ShardRef:
 
 
 def dataset_inputs(datasets: Sequence[Dataset]) -> tuple[InputRef, ...]:
-    """The inputs of a stage that reads `datasets`: the directory's name and the manifest's digest."""
-    return tuple(InputRef(dataset.path.name, dataset.digest, dataset.digest) for dataset in datasets)
+    """The inputs of a stage that reads `datasets`: stage and domains that they are of, and the manifest's digest. A
+    directory's name is not part of it, so that datasets can be moved and renamed."""
+    return tuple(InputRef(_title(dataset), dataset.digest, dataset.digest) for dataset in datasets)
+
+
+def _title(dataset: Dataset) -> str:
+    extra = dataset.manifest.extra
+    domains = extra.get("domains") or [extra.get("domain", "")]
+    return " ".join([dataset.manifest.stage, *domains]).strip()
 
 
 def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset, ...]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
+from corpus.data.state import PLAN
 from corpus.errors import DataError, UsageError
 from corpus.stage.commit import commit_stage
 from corpus.stage.local import WorkerPool
@@ -24,6 +26,11 @@ from corpus.stage.progress import Progress, duration, megabytes
 from corpus.stage.stage import Stage
 from corpus.stage.task import TaskResult
 
+_OWN = re.compile(
+    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|tokenizer\.model|_report\.json"
+    r"|_(work|log|dropped|quarantine|documents|tokenizer)"
+)
+"""The names of a dataset's own files and folders; nothing else is ever removed."""
 IN_PROCESS_BYTES = 8_000_000
 """A stage with less input than this runs in the calling process: starting workers would take longer."""
 
@@ -35,8 +42,7 @@ class RunOptions:
     workers: int = 1
     memory: int = 4_000_000_000
     overwrite: bool = False
-    keep_equal: bool = False
-    """With `overwrite`: keep what is finished with the same settings and inputs."""
+    """Throw an output (or unfinished work) away that has other settings or inputs, or whose shards are damaged."""
     strict: bool = False
     quiet: bool = False
     pool: WorkerPool | None = None
@@ -52,23 +58,25 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
     options = options or RunOptions()
     output = Path(output)
     try:
-        _check_output(output)
+        check_output(output, stage.input_paths())
         with locked(output, _say(options)):
             return _run_locked(stage, output, options)
     except OSError as error:
-        raise _disk_error(output, error) from error
+        raise disk_error(output, error) from error
 
 
 def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     key = stage_key(stage)
-    mismatch = "" if options.overwrite and not options.keep_equal else _mismatch(stage, output, key)
+    mismatch = _mismatch(stage, output, key)
     if mismatch and not options.overwrite:
         raise UsageError(mismatch)
-    if mismatch or (options.overwrite and not options.keep_equal):
-        _clear(output)
+    if mismatch:
+        clear_dataset(output)
     if (output / MANIFEST).exists():
         shutil.rmtree(output / "_work", ignore_errors=True)
-        return Manifest.load(output)
+        return _finished(stage, output, options)
+    if not (output / "_work" / key).exists():
+        clear_dataset(output)  # what a removed manifest or a killed removal left behind is no data
     work = output / "_work" / key
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "config.json").exists():
@@ -116,9 +124,13 @@ def _mismatch(stage: Stage, output: Path, key: str) -> str:
     """Why a finished or unfinished output is not that of this stage on these inputs, with the remedy; empty if it is."""
     if not (output / MANIFEST).exists():
         return _other_work(stage, output, key)
-    if _logged_key(output) == key:
-        return ""
-    manifest = Manifest.load(output)
+    try:
+        manifest = Manifest.load(output)
+    except DataError as error:
+        return f"{error.message.rstrip('.')}; give --overwrite to redo it."
+    damage = _damage(output, manifest)
+    if damage or _logged_key(output) == key:
+        return damage
     if manifest.stage != stage.name:
         return f"{output} was made by stage {manifest.stage}: choose another --output, or give --overwrite."
     changed = differences(manifest.config, _plain(stage.config()))
@@ -128,8 +140,19 @@ def _mismatch(stage: Stage, output: Path, key: str) -> str:
     digests = stage.resolve_digests()
     now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in stage.inputs()]
     if before != now:
-        names = sorted({name for name, _ in set(before) ^ set(now)})[:3]
-        return f"{output} was made from other inputs ({', '.join(names)} changed): give --overwrite to redo it."
+        names = ", ".join(sorted({name for name, _ in set(before) ^ set(now)})[:3]) or "their order"
+        return f"{output} was made from other inputs ({names} changed): give --overwrite to redo it."
+    return ""
+
+
+def _damage(output: Path, manifest: Manifest) -> str:
+    sizes = {entry.name: entry.bytes for entry in manifest.shards} | {
+        entry.name: entry.bytes for entry in manifest.files
+    }
+    for name, size in sizes.items():
+        path = output / name
+        if not path.exists() or path.stat().st_size != size:
+            return f"{path} is missing or cut short: give --overwrite to make {output} again."
     return ""
 
 
@@ -151,25 +174,44 @@ def _other_work(stage: Stage, output: Path, key: str) -> str:
     return ""
 
 
-def _check_output(output: Path) -> None:
+def _finished(stage: Stage, output: Path, options: RunOptions) -> Manifest:
+    manifest = Manifest.load(output)
+    number = manifest.counts[stage.unit].quarantined
+    if options.strict and number:
+        raise DataError(f"{output} was made with {number} unreadable {stage.unit} set aside: leave --strict out.")
+    return manifest
+
+
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is or touches an input, that holds a run or a stranger's files, or cannot be written."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file: give a directory as --output.")
+    place = output.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if place == source or place in source.parents or (source in place.parents and (source / MANIFEST).exists()):
+            raise UsageError(f"{output} is, holds or lies in the input {path}: give another --output.")
     if output.is_dir():
-        entries = {entry.name for entry in output.iterdir()}
-        if entries and not entries & {MANIFEST, "_work", "_log"}:
-            raise UsageError(f"{output} is not empty and not a dataset: give another --output.")
+        names = {entry.name for entry in output.iterdir()}
+        if "recipe.yaml" in names or (output / PLAN).exists():
+            raise UsageError(f"{output} is the output of corpus run, not of one stage: give another --output.")
+        strangers = sorted(name for name in names if not _OWN.fullmatch(name))
+        if strangers:
+            raise UsageError(f"{output} holds {strangers[0]}, which is no part of a dataset: give another --output.")
     output.mkdir(parents=True, exist_ok=True)
     if not os.access(output, os.W_OK):
         raise DataError(f"{output} is not writable: change its permissions or give another --output.")
 
 
-def _clear(output: Path) -> None:
-    """Remove a dataset, its manifest first; `_log` stays."""
+def clear_dataset(output: Path) -> None:
+    """Remove a dataset, its manifest first, and nothing that is no part of one; the lock stays."""
     (output / MANIFEST).unlink(missing_ok=True)
     for entry in output.iterdir():
+        if not _OWN.fullmatch(entry.name):
+            continue
         if entry.name == "_log":
             (entry / "finished.json").unlink(missing_ok=True)
-        elif entry.is_dir():
+        elif entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
@@ -256,7 +298,7 @@ def _say(options: RunOptions) -> Any:
     return say
 
 
-def _disk_error(output: Path, error: OSError) -> DataError:
+def disk_error(output: Path, error: OSError) -> DataError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(f"the disk under {output} is full: free some space and run the same command again to go on.")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

@@ -72,6 +72,11 @@ class Stage(ABC):
     def finish(self, commit: Commit) -> None:
         """Add to the manifest (`commit.extra`) and to the side files once all tasks are done."""
 
+    def input_paths(self) -> tuple[Path, ...]:
+        """Where the inputs lie, so that an output cannot be written over them."""
+        found = [getattr(self, name, ()) for name in ("documents", "tokens", "raw_inputs")]
+        return tuple(Path(path) for paths in found for path in paths)
+
     def input_bytes(self) -> int:
         """Bytes of data to go through, for progress; 0 where unknown."""
         return 0

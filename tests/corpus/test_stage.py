@@ -18,7 +18,8 @@ import pytest
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError, Terminated, UsageError
+from corpus.filters.filter import FilterConfig, FilterStage
 from corpus.stage.lock import locked
 from corpus.stage.runner import RunOptions, run_stage
 from tests.toy import SlowStage, ingest
@@ -227,9 +228,81 @@ def test_outputs_that_cannot_be_used(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file"):
         run_stage(ingest(raw), tmp_path / "file", QUIET)
-    with pytest.raises(UsageError, match="not empty and not a dataset"):
+    with pytest.raises(UsageError, match="is, holds or lies in the input"):
         run_stage(ingest(raw), raw, QUIET)
     assert sorted(path.name for path in raw.iterdir())[-1] == "notes.md"
+
+
+OVERWRITE = RunOptions(overwrite=True, quiet=True)
+
+
+def test_overwrite_never_touches_an_input_a_run_or_a_strangers_files(raw: Path, tmp_path: Path) -> None:
+    made = tmp_path / "run" / "made"
+    run_stage(ingest(raw), made, QUIET)
+    before = contents(made)
+    again = FilterStage((str(made),), FilterConfig(rules=("min_chars:1",)))
+    for output in (made, made / "inside", tmp_path / "run"):
+        with pytest.raises(UsageError, match="is, holds or lies in the input"):
+            run_stage(again, output, OVERWRITE)
+    assert contents(made) == before
+    web = tmp_path / "web"
+    web.mkdir()
+    (web / "manifest.json").write_text('{"name": "app"}', encoding="utf-8")
+    (web / "app.js").write_text("code", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"app\.js, which is no part of a dataset"):
+        run_stage(ingest(raw), web, OVERWRITE)
+    assert (web / "app.js").exists()
+    (tmp_path / "other" / "_log").mkdir(parents=True)
+    (tmp_path / "other" / "_log" / "plan.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="output of corpus run"):
+        run_stage(ingest(raw), tmp_path / "other", OVERWRITE)
+
+
+def test_overwrite_keeps_what_is_equal(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_stage(ingest(raw), out, QUIET)
+    stamp = (out / "00000.parquet").stat().st_mtime_ns
+    run_stage(ingest(raw), out, OVERWRITE)
+    assert (out / "00000.parquet").stat().st_mtime_ns == stamp
+
+
+def test_a_damaged_output_is_named_and_made_again(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_stage(ingest(raw), out, QUIET)
+    before = contents(out)
+    (out / "00000.parquet").unlink()
+    with pytest.raises(UsageError, match=r"00000\.parquet is missing or cut short"):
+        run_stage(ingest(raw), out, QUIET)
+    run_stage(ingest(raw), out, OVERWRITE)
+    assert contents(out) == before
+    (out / MANIFEST).unlink()
+    (out / "00099.parquet").write_bytes(b"stale")
+    run_stage(ingest(raw), out, QUIET)
+    assert contents(out) == before
+
+
+def test_strict_does_not_pass_a_finished_output_with_quarantined_records(raw: Path, tmp_path: Path) -> None:
+    run_stage(ingest(raw), tmp_path / "out", QUIET)
+    with pytest.raises(DataError, match="100 unreadable records"):
+        run_stage(ingest(raw), tmp_path / "out", RunOptions(strict=True, quiet=True))
+
+
+def test_a_signal_is_no_failure_that_code_on_the_way_may_catch() -> None:
+    assert not issubclass(Terminated, Exception)
+
+
+def test_inputs_may_move_and_may_not_overlap(raw: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    run_stage(ingest(raw), made, QUIET)
+    rules = FilterConfig(rules=("min_chars:1",))
+    first = run_stage(FilterStage((str(made),), rules), tmp_path / "one", QUIET)
+    made.rename(tmp_path / "moved")
+    moved = str(tmp_path / "moved")
+    assert run_stage(FilterStage((moved,), rules), tmp_path / "one", QUIET).digest == first.digest
+    with pytest.raises(UsageError, match="are the same dataset"):
+        run_stage(FilterStage((moved, moved), rules), tmp_path / "two", QUIET)
+    with pytest.raises(UsageError, match="was made from"):
+        run_stage(FilterStage((moved, str(tmp_path / "one")), rules), tmp_path / "two", QUIET)
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither as a file nor packaged"):
         load_mixture(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(UsageError, match="cannot be read .it is not UTF-8"):
+    with pytest.raises(UsageError, match=r"cannot be read \(it is not UTF-8"):
         load_mixture(tmp_path / "latin.yaml")
 
 
