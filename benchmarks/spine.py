@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -46,9 +47,10 @@ def bench(raw: Path, output: Path, vocabulary: int, runs: int) -> Iterator[dict[
     run = RecipeRun(recipe.model_copy(update={"tokenizer": tokenizer}), raw, output, allow_missing=True)
     for step in run.steps():
         pool = WorkerPool(1)
-        options = RunOptions(workers=1, pool=pool, always_pool=True, quiet=True, overwrite=True)
+        options = RunOptions(workers=1, pool=pool, always_pool=True, quiet=True)
         logs = []
         for _ in range(runs + 1):
+            shutil.rmtree(output / step.output, ignore_errors=True)
             run_stage(step.make(), output / step.output, options)
             logs.append(json.loads((output / step.output / "_log" / "finished.json").read_text(encoding="utf-8")))
         pool.close()

@@ -34,7 +34,7 @@ from corpus.stage.task import Task
 OTHER_SIDE = "split: other side"
 """Why documents are not in this dataset: they are in the other one of the pair. Counted, not recorded."""
 IN_TRAINING = "also in training"
-_FRACTION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(%?)")
+_FRACTION = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*(%?)")
 
 DOCUMENT_HASH = np.dtype([("id", np.uint64), ("text", "S16"), ("bytes", np.int64)])
 """xxh3-64 of the id, xxh3-128 of the text, and the text's bytes."""
@@ -185,7 +185,10 @@ class SplitStage(Stage):
     def _choose(self, index: int, task: Task) -> None:
         tasks = len(shard_groups(open_inputs(self.documents)))
         fraction = parse_fraction(self.settings.validation)
-        choice = choose(lambda: (_hashes(task.work, n) for n in range(tasks)), fraction, self.settings.min_bytes)
+        try:
+            choice = choose(lambda: (_hashes(task.work, n) for n in range(tasks)), fraction, self.settings.min_bytes)
+        except DataError as error:
+            raise DataError(f"{', '.join(self.documents)}: {error.message}") from None
         task.note("limit", choice.limit)
         np.save(task.directory / "shared.npy", choice.shared)
 

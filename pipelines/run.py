@@ -15,7 +15,7 @@ import yaml
 from corpus.data.dataset import Dataset
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
-from corpus.data.state import PLAN
+from corpus.data.verify import PLAN
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import find_files
 from corpus.ingest.ingest import IngestConfig, IngestStage

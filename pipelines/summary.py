@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpus.data.manifest import MANIFEST, Manifest
-from corpus.data.state import PLAN
-from corpus.data.verify import NOT_RECORDED
+from corpus.data.verify import NOT_RECORDED, PLAN
 
 _REASONS = 3
 

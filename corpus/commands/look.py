@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -19,13 +20,16 @@ _SHOWN_CHARACTERS = 2000
 @click.option("--quiet", is_flag=True, help="Name broken datasets only.")
 def verify(directories: tuple[str, ...], quiet: bool) -> None:
     """Check checksums, counts, ids and schema of the datasets at or below DIR; exit 1 if one is broken."""
-    from corpus.data.verify import find_datasets, verify_dataset
+    from corpus.data.verify import find_datasets, missing_outputs, verify_dataset
 
     broken = good = 0
     for directory in directories:
         found = find_datasets(Path(directory))
         if not found:
             raise UsageError(f"{directory} holds no finished dataset: give a dataset or the output of corpus run.")
+        for name in missing_outputs(Path(directory)):
+            broken += 1
+            click.echo(f"broken {Path(directory, name)}  the run had finished, but this is not there any more")
         for path in found:
             report = verify_dataset(path)
             broken += bool(report.problems)
@@ -52,6 +56,9 @@ def inspect(directory: str, id: str, number: int, dropped: bool, quarantined: bo
     """Look at documents, and at what was dropped and why."""
     from corpus.data import look
     from corpus.data.dataset import Dataset
+
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its code
+        sys.stdout.reconfigure(errors="backslashreplace")
 
     dataset = Dataset.open(directory)
     if dataset.manifest.kind == "tokenizer":
@@ -109,7 +116,7 @@ def status(output: str) -> None:
     states = stage_states(Path(output))
     for entry in states:
         click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
-    todo = [entry for entry in states if entry.state != "done"]
+    todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
     click.echo(
         f"a rerun would do {len(todo)} of {len(states)} stages" if todo else "all done; a rerun would do nothing"
     )
@@ -121,8 +128,12 @@ def status(output: str) -> None:
 def clean(output: str, dry_run: bool) -> None:
     """Remove intermediate datasets of a finished run; the final documents, tokens and packed rows stay."""
     from corpus.data.state import clean as remove
+    from corpus.stage.lock import locked
 
-    removed = remove(Path(output), dry_run)
+    if not Path(output).is_dir():
+        raise UsageError(f"{output} does not exist: give the output of corpus run.")
+    with locked(Path(output), lambda line: click.echo(line, err=True)):
+        removed = remove(Path(output), dry_run)
     for path, size in removed:
         click.echo(f"{'would remove' if dry_run else 'removed'} {path} ({size / 1e6:,.1f} MB)")
     print(f"{sum(size for _, size in removed) / 1e6:,.1f} MB in {len(removed)} directories", file=sys.stderr)

@@ -31,6 +31,8 @@ def documents(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
 
 def document(dataset: Dataset, id: str) -> dict[str, Any]:
     """The row whose id is `id`; where it was dropped, a DataError says why."""
+    if dataset.manifest.kind == "packed":
+        raise UsageError(f"{dataset.path} holds packed rows, which have no ids: look for {id} in the documents.")
     for path in dataset.shard_paths():
         for batch in read_batches(path):
             found = batch.filter(pc.equal(batch.column("id"), id))
@@ -63,6 +65,9 @@ def quarantined(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
 
 def _rows(paths: list[Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                yield from pa.Table.to_pylist(file.read_row_group(group))
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield from pa.Table.to_pylist(file.read_row_group(group))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.data.manifest import MANIFEST, Manifest
-from corpus.data.verify import find_datasets
+from corpus.data.verify import PLAN, find_datasets
 from corpus.errors import DataError, UsageError
-
-PLAN = Path("_log", "plan.json")
-"""Written by `corpus run`: the outputs of its stages in order, relative to the run's own."""
 
 
 @dataclass(frozen=True)
 class StageState:
-    """Where one stage's output stands: `done`, `unfinished` (with what is done of it) or `to do`."""
+    """Where one stage's output stands: `done`, `unfinished` (with what is done of it), `cleaned` or `to do`."""
 
     path: Path
     state: str
@@ -30,11 +27,13 @@ def stage_states(output: Path) -> list[StageState]:
         raise UsageError(f"{output} does not exist: give the output of a stage or of corpus run.")
     plan = output / PLAN
     if plan.exists():
-        names = json.loads(plan.read_text(encoding="utf-8"))["outputs"]
-        paths = [output / name for name in names]
-    else:
-        unfinished = {path.parent for path in output.glob("**/_work")}
-        paths = sorted({*find_datasets(output), *unfinished})
+        value = json.loads(plan.read_text(encoding="utf-8"))
+        finished = (output / "_log" / "run.json").exists()
+        spare = {output / name for name in value["outputs"] if name not in value["kept"]} if finished else set()
+        states = [_state(output / name) for name in value["outputs"]]
+        return [StageState(s.path, "cleaned", "") if s.state == "to do" and s.path in spare else s for s in states]
+    unfinished = {path.parent for path in output.glob("**/_work")}
+    paths = sorted({*find_datasets(output), *unfinished})
     if not paths:
         raise UsageError(f"{output} holds no dataset, finished or not: give the output of a stage or of corpus run.")
     return [_state(path) for path in paths]
@@ -65,7 +64,7 @@ def clean(output: Path, dry_run: bool) -> list[tuple[Path, int]]:
     if not plan.exists():
         raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
     value = json.loads(plan.read_text(encoding="utf-8"))
-    open_stages = [state.path for state in stage_states(output) if state.state != "done" and state.path.name]
+    open_stages = [state.path for state in stage_states(output) if state.state not in ("done", "cleaned")]
     kept = {output / name for name in value["kept"]}
     if any(path in kept for path in open_stages):
         raise UsageError(f"{output} is not finished ({open_stages[0]}): run corpus run again before corpus clean.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ import xxhash
 
 from corpus.data.dataset import Dataset, read_batches
 from corpus.data.files import checksum
-from corpus.data.manifest import MANIFEST
+from corpus.data.manifest import MANIFEST, SIDE_FOLDERS
 from corpus.data.schema import DOCUMENT_SCHEMA, packed_schema, token_schema
 from corpus.errors import DataError
 
+PLAN = Path("_log", "plan.json")
+"""Written by `corpus run`: the outputs of its stages in order, relative to the run's own."""
 NOT_RECORDED = "split: "
 """Reasons that begin so are counted, not recorded: the documents are in the other dataset of the pair."""
 
@@ -41,6 +44,15 @@ def find_datasets(path: Path) -> list[Path]:
         return []
     children = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(("_", ".")))
     return [dataset for child in children for dataset in find_datasets(child)]
+
+
+def missing_outputs(output: Path) -> list[str]:
+    """Outputs that a finished `corpus run` below `output` should have kept and that are not there."""
+    plan = output / PLAN
+    if not plan.exists() or not (output / "_log" / "run.json").exists():
+        return []
+    kept = json.loads(plan.read_text(encoding="utf-8"))["kept"]
+    return [name for name in kept if not (output / name / MANIFEST).exists()]
 
 
 def verify_dataset(path: Path) -> Report:
@@ -72,13 +84,11 @@ def verify_dataset(path: Path) -> Report:
             problems.append(f"{shard.name} was changed or cut short (checksum differs)")
         else:
             intact.append((file, shard.rows))
-    if manifest.kind == "tokenizer":
-        problems += _check_tokenizer(dataset)
     if len(intact) == len(manifest.shards):
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
         if manifest.kind in checks:
-            problems += checks[manifest.kind](dataset, intact)
-    problems += _check_side_files(dataset)
+            problems += _readable(checks[manifest.kind](dataset, intact))
+    problems += _readable(_check_side_files(dataset))
     return report
 
 
@@ -138,7 +148,13 @@ def _check_tokens(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
 def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
     extra = dataset.manifest.extra
     row_tokens = extra["sequence_length"] + 1
-    documents = sum(pq.read_metadata(path).num_rows for path in sorted((dataset.path / "_documents").glob("*.parquet")))
+    ids = _UniqueIds()
+    documents = 0
+    for path in sorted((dataset.path / "_documents").glob("*.parquet")):
+        for batch in read_batches(path, ["id"]):
+            ids.add(batch.column("id"))
+            documents += batch.num_rows
+    yield from ids.problems()
     per_domain: dict[str, int] = {}
     for path, expected in shards:
         rows = 0
@@ -165,26 +181,39 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
             yield f"{path.name} has {rows} rows, the manifest says {expected}"
 
 
-def _check_tokenizer(dataset: Dataset) -> Iterator[str]:
-    model = dataset.path / "tokenizer.model"
-    if not model.exists():
-        yield "tokenizer.model is missing"
-    elif checksum(model) != dataset.manifest.extra["tokenizer"]["digest"]:
-        yield "tokenizer.model was changed or cut short (digest differs)"
-
-
 def _check_side_files(dataset: Dataset) -> Iterator[str]:
-    counts = dataset.manifest.counts.values()
+    """Every listed side file is as it was written and none is unlisted; what is recorded in them is what was counted."""
+    manifest = dataset.manifest
+    for entry in manifest.files:
+        path = dataset.path / entry.name
+        if not path.exists():
+            yield f"{entry.name} is missing"
+        elif path.stat().st_size != entry.bytes or checksum(path) != entry.checksum:
+            yield f"{entry.name} was changed or cut short (checksum differs)"
+    listed = {entry.name for entry in manifest.files}
+    for folder in SIDE_FOLDERS:
+        for path in sorted((dataset.path / folder).rglob("*")):
+            if path.is_file() and path.relative_to(dataset.path).as_posix() not in listed:
+                yield f"{path.relative_to(dataset.path)} is no part of this dataset"
     recorded = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_dropped").glob("*.ids"))
     units = [
         sum(number for reason, number in entry.dropped.items() if not reason.startswith(NOT_RECORDED))
-        for entry in counts
+        for entry in manifest.counts.values()
     ]
-    if recorded and recorded not in units:
+    if manifest.kind == "documents" and recorded not in units:
         yield f"_dropped lists {recorded} records, the manifest counts {max(units, default=0)}"
     set_aside = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_quarantine").glob("*.records"))
-    if set_aside != sum(entry.quarantined for entry in counts):
-        yield f"_quarantine holds {set_aside} records, the manifest counts {sum(e.quarantined for e in counts)}"
+    if set_aside != sum(entry.quarantined for entry in manifest.counts.values()):
+        number = sum(entry.quarantined for entry in manifest.counts.values())
+        yield f"_quarantine holds {set_aside} records, the manifest counts {number}"
+
+
+def _readable(problems: Iterator[str]) -> Iterator[str]:
+    """The problems that a check finds, and one more if it meets a file that it cannot read."""
+    try:
+        yield from problems
+    except (pa.ArrowInvalid, OSError, DataError) as error:
+        yield f"a file cannot be read ({str(error).splitlines()[0]})"
 
 
 class _UniqueIds:

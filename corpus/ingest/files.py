@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from corpus.ingest.reader import RawFile
 
 
@@ -30,17 +30,31 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
     ignored: list[str] = []
     for argument in inputs:
         root = Path(argument)
-        if root.is_dir():
-            for path in _walk(root):
+        try:
+            status = root.stat()
+        except FileNotFoundError:
+            raise UsageError(f"input {argument} does not exist: check the path.") from None
+        except OSError as error:
+            raise UsageError(f"input {argument[:100]} cannot be read ({error.strerror}): check the path.") from None
+        if stat.S_ISDIR(status.st_mode):
+            for path in _walk(root, ignored):
                 name = path.relative_to(root).as_posix()
                 if any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns):
-                    files.append(RawFile(path, prefix + name))
+                    files.append(RawFile(path, _valid(path, prefix + name)))
                 else:
-                    ignored.append(name)
-        elif root.exists():
-            files.append(RawFile(root, prefix + root.name))
+                    ignored.append(ascii(name)[1:-1])
+        elif stat.S_ISREG(status.st_mode):
+            files.append(RawFile(root, _valid(root, prefix + root.name)))
         else:
-            raise UsageError(f"input {argument} does not exist: check the path.")
+            raise UsageError(f"input {argument} is no regular file: save it as one first.")
+    _check_names(files)
+    if not files:
+        wanted = ", ".join(patterns)
+        raise UsageError(f"no file below {', '.join(map(str, inputs))} matches {wanted}: check the input path.")
+    return RawInput(tuple(files), tuple(ignored))
+
+
+def _check_names(files: Sequence[RawFile]) -> None:
     seen: dict[str, Path] = {}
     for file in files:
         if file.name in seen:
@@ -49,22 +63,43 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
                 " ingest them separately with different --prefix."
             )
         seen[file.name] = file.path
-    if not files:
-        wanted = ", ".join(patterns)
-        raise UsageError(f"no file below {', '.join(map(str, inputs))} matches {wanted}: check the input path.")
-    return RawInput(tuple(files), tuple(ignored))
 
 
-def _walk(root: Path) -> list[Path]:
-    """All regular files below `root` (links are followed, hidden files are not), by their relative names."""
+def _valid(path: Path, name: str) -> str:
+    """The name, if it can stand in ids and manifests."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"the file name {str(path)!a} is not valid UTF-8: rename the file.") from None
+    return name
+
+
+def _walk(root: Path, ignored: list[str]) -> list[Path]:
+    """All regular files below `root` (links are followed), by their relative names; hidden files and what is neither
+    file nor folder are `ignored`. A file that is reachable twice keeps the name without a link."""
     found: list[Path] = []
     visited: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in visited:  # a link to a directory above itself
-            folders[:] = []
+    linked: list[Path] = []
+    folders = [root]
+    while folders or linked:
+        folder = folders.pop() if folders else linked.pop(0)
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in visited:  # reached before, or a link to a folder above
             continue
         visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        found += [Path(parent, name) for name in names if not name.startswith(".") and Path(parent, name).is_file()]
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
+        for path in entries:
+            if path.name.startswith("."):
+                ignored.append(ascii(path.relative_to(root).as_posix())[1:-1])
+            elif path.is_symlink() and not path.exists():
+                raise DataError(f"{path} is a link to nothing: repair or remove it.")
+            elif path.is_dir():
+                (linked if path.is_symlink() else folders).append(path)
+            elif path.is_file():
+                found.append(path)
+            else:
+                ignored.append(ascii(path.relative_to(root).as_posix())[1:-1])
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from corpus.data.files import canonical_json, checksum
+from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.data.schema import DOCUMENT_SCHEMA
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, find_files
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
@@ -31,6 +31,12 @@ class IngestConfig:
 
     prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
     shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise UsageError(f"--shard-bytes {self.shard_bytes} holds nothing: give for example 256MB.")
+        if not self.prefix.isprintable():
+            raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
 
 
 @dataclass(frozen=True)
@@ -69,21 +75,21 @@ class IngestStage(Stage):
     def raw(self) -> RawInput:
         """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
         if not self.reader.patterns:
-            return RawInput(tuple(RawFile(Path(name), self.settings.prefix + name) for name in self.raw_inputs), ())
+            names = {name: Path(name).resolve().name if Path(name).exists() else name for name in self.raw_inputs}
+            return RawInput(tuple(RawFile(Path(p), self.settings.prefix + name) for p, name in names.items()), ())
         return find_files(self.raw_inputs, self.patterns or self.reader.patterns, self.settings.prefix)
 
     def inputs(self) -> tuple[InputRef, ...]:
         references = []
         for file in self.raw().files:
-            if file.path.is_file():
-                status = file.path.stat()
-                references.append(InputRef(file.name, f"{status.st_size} {status.st_mtime_ns}"))
-            else:
+            if file.path.exists():
+                references.append(InputRef(file.name, _identity(file.path)))
+            else:  # a name on the hub
                 references.append(InputRef(file.name, file.name, file.name))
         return tuple(references)
 
     def resolve_digests(self) -> Mapping[str, str]:
-        return {file.name: checksum(file.path) for file in self.raw().files if file.path.is_file()}
+        return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
 
     def input_bytes(self) -> int:
         return sum(_size(file) for file in self.raw().files)
@@ -116,8 +122,8 @@ class IngestStage(Stage):
             scratch.mkdir()
             _FileIngest(self, file, task, writer).run(scratch)
             shutil.rmtree(scratch)
-            if file.path.is_file():
-                digests[file.name] = checksum(file.path)
+            if file.path.exists():
+                digests[file.name] = _digest(file.path)
         task.note("digests", digests)
 
     def finish(self, commit: Commit) -> None:
@@ -197,6 +203,25 @@ class _FileIngest:
 
     def _id(self, ordinal: int) -> str:
         return f"{self.stage.domain_name}/{self.file.name}#{ordinal}"
+
+
+def _identity(path: Path) -> str:
+    """Size and time of change of a file, or of all files below a folder."""
+    if path.is_file():
+        status = path.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    return digest_of([[below.relative_to(path).as_posix(), _identity(below)] for below in _files(path)])
+
+
+def _digest(path: Path) -> str:
+    """xxh3-128 of a file; of a folder, of the names and digests of the files below it."""
+    if path.is_file():
+        return checksum(path)
+    return digest_of([[below.relative_to(path).as_posix(), checksum(below)] for below in _files(path)])
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _size(file: RawFile) -> int:

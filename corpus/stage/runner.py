@@ -16,7 +16,7 @@ from typing import Any
 
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
-from corpus.data.state import PLAN
+from corpus.data.verify import PLAN
 from corpus.errors import DataError, UsageError
 from corpus.stage.commit import commit_stage
 from corpus.stage.local import WorkerPool

@@ -181,7 +181,13 @@ def test_hashes_of_slices_and_of_both_string_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0.1%", Fraction(1, 1000)), ("0.001", Fraction(1, 1000)), ("50 %", Fraction(1, 2))]
+    ("text", "value"),
+    [
+        ("0.1%", Fraction(1, 1000)),
+        ("0.001", Fraction(1, 1000)),
+        ("50 %", Fraction(1, 2)),
+        ("1e-05", Fraction(1, 10**5)),
+    ],
 )
 def test_fractions(text: str, value: Fraction) -> None:
     assert parse_fraction(text) == value

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
+from corpus.ingest.ingest import IngestStage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.stage.runner import RunOptions, run_stage
 from pipelines.hub import HubReader
 from tests.pipelines.reading import reasons_of
 
@@ -96,3 +98,17 @@ def test_a_stream_that_breaks_off_keeps_what_was_read(monkeypatch: pytest.Monkey
     items = read(HubReader(), Path("org/name"), tmp_path)
     assert items[0] == Record(0, "one")
     assert reasons_of(items) == ["stream broke off (ArrowInvalid)"]
+
+
+def test_a_local_data_set_is_named_without_its_path_and_changes_are_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
+    stage = IngestStage(HubReader(), (str(folder),))
+    manifest = run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
+    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
+    assert [entry["name"] for entry in manifest.inputs] == ["set"]
+    run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
+    (folder / "a.jsonl").write_text('{"text": "two"}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match="set changed"):
+        run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
