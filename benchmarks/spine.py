@@ -34,9 +34,9 @@ def raw_folder(place: Path) -> Path:
             ["bash", str(Path(samples, "raw.sh")), str(place / "raw")], check=True, stdout=subprocess.DEVNULL
         )
         return place / "raw"
-    from demo.raw import main as write_demo
+    from demo.raw import build
 
-    write_demo([str(place / "raw")])
+    build(place / "raw")
     return place / "raw"
 
 

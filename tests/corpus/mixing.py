@@ -38,7 +38,7 @@ def write_tokens(
         ids = np.arange(number, number + length) % (vocab_size - 3) + 3
         ids[-1] = EOD
         number += length
-        documents.append((f"{domain}/made.jsonl#{row}", ids))
+        documents.append((f"{domain}/{directory.name}.jsonl#{row}", ids))
     for shard, part in enumerate(np.array_split(np.arange(len(documents)), shards)):
         path = directory / f"{shard:05d}.arrow"
         with pa.ipc.new_file(str(path), schema) as writer:
