@@ -4,6 +4,7 @@ The text is the question with its answers, best first (LLaMA, arXiv 2302.13971 s
 sorted by score). Questions and answers are joined out of core, through an SQLite file.
 """
 
+import errno
 import re
 import sqlite3
 import xml.etree.ElementTree as ElementTree
@@ -40,6 +41,13 @@ CREATE TABLE answer (ordinal INTEGER PRIMARY KEY, id INTEGER, parent INTEGER, sc
 CREATE INDEX question_id ON question (id);
 CREATE INDEX answer_parent ON answer (parent);
 """
+DECODERS = frozenset(
+    "py7zr _lzma zlib backports compression pyzstd brotli _brotli brotlicffi pyppmd bcj inflate64 struct".split()
+)
+"""The packages whose errors mean a damaged archive: py7zr and the decoders of its versions."""
+DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, EOFError,
+          RuntimeError)  # fmt: skip
+"""What py7zr lets through when a field of an archive makes no sense."""
 FIRST_OF_ID = "SELECT min(ordinal) FROM question WHERE id = ?"
 
 
@@ -150,13 +158,18 @@ def _extract(path: Path, scratch: Path) -> tuple[Path | None, str | None]:
                 return None, "unsafe path in 7z"
             target = scratch / names[0]
             archive.extract(path=scratch, targets=[names[0]])
-    except MemoryError:
-        raise
-    except OSError as error:
-        raise DataError(f"cannot unpack {path}: {error.strerror or error}; check the file and the disk") from error
-    except Exception:  # py7zr and the decoders under it raise a dozen unrelated types for a damaged archive
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the system, not of a decoder
+            raise DataError(f"cannot unpack {path}: {error.strerror}; check the file and the disk") from error
+        if not _is_damage(error):
+            raise
         return target if target is not None and target.is_file() else None, "unreadable 7z"
     return target, None
+
+
+def _is_damage(error: Exception) -> bool:
+    modules = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    return isinstance(error, DAMAGE) or not modules.isdisjoint(DECODERS)
 
 
 def _head(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 from corpus.errors import DataError, UsageError
 from corpus.ingest.reader import RawFile
 
+_NAME_SHOWN = 200
+"""Longer paths are cut in messages."""
+
 
 @dataclass(frozen=True)
 class RawInput:
-    """The files to read, by argument and then by name, and how many were ignored."""
+    """The files to read, by argument and then by name, and the names of what was ignored."""
 
     files: tuple[RawFile, ...]
     ignored: tuple[str, ...]
@@ -24,37 +28,48 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
     """The files below `inputs` that match one of `patterns`; a file given by name is always taken.
 
     Names are relative to the argument (for a file: its own name), so that they do not change when a dump moves.
-    Two files of one name are a UsageError (`prefix` gives the names of one run another beginning).
+    Two files of one name are a UsageError (`prefix` gives the names of one run another beginning), as are inputs that
+    are neither file nor folder; what a folder holds and cannot be read is a DataError.
     """
     files: list[RawFile] = []
     ignored: list[str] = []
     for argument in inputs:
         root = Path(argument)
-        try:
-            status = root.stat()
-        except FileNotFoundError:
-            raise UsageError(f"input {argument} does not exist: check the path.") from None
-        except OSError as error:
-            raise UsageError(f"input {argument[:100]} cannot be read ({error.strerror}): check the path.") from None
-        if stat.S_ISDIR(status.st_mode):
+        if is_folder(root):
             for path in _walk(root, ignored):
                 name = path.relative_to(root).as_posix()
                 if any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns):
-                    files.append(RawFile(path, _valid(path, prefix + name)))
+                    files.append(RawFile(path, prefix + valid_name(name, path)))
                 else:
-                    ignored.append(ascii(name)[1:-1])
-        elif stat.S_ISREG(status.st_mode):
-            files.append(RawFile(root, _valid(root, prefix + root.name)))
+                    ignored.append(shown(name))
         else:
-            raise UsageError(f"input {argument} is no regular file: save it as one first.")
-    _check_names(files)
+            files.append(RawFile(root, prefix + valid_name(root.name, root)))
+    check_names(files)
     if not files:
         wanted = ", ".join(patterns)
-        raise UsageError(f"no file below {', '.join(map(str, inputs))} matches {wanted}: check the input path.")
-    return RawInput(tuple(files), tuple(ignored))
+        raise UsageError(f"no file below {', '.join(map(shown, inputs))} matches {wanted}: check the input path.")
+    return RawInput(tuple(files), tuple(sorted(ignored)))
 
 
-def _check_names(files: Sequence[RawFile]) -> None:
+def is_folder(path: Path) -> bool:
+    """Whether an INPUT is a folder, not a regular file; a UsageError where it is neither or cannot be looked at."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise DataError(_lost(path)) from None
+        raise UsageError(f"input {shown(path)} does not exist: check the path.") from None
+    except OSError as error:
+        name = shown(path)
+        name = name if len(name) <= _NAME_SHOWN else name[:_NAME_SHOWN] + "…"
+        raise UsageError(f"input {name} cannot be read ({error.strerror}): check the path.") from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise UsageError(f"input {shown(path)} is neither a file nor a folder: save what it gives as a file first.")
+    return stat.S_ISDIR(mode)
+
+
+def check_names(files: Sequence[RawFile]) -> None:
+    """A UsageError where two files have one name: their records would have the same ids."""
     seen: dict[str, Path] = {}
     for file in files:
         if file.name in seen:
@@ -65,41 +80,65 @@ def _check_names(files: Sequence[RawFile]) -> None:
         seen[file.name] = file.path
 
 
-def _valid(path: Path, name: str) -> str:
-    """The name, if it can stand in ids and manifests."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"the file name {str(path)!a} is not valid UTF-8: rename the file.") from None
+def valid_name(name: str, path: Path) -> str:
+    """The name of the file `path`; a DataError where it is not valid UTF-8 and so cannot stand in ids and manifests."""
+    if not is_unicode(name):
+        raise DataError(f"the file name {shown(path)} is not valid UTF-8: rename the file.")
     return name
 
 
+def is_unicode(text: str) -> bool:
+    """Whether the text of an argument or a file name was valid UTF-8: it has no lone surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(path: str | Path) -> str:
+    """A path for messages: bytes that are not UTF-8 as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _lost(path: Path) -> str:
+    return f"{shown(path)} is a link to nothing: repair or remove it."
+
+
 def _walk(root: Path, ignored: list[str]) -> list[Path]:
-    """All regular files below `root` (links are followed), by their relative names; hidden files and what is neither
-    file nor folder are `ignored`. A file that is reachable twice keeps the name without a link."""
+    """All regular files below `root` (links are followed), by their relative names; hidden ones and what is neither
+    file nor folder go to `ignored`. Links wait until all real folders are done, so that a folder reached twice has its
+    real name."""
     found: list[Path] = []
     visited: set[tuple[int, int]] = set()
     linked: list[Path] = []
     folders = [root]
     while folders or linked:
         folder = folders.pop() if folders else linked.pop(0)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in visited:  # reached before, or a link to a folder above
-            continue
-        visited.add((status.st_dev, status.st_ino))
         try:
-            entries = sorted(folder.iterdir())
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in visited:  # reached before, or a link to a folder above
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            for path in sorted(folder.iterdir()):
+                kind = 0 if path.name.startswith(".") else _kind(path)
+                if stat.S_ISDIR(kind):
+                    (linked if path.is_symlink() else folders).append(path)
+                elif stat.S_ISREG(kind):
+                    found.append(path)
+                else:
+                    ignored.append(shown(path.relative_to(root).as_posix()))
         except OSError as error:
-            raise DataError(f"{folder} cannot be read ({error.strerror}): change its permissions.") from None
-        for path in entries:
-            if path.name.startswith("."):
-                ignored.append(ascii(path.relative_to(root).as_posix())[1:-1])
-            elif path.is_symlink() and not path.exists():
-                raise DataError(f"{path} is a link to nothing: repair or remove it.")
-            elif path.is_dir():
-                (linked if path.is_symlink() else folders).append(path)
-            elif path.is_file():
-                found.append(path)
-            else:
-                ignored.append(ascii(path.relative_to(root).as_posix())[1:-1])
+            where = shown(error.filename or folder)
+            raise DataError(
+                f"{where} cannot be read ({error.strerror}): change its permissions or remove it."
+            ) from None
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _kind(path: Path) -> int:
+    """The mode of what is at `path`, links followed."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        raise DataError(_lost(path)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.data.schema import DOCUMENT_SCHEMA
 from corpus.errors import DataError, UsageError
-from corpus.ingest.files import RawInput, find_files
+from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
 from corpus.stage.commit import Commit
@@ -23,6 +24,9 @@ from corpus.stage.task import DocumentWriter, Task
 _TASKS_PER_SHARD = 8
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
+_HUB_PARTS = 2
+"""A data set on the hub is called `name` or `owner/name`; an argument with more parts is a path, as is a very long one."""
+_HUB_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class IngestConfig:
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
             raise UsageError(f"--shard-bytes {self.shard_bytes} holds nothing: give for example 256MB.")
-        if not self.prefix.isprintable():
+        if not self.prefix.isprintable():  # lone surrogates, too: bytes that are not UTF-8
             raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
 
 
@@ -67,6 +71,10 @@ class IngestStage(Stage):
             **asdict(self.settings),
         }
 
+    def __post_init__(self) -> None:
+        if not is_unicode(self.domain):
+            raise UsageError(f"--domain {self.domain!a} is not valid UTF-8: give another name.")
+
     @property
     def domain_name(self) -> str:
         """The domain written to the documents: the reader's, unless the user names another."""
@@ -75,8 +83,9 @@ class IngestStage(Stage):
     def raw(self) -> RawInput:
         """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
         if not self.reader.patterns:
-            names = {name: Path(name).resolve().name if Path(name).exists() else name for name in self.raw_inputs}
-            return RawInput(tuple(RawFile(Path(p), self.settings.prefix + name) for p, name in names.items()), ())
+            files = tuple(RawFile(Path(name), self.settings.prefix + _set_name(name)) for name in self.raw_inputs)
+            check_names(files)
+            return RawInput(files, ())
         return find_files(self.raw_inputs, self.patterns or self.reader.patterns, self.settings.prefix)
 
     def inputs(self) -> tuple[InputRef, ...]:
@@ -150,8 +159,7 @@ class _FileIngest:
         except PermissionError as error:
             raise DataError(f"{self.file.path} cannot be read ({error.strerror}): change its permissions.") from None
         self._flush()
-        if self.file.path.is_file():
-            self.task.progress(bytes=_size(self.file))
+        self.task.progress(bytes=_size(self.file))
 
     def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
         task = self.task
@@ -205,27 +213,42 @@ class _FileIngest:
         return f"{self.stage.domain_name}/{self.file.name}#{ordinal}"
 
 
+def _set_name(name: str) -> str:
+    """The name of a data set: that on the hub, or where its argument is a path that exists, the last part of that."""
+    path = Path(name)
+    if not os.path.lexists(path) and len(path.parts) <= _HUB_PARTS and len(name) <= _HUB_NAME:
+        if not is_unicode(name):
+            raise UsageError(f"the name {name!a} is not valid UTF-8: give that of a data set or a path.")
+        return name
+    is_folder(path)
+    last = Path(os.path.abspath(path))
+    return valid_name(last.name, last)
+
+
 def _identity(path: Path) -> str:
     """Size and time of change of a file, or of all files below a folder."""
     if path.is_file():
         status = path.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
-    return digest_of([[below.relative_to(path).as_posix(), _identity(below)] for below in _files(path)])
+    return digest_of([[below.name, _identity(below.path)] for below in _files(path)])
 
 
 def _digest(path: Path) -> str:
     """xxh3-128 of a file; of a folder, of the names and digests of the files below it."""
     if path.is_file():
         return checksum(path)
-    return digest_of([[below.relative_to(path).as_posix(), checksum(below)] for below in _files(path)])
+    return digest_of([[below.name, checksum(below.path)] for below in _files(path)])
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(folder: Path) -> tuple[RawFile, ...]:
+    return find_files([str(folder)], ["*"]).files
 
 
 def _size(file: RawFile) -> int:
-    return file.path.stat().st_size if file.path.is_file() else 0
+    """Bytes of the file, or of all files below the folder; 0 for what is not on this disk."""
+    if file.path.is_file():
+        return file.path.stat().st_size
+    return sum(below.path.stat().st_size for below in _files(file.path)) if file.path.is_dir() else 0
 
 
 def _valid(text: str) -> str:

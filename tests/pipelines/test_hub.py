@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -112,3 +114,74 @@ def test_a_local_data_set_is_named_without_its_path_and_changes_are_noticed(tmp_
     (folder / "a.jsonl").write_text('{"text": "two"}\n', encoding="utf-8")
     with pytest.raises(UsageError, match="set changed"):
         run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
+
+
+def test_the_identity_of_a_local_data_set_is_its_files(tmp_path: Path) -> None:
+    def made(place: str) -> IngestStage:
+        folder = tmp_path / place / "set"
+        (folder / "more").mkdir(parents=True)
+        for name in ("a.jsonl", "more/b.jsonl"):
+            (folder / name).write_text('{"text": "one"}\n', encoding="utf-8")
+            os.utime(folder / name, ns=(10**18, 10**18))
+        return IngestStage(HubReader(), (str(folder),))
+
+    one, other = made("here"), made("there")
+    assert one.inputs() == other.inputs()
+    assert one.resolve_digests() == other.resolve_digests()
+    assert one.input_bytes() == 2 * len('{"text": "one"}\n')
+    os.utime(tmp_path / "there/set/more/b.jsonl", ns=(10**18, 10**18 + 1))
+    assert one.inputs() != other.inputs()
+    assert one.resolve_digests() == other.resolve_digests()
+    with pytest.raises(UsageError, match="would both be called set"):
+        IngestStage(HubReader(), (*one.raw_inputs, *other.raw_inputs)).raw()
+
+
+def test_names_on_the_hub_stay_and_paths_are_checked(tmp_path: Path) -> None:
+    def name(argument: str) -> str:
+        return IngestStage(HubReader(), (argument,)).raw().files[0].name
+
+    assert [name("owner/set"), name("set")] == ["owner/set", "set"]
+    for argument, words in ((str(tmp_path / "none"), "does not exist"), ("x" * 5000, "cannot be read")):
+        with pytest.raises(UsageError, match=words):
+            name(argument)
+    with pytest.raises(UsageError, match=r"is not valid UTF-8"):
+        name("owner/\udcff")
+
+
+@pytest.mark.parametrize("error", [DataError("ours: mend it."), MemoryError(), AssertionError("ours")])
+def test_errors_that_are_not_the_librarys_pass(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def rows() -> Any:
+        yield {"text": "one"}
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: {"train": rows()})
+    with pytest.raises(type(error)) as caught:
+        read(HubReader(), Path("org/name"), tmp_path)
+    assert caught.value is error
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(type(error)) as caught:
+        read(HubReader(), Path("org/name"), tmp_path)
+    assert caught.value is error
+
+
+def test_a_full_disk_ends_no_stream_and_the_quarantine_holds_no_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def rows(error: Exception) -> Any:
+        yield {"text": "one"}
+        raise error
+
+    full = rows(OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: {"train": full})
+    with pytest.raises(DataError, match="No space left"):
+        read(HubReader(), Path("org/name"), tmp_path)
+    broken = rows(ValueError(f"bad block in {tmp_path}/set/a.json, cached in {tmp_path}/scratch/b"))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: {"train": broken})
+    item = list(HubReader().read(RawFile(tmp_path / "set", "set"), tmp_path / "scratch"))[-1]
+    assert isinstance(item, Unreadable) and item.data == b"bad block in set/a.json, cached in scratch/b"
