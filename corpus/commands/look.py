@@ -25,11 +25,15 @@ def verify(directories: tuple[str, ...], quiet: bool) -> None:
     broken = good = 0
     for directory in directories:
         found = find_datasets(Path(directory))
-        if not found:
+        missing = missing_outputs(Path(directory))
+        if not found and not any(finished for _, finished in missing):
             raise UsageError(f"{directory} holds no finished dataset: give a dataset or the output of corpus run.")
-        for name in missing_outputs(Path(directory)):
-            broken += 1
-            click.echo(f"broken {Path(directory, name)}  the run had finished, but this is not there any more")
+        for path, finished in missing:
+            broken += finished
+            if finished:
+                click.echo(f"broken {path}  the run had finished, but its manifest is missing")
+            elif not quiet:
+                click.echo(f"unfinished {path}  the same corpus run goes on from there")
         for path in found:
             report = verify_dataset(path)
             broken += bool(report.problems)
@@ -128,10 +132,13 @@ def status(output: str) -> None:
 def clean(output: str, dry_run: bool) -> None:
     """Remove intermediate datasets of a finished run; the final documents, tokens and packed rows stay."""
     from corpus.data.state import clean as remove
+    from corpus.data.verify import PLAN
     from corpus.stage.lock import locked
 
     if not Path(output).is_dir():
         raise UsageError(f"{output} does not exist: give the output of corpus run.")
+    if not Path(output, PLAN).exists():  # before the lock, which would leave its file there
+        raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
     with locked(Path(output), lambda line: click.echo(line, err=True)):
         removed = remove(Path(output), dry_run)
     for path, size in removed:

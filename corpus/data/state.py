@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.data.manifest import MANIFEST, Manifest
-from corpus.data.verify import PLAN, find_datasets
+from corpus.data.verify import PLAN, find_datasets, read_plan, run_finished
 from corpus.errors import DataError, UsageError
 
 
@@ -25,18 +24,24 @@ def stage_states(output: Path) -> list[StageState]:
     """The state of a dataset, of every stage of a `corpus run` output, or of all datasets below a directory."""
     if not output.is_dir():
         raise UsageError(f"{output} does not exist: give the output of a stage or of corpus run.")
-    plan = output / PLAN
-    if plan.exists():
-        value = json.loads(plan.read_text(encoding="utf-8"))
-        finished = (output / "_log" / "run.json").exists()
-        spare = {output / name for name in value["outputs"] if name not in value["kept"]} if finished else set()
-        states = [_state(output / name) for name in value["outputs"]]
-        return [StageState(s.path, "cleaned", "") if s.state == "to do" and s.path in spare else s for s in states]
+    if (output / PLAN).exists():
+        return _run_states(output)
     unfinished = {path.parent for path in output.glob("**/_work")}
     paths = sorted({*find_datasets(output), *unfinished})
     if not paths:
         raise UsageError(f"{output} holds no dataset, finished or not: give the output of a stage or of corpus run.")
     return [_state(path) for path in paths]
+
+
+def _run_states(output: Path) -> list[StageState]:
+    """What a finished run need not keep and that is gone counts as cleaned; once a kept output is lost, a rerun makes
+    it all again."""
+    plan = read_plan(output)
+    kept = {output / name for name in plan["kept"]}
+    states = [_state(output / name) for name in plan["outputs"]]
+    if not run_finished(output) or any(state.state != "done" for state in states if state.path in kept):
+        return states
+    return [StageState(s.path, "cleaned", "") if s.state == "to do" and s.path not in kept else s for s in states]
 
 
 def _state(path: Path) -> StageState:
@@ -60,16 +65,13 @@ def clean(output: Path, dry_run: bool) -> list[tuple[Path, int]]:
 
     Returns the removed directories with their bytes. An unfinished run is a UsageError: it still needs them.
     """
-    plan = output / PLAN
-    if not plan.exists():
-        raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
-    value = json.loads(plan.read_text(encoding="utf-8"))
-    open_stages = [state.path for state in stage_states(output) if state.state not in ("done", "cleaned")]
-    kept = {output / name for name in value["kept"]}
-    if any(path in kept for path in open_stages):
-        raise UsageError(f"{output} is not finished ({open_stages[0]}): run corpus run again before corpus clean.")
+    plan = read_plan(output)
+    kept = {output / name for name in plan["kept"]}
+    lost = [f" ({state.path})" for state in stage_states(output) if state.state != "done" and state.path in kept]
+    if lost or not run_finished(output):
+        raise UsageError(f"{output} is not finished{''.join(lost[:1])}: run corpus run again before corpus clean.")
     removed = []
-    for name in value["outputs"]:
+    for name in plan["outputs"]:
         path = output / name
         if path in kept or not path.exists():
             continue

@@ -15,7 +15,7 @@ import xxhash
 
 from corpus.data.dataset import Dataset, read_batches
 from corpus.data.files import checksum
-from corpus.data.manifest import MANIFEST, SIDE_FOLDERS
+from corpus.data.manifest import MANIFEST, SIDE_FOLDERS, Counts
 from corpus.data.schema import DOCUMENT_SCHEMA, packed_schema, token_schema
 from corpus.errors import DataError
 
@@ -23,6 +23,8 @@ PLAN = Path("_log", "plan.json")
 """Written by `corpus run`: the outputs of its stages in order, relative to the run's own."""
 NOT_RECORDED = "split: "
 """Reasons that begin so are counted, not recorded: the documents are in the other dataset of the pair."""
+_WHOLE = ("records", "documents")
+"""The units whose drops are recorded: a stage has one of them."""
 
 
 @dataclass
@@ -38,21 +40,44 @@ class Report:
 
 def find_datasets(path: Path) -> list[Path]:
     """The finished datasets at or below `path`, in the order of their names; folders that begin with `_` are inside one."""
+    own = [path] if (path / MANIFEST).exists() else []
+    if own and not (path / PLAN).exists():  # a stray manifest must not hide the outputs of a run
+        return own
+    return own + [dataset for child in _children(path) for dataset in find_datasets(child)]
+
+
+def missing_outputs(path: Path) -> list[tuple[Path, bool]]:
+    """Outputs of the runs at or below `path` that are not there, with whether their run had finished.
+
+    A finished run has all that it keeps, until `corpus run` is started again; one that goes on need have nothing yet.
+    """
+    if (path / PLAN).exists():
+        finished = run_finished(path)
+        names = read_plan(path)["kept" if finished else "outputs"]
+        return [(path / name, finished) for name in names if not (path / name / MANIFEST).exists()]
     if (path / MANIFEST).exists():
-        return [path]
+        return []
+    return [missing for child in _children(path) for missing in missing_outputs(child)]
+
+
+def read_plan(output: Path) -> dict[str, list[str]]:
+    """The `outputs` of a run and those of them that are `kept`, as `corpus run` wrote them down."""
+    try:
+        value = json.loads((output / PLAN).read_text(encoding="utf-8"))
+        return {key: [str(name) for name in value[key]] for key in ("outputs", "kept")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{output / PLAN} is not readable ({error}): run corpus run again.") from None
+
+
+def run_finished(output: Path) -> bool:
+    """Whether the `corpus run` into `output` came to its end and was not started again since."""
+    return (output / "_log" / "run.json").exists()
+
+
+def _children(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    children = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(("_", ".")))
-    return [dataset for child in children for dataset in find_datasets(child)]
-
-
-def missing_outputs(output: Path) -> list[str]:
-    """Outputs that a finished `corpus run` below `output` should have kept and that are not there."""
-    plan = output / PLAN
-    if not plan.exists() or not (output / "_log" / "run.json").exists():
-        return []
-    kept = json.loads(plan.read_text(encoding="utf-8"))["kept"]
-    return [name for name in kept if not (output / name / MANIFEST).exists()]
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(("_", ".")))
 
 
 def verify_dataset(path: Path) -> Report:
@@ -88,7 +113,8 @@ def verify_dataset(path: Path) -> Report:
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
         if manifest.kind in checks:
             problems += _readable(checks[manifest.kind](dataset, intact))
-    problems += _readable(_check_side_files(dataset))
+    for check in (_check_files, _check_dropped, _check_quarantined):
+        problems += _readable(check(dataset))
     return report
 
 
@@ -152,6 +178,9 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
     documents = 0
     for path in sorted((dataset.path / "_documents").glob("*.parquet")):
         for batch in read_batches(path, ["id"]):
+            if batch.schema.names != ["id"]:
+                yield f"_documents/{path.name} has not the columns of a list of documents"
+                return
             ids.add(batch.column("id"))
             documents += batch.num_rows
     yield from ids.problems()
@@ -181,8 +210,8 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
             yield f"{path.name} has {rows} rows, the manifest says {expected}"
 
 
-def _check_side_files(dataset: Dataset) -> Iterator[str]:
-    """Every listed side file is as it was written and none is unlisted; what is recorded in them is what was counted."""
+def _check_files(dataset: Dataset) -> Iterator[str]:
+    """Every listed side file is as it was written, and none is there that is not listed."""
     manifest = dataset.manifest
     for entry in manifest.files:
         path = dataset.path / entry.name
@@ -195,17 +224,33 @@ def _check_side_files(dataset: Dataset) -> Iterator[str]:
         for path in sorted((dataset.path / folder).rglob("*")):
             if path.is_file() and path.relative_to(dataset.path).as_posix() not in listed:
                 yield f"{path.relative_to(dataset.path)} is no part of this dataset"
-    recorded = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_dropped").glob("*.ids"))
-    units = [
-        sum(number for reason, number in entry.dropped.items() if not reason.startswith(NOT_RECORDED))
-        for entry in manifest.counts.values()
-    ]
-    if manifest.kind == "documents" and recorded not in units:
-        yield f"_dropped lists {recorded} records, the manifest counts {max(units, default=0)}"
-    set_aside = sum(pq.read_metadata(path).num_rows for path in (dataset.path / "_quarantine").glob("*.records"))
-    if set_aside != sum(entry.quarantined for entry in manifest.counts.values()):
-        number = sum(entry.quarantined for entry in manifest.counts.values())
+
+
+def _check_dropped(dataset: Dataset) -> Iterator[str]:
+    """Stages that make documents or tokens list each whole record or document that they drop (lines are counted only);
+    the others only count."""
+    manifest = dataset.manifest
+    if manifest.kind not in ("documents", "tokens"):
+        return
+    recorded = sum(_rows(path) for path in sorted((dataset.path / "_dropped").glob("*.ids")))
+    counts = next((manifest.counts[unit] for unit in _WHOLE if unit in manifest.counts), Counts())
+    number = sum(n for reason, n in counts.dropped.items() if not reason.startswith(NOT_RECORDED))
+    if recorded != number:
+        yield f"_dropped lists {recorded} records, the manifest counts {number}"
+
+
+def _check_quarantined(dataset: Dataset) -> Iterator[str]:
+    set_aside = sum(_rows(path) for path in sorted((dataset.path / "_quarantine").glob("*.records")))
+    number = sum(counts.quarantined for counts in dataset.manifest.counts.values())
+    if set_aside != number:
         yield f"_quarantine holds {set_aside} records, the manifest counts {number}"
+
+
+def _rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _readable(problems: Iterator[str]) -> Iterator[str]:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from corpus.cli import cli
-from corpus.data.verify import verify_dataset
+from corpus.data.manifest import Counts, Manifest
+from corpus.data.verify import PLAN, find_datasets, verify_dataset
+from corpus.mixture.mix import MixConfig, MixStage
+from corpus.mixture.weights import parse_mixture
+from corpus.stage import lock
 from corpus.stage.runner import RunOptions, run_stage
+from tests.corpus.mixing import write_tokens
 from tests.toy import SlowStage, ingest
 
 
@@ -57,24 +69,140 @@ def test_inspecting_damaged_files_is_one_sentence(made: Path, option: str, name:
     assert CliRunner().invoke(cli, ["inspect", str(made), "--id", "none"]).exit_code == 1
 
 
-def test_a_cleaned_run_is_done_and_a_lost_output_is_not(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_deleted_drops_are_missed_though_another_unit_lost_nothing(make_documents: Callable[..., Path]) -> None:
+    path = make_documents("made", ["one"])
+    manifest = Manifest.load(path)
+    dropped = {"duplicate": 2, "split: other side": 7}
+    counts = {"documents": Counts(10, 1, 0, dropped), "lines": Counts(1, 1)}
+    replace(manifest, counts=counts).save(path)
+    assert verify_dataset(path).problems == ["_dropped lists 0 records, the manifest counts 2"]
+
+
+def test_side_files_that_are_no_parquet_are_named_once(made: Path) -> None:
+    _damage(made / "_dropped/00000.ids")
+    _damage(made / "_quarantine/00000.records")
+    problems = verify_dataset(made).problems
+    for name in ("_dropped/00000.ids", "_quarantine/00000.records"):
+        assert sum("cannot be read" in problem and name in problem for problem in problems) == 1, problems
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    return _pack(tmp_path, [write_tokens(tmp_path / "in/a", "alpha", [40, 30])])
+
+
+def _pack(place: Path, inputs: list[Path]) -> Path:
+    mixture = parse_mixture({"alpha": {"epochs": 1}}, "weights")
+    stage = MixStage(tuple(map(str, inputs)), MixConfig(sequence_length=16), mixture)
+    run_stage(stage, place / "packed", RunOptions(quiet=True))
+    return place / "packed"
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_a_damaged_list_of_documents_is_a_problem(packed: Path, parquet: bool) -> None:
+    assert verify_dataset(packed).problems == []
+    listed = packed / "_documents/00000.parquet"
+    _damage(listed)
+    if parquet:
+        pq.write_table(pa.table({"other": [1]}), str(listed))
+    problems = verify_dataset(packed).problems
+    assert "_documents/00000.parquet was changed or cut short (checksum differs)" in problems
+    assert any(("has not the columns" if parquet else "cannot be read") in problem for problem in problems)
+
+
+def test_documents_packed_twice_are_found(tmp_path: Path) -> None:
+    inputs = [
+        write_tokens(tmp_path / f"{part}/same", "alpha", [40, 30], first=first) for part, first in (("a", 3), ("b", 9))
+    ]
+    assert verify_dataset(_pack(tmp_path, inputs)).problems == ["2 ids occur more than once"]
+
+
+def test_packed_rows_have_no_ids(packed: Path) -> None:
+    result = CliRunner().invoke(cli, ["inspect", str(packed), "--id", "foo"])
+    assert result.exit_code == 2 and "packed rows, which have no ids" in result.output
+
+
+def test_a_terminal_without_the_characters_gets_their_codes(make_documents: Callable[..., Path]) -> None:
+    path = make_documents("made", ["snow \u2603"])
+    program = "from corpus.cli import main; main()"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-c", program, "inspect", str(path)]
+    result = subprocess.run(command, capture_output=True, env=environment)
+    assert result.returncode == 0 and b"snow \\u2603" in result.stdout
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The output of a finished run of two stages, of which the last is kept."""
+    out = tmp_path / "place" / "out"
     for name in ("first", "last"):
-        run_stage(SlowStage(), out / name, RunOptions(quiet=True))
+        run_stage(SlowStage(label=name), out / name, RunOptions(quiet=True))
     (out / "_log").mkdir()
-    (out / "_log/plan.json").write_text(json.dumps({"outputs": ["first", "last"], "kept": ["last"]}), encoding="utf-8")
-    runner = CliRunner()
-    shown = runner.invoke(cli, ["clean", str(out), "--dry-run"])
-    assert "would remove" in shown.output and (out / "first").exists()
-    assert runner.invoke(cli, ["clean", str(out)]).exit_code == 0
-    assert not (out / "first").exists() and (out / "last").exists()
+    (out / PLAN).write_text(json.dumps({"outputs": ["first", "last"], "kept": ["last"]}), encoding="utf-8")
     (out / "_log/run.json").write_text("{}", encoding="utf-8")
-    status = runner.invoke(cli, ["status", str(out)])
+    return out
+
+
+def _corpus(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def test_a_cleaned_run_is_done(run: Path) -> None:
+    shown = _corpus("clean", run, "--dry-run")
+    assert "would remove" in shown.output and (run / "first").exists()
+    assert _corpus("clean", run).exit_code == 0
+    assert not (run / "first").exists() and (run / "last").exists()
+    status = _corpus("status", run)
     assert "cleaned" in status.output and "a rerun would do nothing" in status.output
-    assert runner.invoke(cli, ["verify", str(out)]).exit_code == 0
-    shutil.rmtree(out / "last")
-    (out / "else").mkdir()
-    run_stage(SlowStage(label="b"), out / "else", RunOptions(quiet=True))
-    lost = runner.invoke(cli, ["verify", str(out)])
-    assert lost.exit_code == 1 and "last  the run had finished" in lost.output
-    assert runner.invoke(cli, ["clean", str(out)]).exit_code == 2
+    assert _corpus("verify", run).exit_code == 0
+    shutil.rmtree(run / "last")
+    assert "a rerun would do 2 of 2 stages" in _corpus("status", run).output
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_lost_output_is_missed_and_an_unfinished_one_is_not(run: Path, above: bool) -> None:
+    (run / "last/manifest.json").unlink()
+    lost = _corpus("verify", run.parent if above else run)
+    assert lost.exit_code == 1 and f"broken {run / 'last'}  the run had finished" in lost.output
+    (run / "_log/run.json").unlink()
+    unfinished = _corpus("verify", run.parent if above else run)
+    assert unfinished.exit_code == 0 and f"unfinished {run / 'last'}" in unfinished.output
+    assert "unfinished" not in _corpus("verify", "--quiet", run).output
+
+
+def test_a_finished_run_that_lost_everything_is_broken(run: Path) -> None:
+    shutil.rmtree(run / "first")
+    shutil.rmtree(run / "last")
+    assert _corpus("verify", run).exit_code == 1
+    (run / "_log/run.json").unlink()
+    assert _corpus("verify", run).exit_code == 2
+
+
+def test_a_stray_manifest_does_not_hide_a_run(run: Path) -> None:
+    shutil.copy(run / "last/manifest.json", run)
+    assert find_datasets(run) == [run, run / "first", run / "last"]
+    assert _corpus("verify", run).exit_code == 1
+
+
+def test_a_damaged_plan_is_one_sentence(run: Path) -> None:
+    (run / PLAN).write_text("{", encoding="utf-8")
+    for command in ("verify", "status", "clean"):
+        result = _corpus(command, run)
+        assert result.exit_code == 1 and "plan.json is not readable" in result.output
+
+
+def test_clean_waits_for_no_running_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "locked", partial(lock.locked, wait=0.1))
+    with lock.locked(run, print):
+        held = _corpus("clean", run)
+    assert held.exit_code == 1 and "is being written by process" in held.output
+    assert (run / "first").exists()
+
+
+def test_clean_refuses_what_is_no_finished_run(run: Path, tmp_path: Path) -> None:
+    (run / "_log/run.json").unlink()
+    refused = _corpus("clean", run)
+    assert refused.exit_code == 2 and "is not finished" in refused.output and (run / "first").exists()
+    (tmp_path / "other").mkdir()
+    assert _corpus("clean", tmp_path / "other").exit_code == 2
+    assert list((tmp_path / "other").iterdir()) == []
