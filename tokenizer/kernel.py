@@ -341,10 +341,8 @@ def encode_texts(
     text: Any, words: Any, offsets: Any, prefix: Any, eod: Any, pieces: Any, characters: Any, byte_ids: Any,
     singles: Any, pairs: Any, plain: Any, bits: Any, user: Any, data: Any, memo: Any, state: Any, out: Any, ends: Any,
 ) -> Any:  # fmt: skip
-    """Encode the texts between `offsets` into `out`; `ends` gets where each one's ids end. Returns the last end.
-
-    `memo` holds what has been met; `state` counts its entries, the chunks and those that had to be merged.
-    """
+    """Encode the texts between `offsets` into `out`; `ends` gets where each one's ids end. Returns the last end. `memo`
+    holds what has been met; `state` counts its entries, the chunks and those that had to be merged."""
     at = chunks = misses = np.int64(0)
     for number in range(offsets.size - 1):
         place, end = offsets[number], offsets[number + 1]
@@ -395,6 +393,5 @@ def encode_texts(
             out[at] = eod
             at += 1
         ends[number] = at
-    state[1] += chunks
-    state[2] += misses
+    state[1], state[2] = state[1] + chunks, state[2] + misses
     return at
