@@ -6,13 +6,13 @@ valid UTF-8 as uint8; tables are described where they are made, in `tokenizer/en
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from corpus.kernel import kernel
 from tokenizer.merges import BLANK
 
 MEMO_BITS = 18
@@ -35,16 +35,7 @@ _WORDS_OF = nb.types.Array(nb.uint64, 1, "A", readonly=True, aligned=False)
 _INT = nb.int64
 
 
-def _kernel(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile for the types of `signature`: the result's, then the arguments'."""
-
-    def compiled(function: Callable[..., Any]) -> Any:
-        return nb.njit(signature[0](*signature[1:]), nogil=True, cache=True)(function)
-
-    return compiled
-
-
-@_kernel(_INT, _INT, _INT, _I64)
+@kernel(_INT(_INT, _INT, _I64))
 def _slot(left: Any, right: Any, pairs: Any) -> Any:
     """The place of a pair of symbols in the table of merges: where it is, or the empty one where it would be."""
     key = (left << 32) | (right + 1)
@@ -55,7 +46,7 @@ def _slot(left: Any, right: Any, pairs: Any) -> Any:
     return 2 * place
 
 
-@_kernel(nb.void, _I64, _I64, _I64, _I32, nb.int64[::1])
+@kernel(nb.void(_I64, _I64, _I64, _I32, nb.int64[::1]))
 def fill_pairs(left: Any, right: Any, merged: Any, ranks: Any, pairs: Any) -> None:
     """Make the table of merges: the key of the pair, then rank and id of what the two make."""
     for row in range(left.size):
@@ -64,7 +55,7 @@ def fill_pairs(left: Any, right: Any, merged: Any, ranks: Any, pairs: Any) -> No
         pairs[place + 1] = (np.int64(ranks[merged[row]]) << 32) | merged[row]
 
 
-@_kernel(_INT, _INT, _INT, _I64)
+@kernel(_INT(_INT, _INT, _I64))
 def _merge(left: Any, right: Any, pairs: Any) -> Any:
     """Rank (upper half) and id (lower half) of the piece that two symbols make, or `_NO_PAIR`."""
     if left < 0 or right < 0:
@@ -73,13 +64,13 @@ def _merge(left: Any, right: Any, pairs: Any) -> Any:
     return pairs[place + 1] if pairs[place] != 0 else _NO_PAIR
 
 
-@_kernel(_INT, _INT, _INT)
+@kernel(_INT(_INT, _INT))
 def _join_bit(before: Any, after: Any) -> Any:
     """The bit for two neighbouring code points. Two pairs may share one: then a cut is missed, never made wrongly."""
     return np.int64((np.uint64((before << 21) | after) * _M1) >> np.uint64(64 - JOIN_BITS))
 
 
-@_kernel(nb.void, _I64, _I64, nb.uint8[::1], nb.uint8[::1])
+@kernel(nb.void(_I64, _I64, nb.uint8[::1], nb.uint8[::1]))
 def fill_joins(before: Any, after: Any, plain: Any, bits: Any) -> None:
     """Mark the neighbours within pieces: both ASCII in `plain`, one byte a pair, the others in `bits`."""
     for row in range(before.size):
@@ -90,7 +81,7 @@ def fill_joins(before: Any, after: Any, plain: Any, bits: Any) -> None:
             bits[bit >> 3] |= np.uint8(1 << (bit & 7))
 
 
-@_kernel(_INT, _U8, _INT, _INT)
+@kernel(_INT(_U8, _INT, _INT))
 def _character(text: Any, at: Any, end: Any) -> Any:
     """The code point at `at` (upper part) and its length in bytes (lowest three bits); the text is valid UTF-8."""
     first = np.int64(text[at])
@@ -106,7 +97,7 @@ def _character(text: Any, at: Any, end: Any) -> Any:
     return ((((first & 0x07) << 18) | (second << 12) | (third << 6) | fourth) << 3) | 4
 
 
-@_kernel(_INT, _U8, _INT, _INT, _U8, _U8)
+@kernel(_INT(_U8, _INT, _INT, _U8, _U8))
 def _chunk_end(text: Any, start: Any, end: Any, plain: Any, bits: Any) -> Any:
     """The end of the chunk that begins at `start`: the first place that no piece can span."""
     read = _character(text, start, end)
@@ -135,7 +126,7 @@ def _chunk_end(text: Any, start: Any, end: Any, plain: Any, bits: Any) -> Any:
     return at
 
 
-@_kernel(_INT, _U8, _INT, _INT, _I64, _U8)
+@kernel(_INT(_U8, _INT, _INT, _I64, _U8))
 def _user_symbol(text: Any, at: Any, end: Any, user: Any, data: Any) -> Any:
     """The row of the longest user-defined symbol that stands at `at`, or -1. `user` has three numbers a row: where the
     symbol begins in `data`, its length, its id; the longest come first."""
@@ -151,7 +142,7 @@ def _user_symbol(text: Any, at: Any, end: Any, user: Any, data: Any) -> Any:
     return np.int64(-1)
 
 
-@_kernel(_INT, _U8, _INT, _INT, _I32, _I64, _U8, nb.int64[::1], nb.int64[::1])
+@kernel(_INT(_U8, _INT, _INT, _I32, _I64, _U8, nb.int64[::1], nb.int64[::1]))
 def _split(text: Any, start: Any, end: Any, characters: Any, user: Any, data: Any, symbols: Any, places: Any) -> Any:
     """The first symbols of a chunk and where each begins; returns their number. A user-defined symbol, which is never
     merged, is written as -2 - id."""
@@ -171,7 +162,7 @@ def _split(text: Any, start: Any, end: Any, characters: Any, user: Any, data: An
     return count
 
 
-@_kernel(_INT, _INT, nb.int64[::1], nb.int64[::1], _I64)
+@kernel(_INT(_INT, nb.int64[::1], nb.int64[::1], _I64))
 def _merge_few(count: Any, symbols: Any, places: Any, pairs: Any) -> Any:
     """Merge up to `_FEW` symbols, looking through all pairs each time; returns how many are left, in order."""
     found = np.empty(_FEW, dtype=np.int64)
@@ -195,7 +186,7 @@ def _merge_few(count: Any, symbols: Any, places: Any, pairs: Any) -> Any:
             found[best] = _merge(symbols[best], symbols[best + 1], pairs)
 
 
-@_kernel(_INT, nb.int64[::1], _INT, _INT)
+@kernel(_INT(nb.int64[::1], _INT, _INT))
 def _push(heap: Any, size: Any, key: Any) -> Any:
     """Add to a heap whose smallest key is first; returns its new size."""
     at = size
@@ -206,7 +197,7 @@ def _push(heap: Any, size: Any, key: Any) -> Any:
     return size + 1
 
 
-@_kernel(_INT, nb.int64[::1], _INT)
+@kernel(_INT(nb.int64[::1], _INT))
 def _pop(heap: Any, size: Any) -> Any:
     """Remove the first key; returns the new size."""
     size -= 1
@@ -223,7 +214,7 @@ def _pop(heap: Any, size: Any) -> Any:
     return size
 
 
-@_kernel(_INT, _INT, nb.int64[::1], nb.int64[::1], _I64)
+@kernel(_INT(_INT, nb.int64[::1], nb.int64[::1], _I64))
 def _merge_many(count: Any, symbols: Any, places: Any, pairs: Any) -> Any:
     """Merge any number of symbols with a heap of rank and place; returns how many are left, in order."""
     after = np.arange(1, count + 1).astype(np.int32)
@@ -265,7 +256,7 @@ def _merge_many(count: Any, symbols: Any, places: Any, pairs: Any) -> Any:
     return left
 
 
-@_kernel(_INT, _U8, _INT, _INT, _I32, _I32, _I64, _I64, _U8, _INT, nb.uint32[::1], _INT)
+@kernel(_INT(_U8, _INT, _INT, _I32, _I32, _I64, _I64, _U8, _INT, nb.uint32[::1], _INT))
 def _encode_chunk(
     text: Any, start: Any, end: Any, characters: Any, byte_ids: Any, pairs: Any, user: Any, data: Any, pieces: Any,
     out: Any, at: Any,
@@ -286,13 +277,13 @@ def _encode_chunk(
     return at
 
 
-@_kernel(nb.uint64, _WORDS_OF, _INT, _INT)
+@kernel(nb.uint64(_WORDS_OF, _INT, _INT))
 def _word(words: Any, start: Any, length: Any) -> Any:
     """`length` bytes from `start` on as a number, at most eight; for less than eight they are its upper bytes."""
     return words[start] << np.uint64(64 - 8 * length) if length < 8 else words[start]
 
 
-@_kernel(_INT, _WORDS_OF, _INT, _INT, nb.uint64[::1], nb.uint32[::1], _INT)
+@kernel(_INT(_WORDS_OF, _INT, _INT, nb.uint64[::1], nb.uint32[::1], _INT))
 def _recall(words: Any, start: Any, length: Any, memo: Any, out: Any, at: Any) -> Any:
     """Write the ids of a remembered chunk and return the new end of `out`, or -1 - slot, where it may be put."""
     first, second, third, fourth = _word(words, start, length), np.uint64(0), np.uint64(0), np.uint64(length)
@@ -320,7 +311,7 @@ def _recall(words: Any, start: Any, length: Any, memo: Any, out: Any, at: Any) -
     return -1 - slot
 
 
-@_kernel(nb.void, _WORDS_OF, _INT, _INT, nb.uint64[::1], _INT, nb.uint32[::1], _INT, _INT)
+@kernel(nb.void(_WORDS_OF, _INT, _INT, nb.uint64[::1], _INT, nb.uint32[::1], _INT, _INT))
 def _remember(words: Any, start: Any, length: Any, memo: Any, slot: Any, out: Any, at: Any, count: Any) -> None:
     """Put a chunk and its `count` ids, at most `_MOST_IDS`, into an empty slot."""
     memo[slot : slot + SLOT] = np.uint64(0)
@@ -333,9 +324,11 @@ def _remember(words: Any, start: Any, length: Any, memo: Any, slot: Any, out: An
     memo[slot + 7] = np.uint64(count)
 
 
-@_kernel(
-    _INT, _U8, _WORDS_OF, _I64, _INT, _INT, _INT, _I32, _I32, _I32, _I64, _U8, _U8, _I64, _U8,
-    nb.uint64[::1], nb.int64[::1], nb.uint32[::1], nb.int64[::1],
+@kernel(
+    _INT(
+        _U8, _WORDS_OF, _I64, _INT, _INT, _INT, _I32, _I32, _I32, _I64, _U8, _U8, _I64, _U8,
+        nb.uint64[::1], nb.int64[::1], nb.uint32[::1], nb.int64[::1],
+    )
 )  # fmt: skip
 def encode_texts(
     text: Any, words: Any, offsets: Any, prefix: Any, eod: Any, pieces: Any, characters: Any, byte_ids: Any,

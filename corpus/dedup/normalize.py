@@ -16,7 +16,9 @@ import functools
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from corpus.kernel import kernel
 
 U8 = types.Array(types.uint8, 1, "C", readonly=True)
 I32 = types.Array(types.int32, 1, "C", readonly=True)
@@ -104,14 +106,14 @@ def _ccnet(char: str) -> int:
     return ord(lower)
 
 
-@njit("uint64(uint64,uint64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("uint64(uint64,uint64)")
 def _round(state: Any, lane: Any) -> Any:
     lane = lane * _P2
     state = state ^ (((lane << _B31) | (lane >> _B33)) * _P1)
     return ((state << _B27) | (state >> _B37)) * _P1 + _P4
 
 
-@njit("uint64(uint64,uint64,uint64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("uint64(uint64,uint64,uint64)")
 def _final(state: Any, lane: Any, shift: Any) -> Any:
     """Mix the last lane, closed by a one bit, and spread it; never `BLANK` or `REPEATED`."""
     state = _round(state, lane | (_ONE << shift))
@@ -121,7 +123,7 @@ def _final(state: Any, lane: Any, shift: Any) -> Any:
     return state if state > _ONE else state + np.uint64(2)
 
 
-@njit("UniTuple(uint64,3)(uint64,uint64,uint64,uint64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64)")
 def _push(state: Any, lane: Any, shift: Any, byte: Any) -> Any:
     lane = lane | (byte << shift)
     shift = shift + _B8
@@ -130,7 +132,7 @@ def _push(state: Any, lane: Any, shift: Any, byte: Any) -> Any:
     return state, lane, shift
 
 
-@njit(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64))
 def _decode(data: Any, at: Any, end: Any) -> Any:
     """Code point and size at `at`; a sequence cut short is one byte, which no table changes."""
     lead = np.int64(data[at])
@@ -146,7 +148,7 @@ def _decode(data: Any, at: Any, end: Any) -> Any:
     return np.int64(_CODE), np.int64(1)
 
 
-@njit(types.int64(U8, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(U8, types.int64))
 def _class(classes: Any, code: Any) -> Any:
     """_CASED, _IGNORABLE or 0 for a neighbour of a capital sigma."""
     if code < TABLE_SIZE:
@@ -155,7 +157,7 @@ def _class(classes: Any, code: Any) -> Any:
     return np.int64(_IGNORABLE) if tags else np.int64(0)
 
 
-@njit(types.boolean(U8, U8, types.int64, types.int64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.boolean(U8, U8, types.int64, types.int64, types.int64))
 def _is_final_sigma(data: Any, classes: Any, start: Any, at: Any, end: Any) -> Any:
     """Unicode's Final_Sigma as `str.lower` has it: a cased letter before, none after, ignorable ones looked past."""
     i = at
@@ -184,7 +186,7 @@ def count_lines(data: Array[np.uint8], offsets: Array[np.int64]) -> int:
     return int(np.count_nonzero(data[offsets[0] : offsets[-1]] == 10)) + len(offsets) - 1
 
 
-@njit(types.uint64(U8, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.uint64(U8, types.int64))
 def _load8(data: Any, at: Any) -> Any:
     """Eight bytes, the first one lowest; the compiler makes one load of it."""
     i = np.uint64(at)
@@ -195,7 +197,7 @@ def _load8(data: Any, at: Any) -> Any:
     return low | high << _B32
 
 
-@njit("UniTuple(uint64,2)(uint64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("UniTuple(uint64,2)(uint64)")
 def _fold8(word: Any) -> Any:
     """CCNet's folding of up to eight ASCII bytes at once: the folded bytes and how many they are.
 
@@ -214,7 +216,7 @@ def _fold8(word: Any) -> Any:
     return folded & below, ((below & _EACH) * _EACH) >> _B56
 
 
-@njit("UniTuple(uint64,3)(uint64,uint64,uint64,uint64,uint64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64,uint64)")
 def _push8(state: Any, lane: Any, shift: Any, word: Any, size: Any) -> Any:
     """Add the lowest `size` bytes of `word`, 1 to 8; the others are 0."""
     lane = lane | (word << shift)
@@ -224,7 +226,7 @@ def _push8(state: Any, lane: Any, shift: Any, word: Any, size: Any) -> Any:
     return state, lane, (shift + (size << _B3)) & _B63
 
 
-@njit("UniTuple(uint64,2)(int64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("UniTuple(uint64,2)(int64)")
 def _encode(folded: Any) -> Any:
     """The UTF-8 bytes of a code point or of what a marker but the sigma stands for, the first lowest; and their number."""
     if folded < 0x80:
@@ -244,12 +246,10 @@ def _encode(folded: Any) -> Any:
     return np.uint64(0xF0) | code >> _B18 | high << _B8 | middle << _B16 | last << _B24, _B4
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     types.Tuple((types.uint64, types.int64, types.boolean))(
         U8, types.int64, types.int64, I32, U8, types.boolean, types.boolean
     ),
-    nogil=True,
-    cache=True,
 )
 def _hash_line(data: Any, start: Any, end: Any, table: Any, classes: Any, strip: bool, eight: bool) -> Any:
     """Key of the line at `start` of a text that ends at `end`, where it ends, and whether it has more than white space.
@@ -295,9 +295,7 @@ def _hash_line(data: Any, start: Any, end: Any, table: Any, classes: Any, strip:
     return _final(state, lane, shift), i, seen
 
 
-@njit(  # type: ignore[untyped-decorator]
-    types.void(U8, I64, I32, U8, types.boolean, types.boolean, KEYS, types.int64[::1]), nogil=True, cache=True
-)
+@kernel(types.void(U8, I64, I32, U8, types.boolean, types.boolean, KEYS, types.int64[::1]))
 def hash_lines(
     data: Any, offsets: Any, table: Any, classes: Any, strip: bool, blank_is_key: bool, keys: Any, first_line: Any
 ) -> None:
@@ -321,7 +319,7 @@ def hash_lines(
     first_line[offsets.size - 1] = line
 
 
-@njit(types.void(types.uint64[::1], I64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.void(types.uint64[::1], I64))
 def repeats_in_document(keys: Any, first_line: Any) -> None:
     """Replace the key of every line whose key occurred earlier in its document by `REPEATED`; blank lines are left.
 
@@ -354,7 +352,7 @@ def repeats_in_document(keys: Any, first_line: Any) -> None:
                 slots[slot] = key
 
 
-@njit(types.void(U8, I64, KEYS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.void(U8, I64, KEYS))
 def hash_texts(data: Any, offsets: Any, keys: Any) -> None:
     """The key of each text as a whole, byte for byte; keys: uint64[n], written."""
     for text in range(offsets.size - 1):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit, types
+from numba import types
 
 from corpus.dedup.buffers import text_buffers
 from corpus.dedup.normalize import (
@@ -21,6 +21,7 @@ from corpus.dedup.normalize import (
     repeats_in_document,
     sigma_classes,
 )
+from corpus.kernel import kernel
 
 KEPT = 0
 DUPLICATE = 1
@@ -65,7 +66,7 @@ class KeySet:
         return cls(keys, starts, bits)
 
 
-@njit(types.int64(_U64, _I64, types.uint64, types.uint64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(_U64, _I64, types.uint64, types.uint64))
 def _find(keys: Any, starts: Any, shift: Any, key: Any) -> Any:
     """The position of `key`, or -1."""
     bucket = key >> shift
@@ -75,12 +76,10 @@ def _find(keys: Any, starts: Any, shift: Any, key: Any) -> Any:
     return np.int64(-1)
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     types.void(
         _U64, types.uint64, types.uint64, _U64, _I64, types.uint64, types.boolean, types.boolean[::1], types.uint8[::1]
     ),
-    nogil=True,
-    cache=True,
 )
 def _mark(
     lines: Any, blank: Any, repeated: Any, keys: Any, starts: Any, shift: Any, keep_first: bool, met: Any, state: Any
@@ -126,12 +125,10 @@ class Rewritten:
     line_ids: Array[np.int32]
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     types.int64(
         _U8, _I64, _U8, types.uint8[::1], types.int64[::1], types.int64[::1], types.int64[::1], types.int32[::1]
     ),
-    nogil=True,
-    cache=True,
 )
 def _rewrite(data: Any, offsets: Any, state: Any, out: Any, bounds: Any, lines: Any, length: Any, line_ids: Any) -> Any:
     line = at = ids = np.int64(0)
@@ -193,7 +190,7 @@ def rewrite(data: Array[np.uint8], offsets: Array[np.int64], state: Array[np.uin
     return Rewritten(out[: bounds[-1]], bounds, lines, length, line_ids[:kept])
 
 
-@njit(types.void(_U8, _I64, _U8, types.int64[:, ::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.void(_U8, _I64, _U8, types.int64[:, ::1]))
 def _original_sizes(data: Any, offsets: Any, state: Any, sizes: Any) -> None:
     line = np.int64(0)
     for text in range(offsets.size - 1):
@@ -214,7 +211,7 @@ def original_sizes(data: Array[np.uint8], offsets: Array[np.int64], state: Array
     return sizes
 
 
-@njit(types.int64(types.int32[::1], _I64, types.uint8[::1], types.int64[::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(types.int32[::1], _I64, types.uint8[::1], types.int64[::1]))
 def _format(numbers: Any, bounds: Any, out: Any, text_bounds: Any) -> Any:
     at = np.int64(0)
     text_bounds[0] = 0

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from corpus.dedup.normalize import Array
+from corpus.kernel import kernel
 
 KEYS_PER_PARTITION = 1 << 23
 """Lines per hash partition; it decides how many tasks may work at once, not what comes out."""
@@ -32,7 +33,7 @@ def partitions_for(keys: int) -> int:
     return int(min(MOST_PARTITIONS, 1 << (wanted - 1).bit_length()))
 
 
-@njit(types.int64(types.uint64[::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(types.uint64[::1]))
 def _two_of_each(keys: Any) -> Any:
     """Keep at most two of equal neighbours, in place; the number left."""
     left = np.int64(0)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from corpus.filters.rules import Rule, TextView
+from corpus.kernel import kernel
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 BULLETS = ("•", "‣", "◦", "⁃", "∙", "▪", "■", "●", "○", "-", "–", "*")
@@ -82,7 +83,7 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
     return len(parts) - len(different), sum(map(len, parts)) - sum(map(len, different))
 
 
-@njit(types.uint64(_IDS, types.int64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.uint64(_IDS, types.int64, types.int64))
 def _ngram_key(ids: Any, start: Any, n: Any) -> Any:
     """A 64-bit key of n word numbers (FNV-1a by words, spread by multiply and shift); never 0."""
     key = np.uint64(0xCBF29CE484222325)
@@ -92,7 +93,7 @@ def _ngram_key(ids: Any, start: Any, n: Any) -> Any:
     return key if key != np.uint64(0) else np.uint64(1)
 
 
-@njit(types.int64(_IDS, _LENGTHS, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(_IDS, _LENGTHS, types.int64))
 def top_ngram(ids: Any, lengths: Any, n: Any) -> Any:
     """Occurrences of the most frequent n-gram (of several the first) times its characters, single spaces included.
 
@@ -129,7 +130,7 @@ def top_ngram(ids: Any, lengths: Any, n: Any) -> Any:
     return length * best
 
 
-@njit(types.int64(_IDS, _LENGTHS, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(_IDS, _LENGTHS, types.int64))
 def duplicate_ngrams(ids: Any, lengths: Any, n: Any) -> Any:
     """Characters of the words in n-grams that occurred before, scanned from the left, none counted twice.
 

@@ -16,7 +16,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from numba import njit, types
+from numba import types
+
+from corpus.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
 
@@ -71,7 +73,7 @@ def interleave(rows: Ints, out: Ints) -> None:
     assert done == total, "a row missed its deadline"
 
 
-@njit(types.uint64(types.uint64, types.uint64, types.uint64), nogil=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+@kernel(types.uint64(types.uint64, types.uint64, types.uint64), inline="always")
 def _scramble(key: np.uint64, half: np.uint64, step: np.uint64) -> np.uint64:
     """SplitMix64 of `key` at place 64 half + step + 1."""
     value = key + _GOLDEN * ((half << _ROUND_BITS) + step + _ONE)
@@ -80,7 +82,7 @@ def _scramble(key: np.uint64, half: np.uint64, step: np.uint64) -> np.uint64:
     return value ^ (value >> _S31)
 
 
-@njit(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64))
 def _forward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: np.uint64, rounds: int) -> np.uint64:
     low_mask, high_mask = (_ONE << low_bits) - _ONE, (_ONE << high_bits) - _ONE
     low, high = value & low_mask, value >> low_bits
@@ -90,7 +92,7 @@ def _forward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: n
     return (high << low_bits) | low
 
 
-@njit(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.int64))
 def _backward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: np.uint64, rounds: int) -> np.uint64:
     low_mask, high_mask = (_ONE << low_bits) - _ONE, (_ONE << high_bits) - _ONE
     low, high = value & low_mask, value >> low_bits
@@ -100,7 +102,7 @@ def _backward(value: np.uint64, key: np.uint64, low_bits: np.uint64, high_bits: 
     return (high << low_bits) | low
 
 
-@njit(types.Tuple((types.uint64, types.uint64, types.int64))(types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.Tuple((types.uint64, types.uint64, types.int64))(types.int64))
 def _network(size: int) -> tuple[np.uint64, np.uint64, int]:
     """Bits of the two halves, together at least two and enough for 0 … size - 1, and the number of rounds."""
     bits = np.uint64(2)
@@ -110,7 +112,7 @@ def _network(size: int) -> tuple[np.uint64, np.uint64, int]:
     return low_bits, bits - low_bits, _SMALL_ROUNDS if bits <= _SMALL_BITS else _ROUNDS
 
 
-@njit(types.void(_INTS_IN, types.int64, types.uint64, types.boolean, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.void(_INTS_IN, types.int64, types.uint64, types.boolean, _INTS))
 def _permute(indices: Ints, size: int, key: np.uint64, inverse: bool, out: Ints) -> None:
     low_bits, high_bits, rounds = _network(size)
     limit = np.uint64(size)
@@ -127,7 +129,7 @@ def _permute(indices: Ints, size: int, key: np.uint64, inverse: bool, out: Ints)
         out[i] = np.int64(value)
 
 
-@njit(types.void(_LENGTHS_IN, types.uint64, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.void(_LENGTHS_IN, types.uint64, _INTS))
 def _cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> None:
     low_bits, high_bits, rounds = _network(len(lengths))
     limit = np.uint64(len(lengths))
@@ -143,7 +145,7 @@ def _cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> Non
         out[i + 1] = total
 
 
-@njit(types.int64(_INTS_IN, _INTS_IN, _INTS), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel(types.int64(_INTS_IN, _INTS_IN, _INTS))
 def _interleave(rows: Ints, starts: Ints, out: Ints) -> np.int64:
     """Places rows by earliest deadline; returns how many, which is all of them.
 

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from numba import njit, types
+from numba import types
 
 from corpus.data.schema import SEGMENT, packed_schema
+from corpus.kernel import kernel
 from corpus.mixture.order import Ints
 from corpus.mixture.shards import Tokens, token_dtype
 from corpus.mixture.stream import DomainStream, Segments, joined
@@ -128,7 +129,7 @@ def _signature(item: types.Type) -> types.Type:
     return types.void(tokens_in, _INTS_IN, _INTS_IN, _INTS_IN, tokens)
 
 
-@njit([_signature(types.uint16), _signature(types.uint32)], nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel([_signature(types.uint16), _signature(types.uint32)])
 def _copy(values: Tokens, source: Ints, length: Ints, target: Ints, out: Tokens) -> None:
     """out[target : target + length] = values[source : source + length], for every segment."""
     for k in range(len(source)):

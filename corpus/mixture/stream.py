@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 
+from corpus.kernel import kernel
 from corpus.mixture.order import Ints, order_key, permuted, places
 
 _INTS = types.Array(types.int64, 1, "C")
@@ -157,10 +158,8 @@ def joined(parts: list[Segments]) -> Segments:
     return everything.take(np.argsort(everything.row, kind="stable"))
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     types.void(_INTS_IN, _INTS_IN, _INTS_IN, _INTS_IN, _INTS_IN, _INTS_IN, _INTS, _INTS, _INTS, _INTS, _INTS),
-    nogil=True,
-    cache=True,
 )
 def _cut(
     sums: Ints,
