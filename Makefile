@@ -27,10 +27,11 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 conformance: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m 'slow or not slow' tests
+	CORPUSMILL_CCNET=$$($(BIN)/python -m benchmarks.ccnet) $(BIN)/python -m pytest -q -m 'slow or not slow' tests
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.spine
+	$(BIN)/python -m benchmarks.dedup
 
 clean:
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache

@@ -15,14 +15,20 @@ from corpus.option import nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
-    "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines or documents."),
+    "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines, documents, books or near-duplicates."),
     "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
     "filter": ("corpus.commands.stages:filter_", "Drop documents of low quality by named rules."),
+    "decontaminate": (
+        "corpus.commands.decontaminate:decontaminate",
+        "Take the texts of evaluation sets out of documents.",
+    ),
     "split": ("corpus.commands.stages:split", "Split validation documents off."),
     "train-tokenizer": ("corpus.commands.stages:train_tokenizer", "Train a SentencePiece tokenizer."),
+    "export-tokenizer": ("corpus.commands.stages:export_tokenizer", "Write tokenizer.json for Hugging Face."),
     "tokenize": ("corpus.commands.stages:tokenize", "Turn documents into token ids."),
-    "mix": ("corpus.commands.stages:mix", "Mix domains by weights and pack training rows."),
+    "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
+    "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
     "verify": ("corpus.commands.look:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.look:inspect", "Look at documents, and at what was dropped and why."),
     "status": ("corpus.commands.look:status", "Say what is done below an output and what a rerun would do."),

@@ -53,5 +53,5 @@ def load_recipe_file(name: str) -> Any:
             raise UsageError(f"{name} cannot be read ({reason}): give a recipe or weights file.") from None
     try:
         return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name} is not valid ({' '.join(str(error).split())}): mend it.") from None

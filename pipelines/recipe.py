@@ -23,9 +23,13 @@ from corpus.recipes import load_recipe_file
 from pipelines.domains import READERS, reader_class
 
 STAGES: dict[str, tuple[str, str]] = {
-    "dedup": ("corpus.dedup.lines:DedupStage", "corpus.dedup.lines:DedupConfig"),
+    "dedup": ("corpus.dedup.dedup:dedup_stage", "corpus.dedup.config:DedupConfig"),
     "langid": ("corpus.langid:LangidStage", "corpus.langid:LangidConfig"),
     "filter": ("corpus.filters.filter:FilterStage", "corpus.filters.filter:FilterConfig"),
+    "decontaminate": (
+        "corpus.decontaminate.decontaminate:DecontaminateStage",
+        "corpus.decontaminate.decontaminate:DecontaminateConfig",
+    ),
 }
 """The stages a domain may go through between ingest and split: stage class and configuration class."""
 
@@ -67,12 +71,14 @@ class TokenizerRecipe(_Section):
     sample_bytes: int | None = None
     seed: int = 0
     path: str | None = None
+    eod_piece: str | None = None
 
 
 class PackingRecipe(_Section):
     """How token ids become training rows."""
 
     sequence_length: int = Field(default=2048, ge=1, lt=1 << 31)
+    packing: Literal["concatenate", "best-fit"] = "concatenate"
     row_order: Literal["shuffled", "stream"] = "shuffled"
     seed: int = Field(default=0, ge=0)
 
@@ -100,6 +106,11 @@ def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
     value = load_recipe_file(name)
     if not isinstance(value, dict):
         raise UsageError(f"recipe {name} is no table: it needs the sections domains, tokenizer and mixture.")
+    if "mixture" in value and "domains" not in value:
+        raise UsageError(
+            f"recipe {name} holds only a mixture, so corpus run lacks its sections domains and tokenizer: give them in a "
+            f"recipe of your own, or mix token datasets with corpus mix --weights {name}."
+        )
     for section, values in (overrides or {}).items():
         before = value.get(section) or {}
         value[section] = {**before, **values} if isinstance(before, dict) else before
@@ -178,7 +189,7 @@ def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
     """The configuration of the stage that trains the recipe's tokenizer; domains weigh `weights` (`domain=share`)."""
     from tokenizer.train import TrainTokenizerConfig
 
-    wanted = recipe.tokenizer.model_dump(exclude={"path"}, exclude_none=True)
+    wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece"}, exclude_none=True)
     return build("the recipe's tokenizer", TrainTokenizerConfig, wanted | {"weights": weights})
 
 

@@ -110,7 +110,13 @@ def _field_option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Any], A
         values: tuple[Any, ...] = tuple(default) if isinstance(default, (tuple, list)) else ()
         shown = ", ".join(map(str, values)) or "none"
         return click.option(
-            flag, field.name, multiple=True, default=values, show_default=shown, help=f"{doc} (repeatable)"
+            flag,
+            field.name,
+            multiple=True,
+            default=values,
+            show_default=shown,
+            help=f"{doc} (repeatable)",
+            metavar=field.metadata["metavar"] or None,
         )
     kind: Any = click.Choice(choices) if choices else hint
     if hint is int and (field.name.endswith("_bytes") or field.name == "tokens"):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from corpus.commands.options import Quantity, build_config, config_options, existing, run_options, stage_options
-from corpus.dedup.lines import DedupConfig, DedupStage
+from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.data.manifest import MANIFEST, Manifest
+from corpus.dedup.config import DedupConfig
+from corpus.dedup.dedup import dedup_stage
+from corpus.errors import UsageError
 from corpus.filters.filter import FilterConfig, FilterStage
 from corpus.langid import LangidConfig, LangidStage
-from corpus.mixture.mix import MixConfig, MixStage
-from corpus.mixture.table import render
-from corpus.split import SplitConfig, SplitStage
+from corpus.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
 from corpus.stage.runner import run_stage
 from corpus.stage.stage import Stage
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
@@ -35,15 +37,22 @@ def _documents_command(
     return click.command(name, help=help)(command)
 
 
-dedup = _documents_command(
-    "dedup",
-    DedupConfig,
-    DedupStage,
-    """Remove repeated lines or documents.
+@click.command()
+@click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@stage_options
+@config_options(DedupConfig)
+def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
+    """Remove repeated lines, documents, books or near-duplicates.
 
     With the defaults a line that repeats across documents goes everywhere, as in CCNet.
-    """,
-)
+    """
+    from corpus.dedup.report import summary
+
+    options = run_options(values)
+    run_stage(dedup_stage(existing(documents), build_config(DedupConfig, values)), output, options)
+    if not options.quiet:
+        click.echo("\n".join(summary(Path(output))))
+
 
 langid = _documents_command(
     "langid", LangidConfig, LangidStage, "Identify languages with fastText's lid.176 and keep the wanted ones."
@@ -51,19 +60,82 @@ langid = _documents_command(
 
 filter_ = _documents_command("filter", FilterConfig, FilterStage, "Drop documents of low quality by named rules.")
 
-train_tokenizer = _documents_command(
-    "train-tokenizer",
-    TrainTokenizerConfig,
-    TrainTokenizerStage,
-    "Train a SentencePiece tokenizer with the settings of a paper on a seeded sample of the documents.",
-)
 
-split = _documents_command(
-    "split",
-    SplitConfig,
-    SplitStage,
-    "Write one side of a split into training and validation documents; run it once for each --side.",
+@click.command("train-tokenizer")
+@click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@stage_options
+@config_options(TrainTokenizerConfig)
+def train_tokenizer(documents: tuple[str, ...], output: str, **values: Any) -> None:
+    """Train a SentencePiece tokenizer with the settings of a paper on a seeded sample of the documents.
+
+    Writes tokenizer.model, tokenizer.json for Hugging Face and a report of bytes and words per token.
+    """
+    from tokenizer.report import summary
+
+    options = run_options(values)
+    run_stage(TrainTokenizerStage(existing(documents), build_config(TrainTokenizerConfig, values)), output, options)
+    if not options.quiet:
+        click.echo("\n".join(summary(Path(output))))
+
+
+@click.command("export-tokenizer")
+@click.argument("model", metavar="MODEL")
+@click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory to write.")
+@click.option(
+    "--eod-piece", default=None, help="The control symbol that ends a document (the model's end of sentence)."
 )
+@click.option("--nearly", is_flag=True, help="Write files whose ids differ from the model's in rare places, too.")
+def export_tokenizer(model: str, output: str, eod_piece: str | None, nearly: bool) -> None:
+    """Write tokenizer.json and tokenizer_config.json for Hugging Face from a SentencePiece model.
+
+    The ids are those of the model. Where they cannot be, the command says why and writes nothing.
+    """
+    from tokenizer.huggingface import write
+
+    differences = write(model, output, eod_piece, nearly)
+    if differences:
+        click.echo(f"ids can differ from the model's, since {differences}", err=True)
+
+
+@click.command()
+@click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@stage_options
+@click.option(
+    "--side",
+    type=click.Choice(["both", "train", "validation"]),
+    default="both",
+    show_default=True,
+    help="What to write.",
+)
+@config_options(SplitConfig, without=("side",))
+def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> None:
+    """Split validation documents off: both sides into OUTPUT/train and OUTPUT/validation, or one side into OUTPUT.
+
+    A validation document whose text, or most of whose lines, training has too is dropped. Training is the other side of
+    DOCS alone: name what else is trained on, such as other domains, with --training.
+    """
+    if side == "both" and Path(output, MANIFEST).exists():
+        raise UsageError(f"{output} is a dataset, not a folder of both sides: give another --output, or one --side.")
+    options = run_options(values)
+    existing(values["training"])
+    for one in ("train", "validation") if side == "both" else (side,):
+        stage = SplitStage(existing(documents), build_config(SplitConfig, values | {"side": one}))
+        manifest = run_stage(stage, Path(output, one) if side == "both" else output, options)
+        if one == "validation" and not options.quiet:
+            click.echo(_validation_summary(manifest))
+
+
+def _validation_summary(manifest: Manifest) -> str:
+    """What became of validation, in a line: documents, those dropped for each reason, and overlap that stays."""
+    counts, extra = manifest.counts["documents"], manifest.extra
+    dropped = {reason: counts.dropped.get(reason, 0) for reason in (IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING)}
+    said = [f"{number:,} {reason}" for reason, number in dropped.items() if number]
+    kept = {"lines": extra.get("kept_with_overlap", 0), "near-duplicates": extra.get("kept_near_duplicates", 0)}
+    stay = [f"{number:,} with their {what}" for what, number in kept.items() if number]
+    text = f"{counts.kept:,} validation documents; dropped: {', '.join(said) or 'none'}"
+    if stay:
+        text += f"; kept though also in training, to have --min-bytes: {', '.join(stay)}"
+    return text
 
 
 @click.command()
@@ -75,17 +147,3 @@ def tokenize(documents: tuple[str, ...], output: str, tokenizer: str, **values: 
     """Turn the documents of one domain into token ids, each document ended by the end-of-document id."""
     stage = TokenizeStage(existing(documents), tokenizer, build_config(TokenizeConfig, values))
     run_stage(stage, output, run_options(values))
-
-
-@click.command()
-@click.argument("tokens", nargs=-1, required=True, metavar="TOKENS…")
-@stage_options
-@click.option("--tokens", "budget", type=Quantity(), default=None, help="Tokens to train on, for example 1.4T.")
-@config_options(MixConfig, without=("tokens",))
-def mix(tokens: tuple[str, ...], output: str, budget: int | None, **values: Any) -> None:
-    """Mix domains by weights and pack training rows."""
-    stage = MixStage(existing(tokens), build_config(MixConfig, values | {"tokens": budget}))
-    options = run_options(values)
-    if not options.quiet:
-        click.echo(render(stage.plan()))
-    run_stage(stage, output, options)

@@ -32,9 +32,7 @@ def documents(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
 def document(dataset: Dataset, id: str) -> dict[str, Any]:
     """The row whose id is `id`; where it was dropped, a DataError says why."""
     if dataset.manifest.kind == "packed":
-        raise UsageError(
-            f"{dataset.path} holds packed rows, which have no ids: see what is in them with trainer trace."
-        )
+        raise UsageError(f"{dataset.path} holds packed rows, which have no ids: see what is in them with corpus trace.")
     for path in dataset.shard_paths():
         for batch in read_batches(path):
             found = batch.filter(pc.equal(batch.column("id"), id))

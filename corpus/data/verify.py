@@ -174,6 +174,7 @@ def _check_tokens(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
 def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
     extra = dataset.manifest.extra
     row_tokens = extra["sequence_length"] + 1
+    padded = extra.get("packing") == "best-fit"
     ids = _UniqueIds()
     documents = 0
     for path in sorted((dataset.path / "_documents").glob("*.parquet")):
@@ -199,7 +200,7 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
             parts = segments.flatten()
             lengths = np.asarray(parts.field("length"))
             sums = np.add.reduceat(lengths, np.asarray(segments.offsets)[:-1] - np.asarray(segments.offsets)[0])
-            if (sums != row_tokens).any():
+            if ((sums > row_tokens) if padded else (sums != row_tokens)).any():
                 yield f"{path.name} holds rows that their segments do not fill"
             if int(np.asarray(parts.field("document")).max()) >= documents:
                 yield f"{path.name} names documents that _documents does not list"
@@ -237,6 +238,9 @@ def _check_dropped(dataset: Dataset) -> Iterator[str]:
     number = sum(n for reason, n in counts.dropped.items() if not reason.startswith(NOT_RECORDED))
     if recorded != number:
         yield f"_dropped lists {recorded} records, the manifest counts {number}"
+    clustered = sum(_rows(path) for path in sorted((dataset.path / "_clusters").glob("*.parquet")))
+    if clustered != number and (clustered or manifest.config.get("level") in ("document", "book", "near")):
+        yield f"_clusters lists {clustered} removed documents, the manifest counts {number}"
 
 
 def _check_quarantined(dataset: Dataset) -> Iterator[str]:

@@ -1,30 +1,193 @@
-"""Whole documents with the same text: the first one stays."""
+"""Level `document`: whole documents with the same text, or the same URL by C4's rules; one of them stays.
+
+Three phases. `keys`: each task writes a sorted run of the keys of its documents. `match`: for each range of keys of a
+scope, who goes and who stays. `rewrite`: each task writes its documents without those, and its part of the cluster
+table. Everything goes by the order of datasets, shards and rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from corpus.dedup.buffers import text_buffers
-from corpus.dedup.normalize import Array, hash_texts
-from corpus.dedup.rewrite import DUPLICATE
-from corpus.stage.task import DocumentWriter, Task
+from corpus.dedup.clusters import (
+    LARGEST,
+    REMOVAL,
+    IdReader,
+    IdWriter,
+    Numbering,
+    Rewrite,
+    adopt_tables,
+    largest,
+    largest_clusters,
+    task_directories,
+)
+from corpus.dedup.config import LEAST_MEMORY, DedupConfig
+from corpus.dedup.report import check_share, false_merges, write_report
+from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
+from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
+from corpus.dedup.url import c4_url
+from corpus.domains import inherited_domains
+from corpus.stage.commit import Commit
+from corpus.stage.documents import dataset_inputs, group_batches, open_inputs, text_bytes
+from corpus.stage.stage import Estimate, InputRef, Phase, Stage
+from corpus.stage.task import Task
 
-DUPLICATE_DOCUMENT = "duplicate document"
+KEYED = np.dtype([("key", np.uint64), ("low", np.uint64), ("document", np.uint64), ("size", np.uint64)])
+"""A document: its 128-bit key as `key` and `low`, its number, its size in bytes of UTF-8."""
+DUPLICATE = {"text": "duplicate document", "url": "duplicate url"}
+"""Why documents are dropped, by key."""
 
 
-def document_keys(text: pa.Array) -> Array[np.uint64]:
-    """The uint64 key of each text, byte for byte."""
-    data, offsets = text_buffers(text)
-    keys = np.empty(len(offsets) - 1, dtype=np.uint64)
-    hash_texts(data, offsets, keys)
-    return keys
+@dataclass(frozen=True)
+class DocumentDedupStage(Stage):
+    """Removes documents that equal another one in text or URL: the first or the longest stays."""
+
+    documents: tuple[str, ...]
+    settings: DedupConfig
+    name: ClassVar[str] = "dedup"
+    kind: ClassVar[str] = "documents"
+    unit: ClassVar[str] = "documents"
+
+    def config(self) -> Mapping[str, Any]:
+        return self.settings.as_json()
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        return dataset_inputs(open_inputs(self.documents))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.documents, self.settings)  # without what is cached
+
+    def phases(self) -> tuple[Phase, ...]:
+        tasks = len(self._tasks)
+        return Phase("keys", tasks), Phase("match", self._scopes * self._partitions), Phase("rewrite", tasks)
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        {"keys": self._keys, "match": self._match, "rewrite": self._rewrite}[phase](index, task)
+
+    def finish(self, commit: Commit) -> None:
+        commit.extra["domains"] = inherited_domains(open_inputs(self.documents))
+        adopt_tables(commit, commit.results["rewrite"])
+        ids = IdReader(self._numbering, [result.directory for result in commit.results["keys"]])
+        clusters = largest_clusters(ids, [result.notes["largest"] for result in commit.results["match"]])
+        keys = false_merges(self._numbering.documents, "documents", self.settings.key_bits)
+        write_report(commit, self.settings, self.input_bytes(), {"clusters": clusters} | keys)
+
+    def check_finished(self, output: Path) -> None:
+        check_share(output, self.settings)
+
+    def input_bytes(self) -> int:
+        return text_bytes(open_inputs(self.documents))
+
+    def estimate(self) -> Estimate:
+        rows = sum(dataset.manifest.rows for dataset in open_inputs(self.documents))
+        return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + 150 * rows)
+
+    @cached_property
+    def _tasks(self) -> list[ScopedTask]:
+        settings = self.settings.resolved
+        return scoped_tasks(open_inputs(self.documents), settings.scope or "all", settings.shard_bytes)
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        return scope_bounds(self._tasks)
+
+    @property
+    def _scopes(self) -> int:
+        return len(self._bounds) - 1
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        return Numbering.of(sum(shard.rows for shard in task.shards) for task in self._tasks)
+
+    @cached_property
+    def _partitions(self) -> int:
+        return partitions_for(self._numbering.documents // max(1, self._scopes))
+
+    def _keys(self, index: int, task: Task) -> None:
+        settings = self.settings.resolved
+        runs = Spill(task.directory, KEYED, task.memory)
+        ids = IdWriter(task.directory)
+        number = self._numbering.bases[index]
+        for batch in group_batches(self._tasks[index].shards, ["id", "text", "url"]):
+            ids.write(batch.column("id"))
+            values = batch.column("url") if settings.key == "url" else None
+            runs.add(document_records(batch.column("text"), values, number, settings.key_bits))
+            number += batch.num_rows
+            task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
+        ids.close()
+        task.note("runs", runs.close())
+
+    def _match(self, index: int, task: Task) -> None:
+        scope, partition = divmod(index, self._partitions)
+        results = task.results("keys", range(*self._bounds[scope : scope + 2]))
+        paths = [path for result in results for path in run_paths(result.directory, result.notes["runs"])]
+        found = Spill(task.directory, REMOVAL, task.memory // 4)
+        best: list[list[int]] = []
+        for _, _, records in read_pieces(paths, KEYED, *part_bounds(partition, self._partitions), task.memory // 2):
+            removals = equal_documents(records, self.settings.resolved.keep == "longest")
+            best += largest(removals)
+            found.add(removals)
+        task.note("runs", found.close())
+        task.note("largest", sorted(best, key=lambda pair: (-pair[1], pair[0]))[:LARGEST])
+
+    def _rewrite(self, index: int, task: Task) -> None:
+        first = self._tasks[index].scope * self._partitions
+        results = task.results("match", range(first, first + self._partitions))
+        paths = [path for result in results for path in run_paths(result.directory, result.notes["runs"])]
+        low, high = self._numbering.bases[index : index + 2]
+        removals = np.concatenate([piece for _, _, piece in read_pieces(paths, REMOVAL, low, high, 1 << 62)])
+        ids = IdReader(self._numbering, task_directories(task.work, "keys", len(self._tasks)))
+        rewrite = Rewrite(ids, DUPLICATE[self.settings.resolved.key or "text"], lambda records: np.ones(records.size))
+        writer = task.documents(self.settings.shard_bytes)
+        rewrite.run(task, writer, group_batches(self._tasks[index].shards), removals)
 
 
-def write_documents(task: Task, writer: DocumentWriter, batch: pa.RecordBatch, state: Array[np.uint8]) -> None:
-    """Write the documents of `batch` that are no duplicates by `state` (uint8[rows]) and drop the others."""
-    gone = state == DUPLICATE
-    task.count(seen=len(gone), kept=int(len(gone) - gone.sum()))
-    for row in np.flatnonzero(gone).tolist():
-        task.drop(batch.column("id")[row].as_py(), DUPLICATE_DOCUMENT, batch.column("text")[row].as_py() or "")
-    writer.write(batch.filter(pa.array(~gone)) if gone.any() else batch)
+def document_records(text: pa.Array, urls: pa.Array | None, number: int, key_bits: int) -> Records:
+    """The `KEYED` records of a batch whose first document is `number`: XXH3 of the text, byte for byte, or of the
+    normalised URL where `urls` are given; a document without one has no record. Of 64-bit keys `low` is 0."""
+    data, bounds = text_buffers(text)
+    ends = bounds.tolist()
+    view = data.data
+    digest = xxhash.xxh3_128_digest if key_bits == 128 else xxhash.xxh3_64_digest
+    rows = list(range(len(text)))
+    if urls is None:
+        keys = [digest(view[a:b]) for a, b in pairwise(ends)]
+    else:
+        named = [c4_url(url).encode("utf-8") for url in urls.to_pylist()]
+        rows = [row for row in rows if named[row]]
+        keys = [digest(named[row]) for row in rows]
+    records = np.zeros(len(rows), KEYED)
+    words = np.frombuffer(b"".join(keys), dtype=">u8").reshape(len(rows), key_bits // 64)
+    records["key"] = words[:, 0]
+    if key_bits == 128:
+        records["low"] = words[:, 1]
+    records["document"] = np.array(rows, dtype=np.uint64) + np.uint64(number)
+    records["size"] = np.diff(bounds)[rows] if rows else 0
+    return records
+
+
+def equal_documents(records: Records, longest: bool) -> Records:
+    """`REMOVAL`s, by `removed`: of `KEYED` documents with equal keys the first stays, or the longest, the first among
+    equally long ones."""
+    sizes = -records["size"].astype(np.int64) if longest else np.zeros(records.size, np.int64)
+    records = records[np.lexsort((records["document"], sizes, records["low"], records["key"]))]
+    first = np.ones(records.size, dtype=np.bool_)
+    first[1:] = (records["key"][1:] != records["key"][:-1]) | (records["low"][1:] != records["low"][:-1])
+    kept = records[np.maximum.accumulate(np.where(first, np.arange(records.size), 0))][~first]
+    gone = records[~first]
+    removals = np.empty(gone.size, REMOVAL)
+    removals["removed"], removals["kept"] = gone["document"], kept["document"]
+    removals["removed_size"], removals["kept_size"] = gone["size"], kept["size"]
+    removals["shared"] = np.where(gone["size"] == kept["size"], gone["size"], 0)
+    removals.sort(order="removed")
+    return removals

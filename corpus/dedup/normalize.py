@@ -1,4 +1,4 @@
-"""Normalised 64-bit keys of lines, straight from UTF-8 buffers.
+"""Normalised 64- or 128-bit keys of lines, straight from UTF-8 buffers.
 
 `ccnet` is CCNet's `normalize_for_dedup` (arXiv 1911.00359, `cc_net/text_normalizer.py`): strip, lower, every decimal
 digit of any script to `0`, then delete 34 punctuation marks and the control characters. White space, case and digits
@@ -7,7 +7,8 @@ are read from the running interpreter. `exact` takes the bytes as they are.
 
 CCNet's key is the first 8 bytes of SHA-1. Which lines stay depends on equality alone, so any function that keeps
 different lines apart gives the same result; ours is XXH64's round on 8-byte lanes (Collet, XXH64), seeded, which is
-computed while normalising, many times faster. Expected false merges among n distinct lines: n² / 2⁶⁵ for either.
+computed while normalising, many times faster. Expected false merges among n distinct lines: n² / 2⁶⁵ for either; with
+a second word of another seed and factor, n² / 2¹²⁹.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from corpus.kernel import kernel
 U8 = types.Array(types.uint8, 1, "C", readonly=True)
 I32 = types.Array(types.int32, 1, "C", readonly=True)
 I64 = types.Array(types.int64, 1, "C", readonly=True)
-KEYS = types.uint64[::1]
+KEYS = types.uint64[:, ::1]
 T = TypeVar("T", bound=np.generic)
 Array: TypeAlias = np.ndarray[Any, np.dtype[T]]
 
@@ -49,7 +50,8 @@ _P1 = np.uint64(0x9E3779B185EBCA87)
 _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
-_SEED = np.uint64(0x636F727075736D6C)
+_P5 = np.uint64(0x27D4EB2F165667C5)
+_SALTS = ((np.uint64(0x636F727075736D6C), _P2), (np.uint64(0x6D696C6C636F7270), _P5))
 _B0, _ONE, _B2, _B3, _B4, _B5, _B6, _B7, _B8, _B12 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 12))
 _B16, _B18, _B24, _B27, _B29, _B31, _B32 = (np.uint64(n) for n in (16, 18, 24, 27, 29, 31, 32))
 _B33, _B37, _B56, _B63, _B64 = (np.uint64(n) for n in (33, 37, 56, 63, 64))
@@ -106,29 +108,29 @@ def _ccnet(char: str) -> int:
     return ord(lower)
 
 
-@kernel("uint64(uint64,uint64)")
-def _round(state: Any, lane: Any) -> Any:
-    lane = lane * _P2
+@kernel("uint64(uint64,uint64,uint64)")
+def _round(state: Any, lane: Any, factor: Any) -> Any:
+    lane = lane * factor
     state = state ^ (((lane << _B31) | (lane >> _B33)) * _P1)
     return ((state << _B27) | (state >> _B37)) * _P1 + _P4
 
 
-@kernel("uint64(uint64,uint64,uint64)")
-def _final(state: Any, lane: Any, shift: Any) -> Any:
+@kernel("uint64(uint64,uint64,uint64,uint64)")
+def _final(state: Any, lane: Any, shift: Any, factor: Any) -> Any:
     """Mix the last lane, closed by a one bit, and spread it; never `BLANK` or `REPEATED`."""
-    state = _round(state, lane | (_ONE << shift))
+    state = _round(state, lane | (_ONE << shift), factor)
     state = (state ^ (state >> _B33)) * _P2
     state = (state ^ (state >> _B29)) * _P3
     state = state ^ (state >> _B32)
     return state if state > _ONE else state + np.uint64(2)
 
 
-@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64)")
-def _push(state: Any, lane: Any, shift: Any, byte: Any) -> Any:
+@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64,uint64)")
+def _push(state: Any, lane: Any, shift: Any, byte: Any, factor: Any) -> Any:
     lane = lane | (byte << shift)
     shift = shift + _B8
     if shift == _B64:
-        return _round(state, lane), _B0, _B0
+        return _round(state, lane, factor), _B0, _B0
     return state, lane, shift
 
 
@@ -216,12 +218,12 @@ def _fold8(word: Any) -> Any:
     return folded & below, ((below & _EACH) * _EACH) >> _B56
 
 
-@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64,uint64)")
-def _push8(state: Any, lane: Any, shift: Any, word: Any, size: Any) -> Any:
+@kernel("UniTuple(uint64,3)(uint64,uint64,uint64,uint64,uint64,uint64)")
+def _push8(state: Any, lane: Any, shift: Any, word: Any, size: Any, factor: Any) -> Any:
     """Add the lowest `size` bytes of `word`, 1 to 8; the others are 0."""
     lane = lane | (word << shift)
     if shift + (size << _B3) >= _B64:
-        state = _round(state, lane)
+        state = _round(state, lane, factor)
         lane = (word >> _ONE) >> (_B63 - shift)
     return state, lane, (shift + (size << _B3)) & _B63
 
@@ -248,15 +250,17 @@ def _encode(folded: Any) -> Any:
 
 @kernel(
     types.Tuple((types.uint64, types.int64, types.boolean))(
-        U8, types.int64, types.int64, I32, U8, types.boolean, types.boolean
+        U8, types.int64, types.int64, I32, U8, types.boolean, types.boolean, types.uint64, types.uint64
     ),
 )
-def _hash_line(data: Any, start: Any, end: Any, table: Any, classes: Any, strip: bool, eight: bool) -> Any:
+def _hash_line(
+    data: Any, start: Any, end: Any, table: Any, classes: Any, strip: bool, eight: bool, seed: Any, factor: Any
+) -> Any:
     """Key of the line at `start` of a text that ends at `end`, where it ends, and whether it has more than white space.
 
     White space may be the end of the line: the state before it is kept, and taken back if it was.
     """
-    state = saved_state = _SEED
+    state = saved_state = seed
     lane = shift = saved_lane = saved_shift = _B0
     seen = in_space = False
     i = start
@@ -264,14 +268,14 @@ def _hash_line(data: Any, start: Any, end: Any, table: Any, classes: Any, strip:
         if eight and seen and i + 8 <= end:
             word, size8 = _fold8(_load8(data, i))
             if size8:
-                state, lane, shift = _push8(state, lane, shift, word, size8)
+                state, lane, shift = _push8(state, lane, shift, word, size8, factor)
                 in_space = False
                 i += np.int64(size8)
                 continue
         folded = np.int64(table[data[i]])
         if folded < 0x80:
             seen, in_space = True, False
-            state, lane, shift = _push(state, lane, shift, np.uint64(folded))
+            state, lane, shift = _push(state, lane, shift, np.uint64(folded), factor)
             i += 1
             continue
         code, size = _decode(data, i, end)
@@ -288,11 +292,11 @@ def _hash_line(data: Any, start: Any, end: Any, table: Any, classes: Any, strip:
             out = np.int64(0x3C2 if _is_final_sigma(data, classes, start, i, end) else 0x3C3)
         word, size8 = _encode(out)
         if size8:
-            state, lane, shift = _push8(state, lane, shift, word, size8)
+            state, lane, shift = _push8(state, lane, shift, word, size8, factor)
         i += size
     if strip and in_space:
         state, lane, shift = saved_state, saved_lane, saved_shift
-    return _final(state, lane, shift), i, seen
+    return _final(state, lane, shift, factor), i, seen
 
 
 @kernel(types.void(U8, I64, I32, U8, types.boolean, types.boolean, KEYS, types.int64[::1]))
@@ -302,9 +306,9 @@ def hash_lines(
     """The key of each line of each text, in order.
 
     data: the UTF-8 bytes; offsets: int64[n + 1] bounds of the texts; table: `folding(name)`; classes:
-    `sigma_classes()`; strip: whether white space at both ends of a line counts for nothing; keys: uint64[lines],
-    written; first_line: int64[n + 1], written: where the lines of each text begin. A blank line has the key `BLANK`,
-    or that of the empty line if `blank_is_key`.
+    `sigma_classes()`; strip: whether white space at both ends of a line counts for nothing; keys: uint64[lines, words],
+    written, one or two words for 64 or 128 bits; first_line: int64[n + 1], written: where the lines of each text begin.
+    A blank line has the key `BLANK`, or that of the empty line if `blank_is_key`.
     """
     line = np.int64(0)
     eight = strip and table[0x41] == 0x61
@@ -312,18 +316,26 @@ def hash_lines(
         first_line[text] = line
         i, end = offsets[text], offsets[text + 1]
         while i <= end:
-            key, i, seen = _hash_line(data, i, end, table, classes, strip, eight)
-            keys[line] = key if seen or blank_is_key else np.uint64(BLANK)
+            start = i
+            for word in range(keys.shape[1]):
+                seed, factor = _SALTS[word]
+                key, i, seen = _hash_line(data, start, end, table, classes, strip, eight, seed, factor)
+                keys[line, word] = key if seen or blank_is_key else np.uint64(BLANK)
             line += 1
             i += 1
     first_line[offsets.size - 1] = line
 
 
-@kernel(types.void(types.uint64[::1], I64))
+@kernel(types.boolean(KEYS, types.int64, types.int64))
+def _equal(keys: Any, one: Any, other: Any) -> Any:
+    return keys[one, 0] == keys[other, 0] and keys[one, -1] == keys[other, -1]
+
+
+@kernel(types.void(KEYS, I64))
 def repeats_in_document(keys: Any, first_line: Any) -> None:
     """Replace the key of every line whose key occurred earlier in its document by `REPEATED`; blank lines are left.
 
-    keys: uint64[lines], changed; first_line: int64[documents + 1], where each document's lines begin.
+    keys: uint64[lines, words], changed; first_line: int64[documents + 1], where each document's lines begin.
     """
     most = np.int64(1)
     for document in range(first_line.size - 1):
@@ -331,39 +343,22 @@ def repeats_in_document(keys: Any, first_line: Any) -> None:
     size = np.int64(2)
     while size < 2 * most:
         size *= 2
-    slots = np.empty(size, dtype=np.uint64)
+    slots = np.empty(size, dtype=np.int64)
     for document in range(first_line.size - 1):
         begin, end = first_line[document], first_line[document + 1]
         size = np.int64(2)
         while size < 2 * (end - begin):
             size *= 2
-        slots[:size] = 0
+        slots[:size] = -1
         mask = np.uint64(size - 1)
         for line in range(begin, end):
-            key = keys[line]
+            key = keys[line, 0]
             if key == np.uint64(BLANK):
                 continue
             slot = key & mask
-            while slots[slot] != np.uint64(0) and slots[slot] != key:
+            while slots[slot] >= 0 and not _equal(keys, slots[slot], line):
                 slot = (slot + np.uint64(1)) & mask
-            if slots[slot] == key:
-                keys[line] = np.uint64(REPEATED)
+            if slots[slot] >= 0:
+                keys[line, :] = np.uint64(REPEATED)
             else:
-                slots[slot] = key
-
-
-@kernel(types.void(U8, I64, KEYS))
-def hash_texts(data: Any, offsets: Any, keys: Any) -> None:
-    """The key of each text as a whole, byte for byte; keys: uint64[n], written."""
-    for text in range(offsets.size - 1):
-        state = _SEED
-        i, end = offsets[text], offsets[text + 1]
-        while i + 8 <= end:
-            state = _round(state, _load8(data, i))
-            i += 8
-        lane = shift = _B0
-        while i < end:
-            lane = lane | np.uint64(data[i]) << shift
-            shift += _B8
-            i += 1
-        keys[text] = _final(state, lane, shift)
+                slots[slot] = line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ import pyarrow as pa
 from numba import types
 
 from corpus.dedup.buffers import text_buffers
+from corpus.dedup.folding import fold_texts
+from corpus.dedup.metadata import Kept
 from corpus.dedup.normalize import (
     BLANK,
     REPEATED,
@@ -26,27 +27,32 @@ from corpus.kernel import kernel
 KEPT = 0
 DUPLICATE = 1
 EMPTY = 2
-"""What becomes of a line: it stays, is a duplicate, or is blank (and stays only between lines that stay)."""
+REPEAT = 3
+"""What becomes of a line: it stays, is in other documents, is blank (and stays only between lines that stay), or stood
+before in its own document."""
 
+_EACH = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _U8 = types.Array(types.uint8, 1, "C", readonly=True)
 _I64 = types.Array(types.int64, 1, "C", readonly=True)
-_U64 = types.Array(types.uint64, 1, "C", readonly=True)
+_U64 = types.Array(types.uint64, 2, "C", readonly=True)
 
 
-def line_keys(text: pa.Array, normalize: str, blank_is_key: bool) -> Array[np.uint64]:
-    """The uint64 key of every line of every text: `BLANK`, `REPEATED` inside its document, or that of its content."""
+def line_keys(text: pa.Array, normalize: str, blank_is_key: bool, words: int = 1) -> Array[np.uint64]:
+    """The key (uint64[lines, words]) of every line of every text: `BLANK`, `REPEATED` inside its document, or that of its
+    content. The line of an empty text is `BLANK` in any case: CCNet lets such a document go and does not count it."""
     data, offsets = text_buffers(text)
-    keys = np.empty(count_lines(data, offsets), dtype=np.uint64)
+    empty = offsets[1:] == offsets[:-1]
+    if normalize == "folded":
+        data, offsets = fold_texts(data, offsets, lines=True)
+    keys = np.empty((count_lines(data, offsets), words), dtype=np.uint64)
     first_line = np.empty(len(offsets), dtype=np.int64)
-    table, strip = folding(normalize), normalize == "ccnet"
+    table, strip = folding("ccnet" if normalize == "ccnet" else "exact"), normalize == "ccnet"
     hash_lines(data, offsets, table, sigma_classes(), strip, blank_is_key, keys, first_line)
+    keys[first_line[:-1][empty]] = BLANK
     repeats_in_document(keys, first_line)
     return keys
-
-
-def count_units(text: pa.Array, lines: bool) -> int:
-    """The number of lines of all texts, or of texts."""
-    return count_lines(*text_buffers(text)) if lines else len(text)
 
 
 @dataclass(frozen=True)
@@ -59,19 +65,19 @@ class KeySet:
 
     @classmethod
     def of(cls, keys: Array[np.uint64]) -> KeySet:
-        """Index `keys` (uint64, sorted, distinct)."""
-        bits = max(1, min(24, int(keys.size // 4).bit_length()))
+        """Index `keys` (uint64[n, words], sorted, distinct)."""
+        bits = max(1, min(24, int(len(keys) // 4).bit_length()))
         bounds = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
-        starts = np.concatenate(([0], np.searchsorted(keys, bounds), [keys.size])).astype(np.int64)
+        starts = np.concatenate(([0], np.searchsorted(keys[:, 0], bounds), [len(keys)])).astype(np.int64)
         return cls(keys, starts, bits)
 
 
-@kernel(types.int64(_U64, _I64, types.uint64, types.uint64))
-def _find(keys: Any, starts: Any, shift: Any, key: Any) -> Any:
-    """The position of `key`, or -1."""
-    bucket = key >> shift
+@kernel(types.int64(_U64, _I64, types.uint64, _U64, types.int64))
+def _find(keys: Any, starts: Any, shift: Any, lines: Any, line: Any) -> Any:
+    """The position of the key of `line`, or -1."""
+    bucket = lines[line, 0] >> shift
     for i in range(starts[bucket], starts[bucket + np.uint64(1)]):
-        if keys[i] == key:
+        if keys[i, 0] == lines[line, 0] and keys[i, -1] == lines[line, -1]:
             return i
     return np.int64(-1)
 
@@ -84,14 +90,14 @@ def _find(keys: Any, starts: Any, shift: Any, key: Any) -> Any:
 def _mark(
     lines: Any, blank: Any, repeated: Any, keys: Any, starts: Any, shift: Any, keep_first: bool, met: Any, state: Any
 ) -> None:
-    for line in range(lines.size):
-        key = lines[line]
+    for line in range(lines.shape[0]):
+        key = lines[line, 0]
         if key == blank:
             state[line] = EMPTY
         elif key == repeated:
-            state[line] = DUPLICATE
-        elif keys.size:
-            found = _find(keys, starts, shift, key)
+            state[line] = REPEAT
+        elif keys.shape[0]:
+            found = _find(keys, starts, shift, lines, line)
             if found >= 0:
                 if met[found] or not keep_first:
                     state[line] = DUPLICATE
@@ -101,10 +107,10 @@ def _mark(
 def mark(
     lines: Array[np.uint64], listed: KeySet, met: Array[np.bool_], keep_first: bool, state: Array[np.uint8]
 ) -> None:
-    """Set the state of each line: EMPTY, DUPLICATE, or as it was.
+    """Set the state of each unit: EMPTY, REPEAT, DUPLICATE, or as it was.
 
-    lines: uint64[n] as from `repeats_in_document`; listed: the keys that go; with `keep_first` the first line of each
-    of them stays. met: bool[keys], carried from call to call, says which were met; state: uint8[n], changed.
+    lines: uint64[n, words] as from `repeats_in_document`; listed: the keys that go; with `keep_first` the first unit of
+    each of them stays. met: bool[keys], carried from call to call, says which were met; state: uint8[n], changed.
     """
     blank, repeated = np.uint64(BLANK), np.uint64(REPEATED)
     _mark(lines, blank, repeated, listed.keys, listed.starts, np.uint64(64 - listed.bits), keep_first, met, state)
@@ -114,66 +120,137 @@ def mark(
 class Rewritten:
     """The texts made of the kept lines of a batch of n documents.
 
-    data and bounds: their bytes and int64[n + 1] bounds; lines and length: int64[n], kept lines and characters;
-    line_ids: int32, the numbers of the kept lines of one document after the other.
+    data and bounds: their bytes and int64[n + 1] bounds; kept: the kept lines; removed: int64[4, 2], by the state of a
+    line (`DUPLICATE`, `EMPTY`, `REPEAT`) how many lines are gone and their bytes with their line feeds, which add up to
+    what the texts lost.
     """
 
     data: Array[np.uint8]
     bounds: Array[np.int64]
-    lines: Array[np.int64]
-    length: Array[np.int64]
-    line_ids: Array[np.int32]
+    kept: Kept
+    removed: Array[np.int64]
+
+
+@kernel(types.uint64(_U8, types.int64))
+def _load8(data: Any, at: Any) -> Any:
+    """Eight bytes, the first one lowest; the compiler makes one load of it."""
+    word = np.uint64(0)
+    for i in range(8):
+        word |= np.uint64(data[np.uint64(at + i)]) << np.uint64(8 * i)
+    return word
+
+
+@kernel(types.int64(_U8, types.int64, types.int64))
+def _line_end(data: Any, i: Any, end: Any) -> Any:
+    """Where the line at `i` ends: at its line feed or at `end`."""
+    while i + 8 <= end:
+        word = _load8(data, i) ^ (np.uint64(10) * _EACH)
+        if (word - _EACH) & ~word & _HIGH:
+            break
+        i += 8
+    while i < end and data[i] != 10:
+        i += 1
+    return i
+
+
+@kernel(types.int64(_U8, types.int64, types.int64, types.uint8[::1], types.int64))
+def _copy(data: Any, start: Any, stop: Any, out: Any, at: Any) -> Any:
+    for j in range(stop - start):
+        out[at + j] = data[start + j]
+    return at + stop - start
+
+
+@kernel(types.int64(_U8, types.int64, types.int64))
+def _characters(data: Any, start: Any, stop: Any) -> Any:
+    """Bytes that begin a character: all but those 10xxxxxx."""
+    count = stop - start
+    i = start
+    while i + 8 <= stop:
+        lanes = np.uint64(0)
+        most = min(stop, i + 8 * 255) - 8
+        while i <= most:
+            word = _load8(data, i)
+            lanes += (word >> np.uint64(7)) & ~(word >> np.uint64(6)) & _EACH
+            i += 8
+        pairs = (lanes & _PAIRS) + ((lanes >> np.uint64(8)) & _PAIRS)
+        count -= np.int64((pairs * np.uint64(0x0001000100010001)) >> np.uint64(48))
+    while i < stop:
+        count -= (data[i] & 0xC0) == 0x80
+        i += 1
+    return count
 
 
 @kernel(
-    types.int64(
-        _U8, _I64, _U8, types.uint8[::1], types.int64[::1], types.int64[::1], types.int64[::1], types.int32[::1]
+    types.void(
+        _U8,
+        _I64,
+        types.Array(types.uint8, 1, "C", readonly=True),
+        types.uint8[::1],
+        types.int64[::1],
+        types.int32[::1],
+        types.int64[::1],
+        types.int64[:, ::1],
+        types.int64[:, ::1],
     ),
 )
-def _rewrite(data: Any, offsets: Any, state: Any, out: Any, bounds: Any, lines: Any, length: Any, line_ids: Any) -> Any:
+def _rewrite(
+    data: Any,
+    offsets: Any,
+    state: Any,
+    out: Any,
+    bounds: Any,
+    numbers: Any,
+    number_bounds: Any,
+    sizes: Any,
+    removed: Any,
+) -> None:
     line = at = ids = np.int64(0)
-    bounds[0] = 0
+    bounds[0] = number_bounds[0] = 0
     for text in range(offsets.size - 1):
         i, end = offsets[text], offsets[text + 1]
         begin, first, number = at, ids, np.int64(0)
-        blank_from = blank_to = np.int64(-1)
-        blank_number = np.int64(0)
+        run = np.int64(-1)  # where the kept lines not yet copied begin
+        blank_from = blank_to = blank_number = np.int64(-1)
         while i <= end:
             start = i
-            if state[line] == KEPT:
-                if blank_from >= 0 and ids > first:
-                    out[at] = 10
-                    at += 1
-                    for j in range(blank_from, blank_to):
-                        out[at] = data[j]
+            i = _line_end(data, i, end)
+            fate = state[line]
+            if fate == KEPT:
+                if run < 0:
+                    if ids > first:
+                        out[at] = 10
                         at += 1
-                    line_ids[ids] = blank_number
-                    ids += 1
-                blank_from = np.int64(-1)
-                if ids > first:
-                    out[at] = 10
-                    at += 1
-                while i < end and data[i] != 10:
-                    out[at] = data[i]
-                    at += 1
-                    i += 1
-                line_ids[ids] = number
+                    if blank_from >= 0 and ids > first:
+                        at = _copy(data, blank_from, blank_to, out, at)
+                        out[at] = 10
+                        at += 1
+                        numbers[ids] = blank_number
+                        ids += 1
+                        removed[EMPTY, 0] -= 1
+                        removed[EMPTY, 1] -= blank_to - blank_from + 1
+                    blank_from = np.int64(-1)
+                    run = start
+                numbers[ids] = number
                 ids += 1
             else:
-                while i < end and data[i] != 10:
-                    i += 1
-                if state[line] == EMPTY and blank_from < 0:
+                if run >= 0:
+                    at = _copy(data, run, start - 1, out, at)
+                    run = np.int64(-1)
+                removed[fate, 0] += 1
+                removed[fate, 1] += i - start + 1
+                if fate == EMPTY and blank_from < 0:
                     blank_from, blank_to, blank_number = start, i, number
             i += 1
             line += 1
             number += 1
+        if run >= 0:
+            at = _copy(data, run, end, out, at)
+        if ids == first:
+            removed[state[line - 1], 1] -= 1  # a text has one line feed less than lines
         bounds[text + 1] = at
-        lines[text] = ids - first
-        characters = np.int64(0)
-        for j in range(begin, at):
-            characters += (out[j] & 0xC0) != 0x80
-        length[text] = characters
-    return ids
+        number_bounds[text + 1] = ids
+        sizes[text, 0], sizes[text, 2] = _characters(out, begin, at), ids - first
+        sizes[text, 3], sizes[text, 4] = _characters(data, offsets[text], end), number
 
 
 def rewrite(data: Array[np.uint8], offsets: Array[np.int64], state: Array[np.uint8]) -> Rewritten:
@@ -183,60 +260,30 @@ def rewrite(data: Array[np.uint8], offsets: Array[np.int64], state: Array[np.uin
     """
     texts = len(offsets) - 1
     out = np.empty(int(offsets[-1] - offsets[0]), dtype=np.uint8)
-    bounds = np.empty(texts + 1, dtype=np.int64)
-    lines, length = np.empty(texts, dtype=np.int64), np.empty(texts, dtype=np.int64)
-    line_ids = np.empty(len(state), dtype=np.int32)
-    kept = _rewrite(data, offsets, state, out, bounds, lines, length, line_ids)
-    return Rewritten(out[: bounds[-1]], bounds, lines, length, line_ids[:kept])
+    bounds, number_bounds = np.empty(texts + 1, dtype=np.int64), np.empty(texts + 1, dtype=np.int64)
+    numbers = np.empty(len(state), dtype=np.int32)
+    sizes = np.zeros((texts, 5), dtype=np.int64)
+    removed = np.zeros((4, 2), dtype=np.int64)
+    _rewrite(data, offsets, state, out, bounds, numbers, number_bounds, sizes, removed)
+    kept = Kept(numbers[: number_bounds[-1]], number_bounds, sizes)
+    return Rewritten(out[: bounds[-1]], bounds, kept, removed)
 
 
-@kernel(types.void(_U8, _I64, _U8, types.int64[:, ::1]))
-def _original_sizes(data: Any, offsets: Any, state: Any, sizes: Any) -> None:
-    line = np.int64(0)
-    for text in range(offsets.size - 1):
-        lines, characters, duplicates = np.int64(1), np.int64(0), np.int64(0)
-        for i in range(offsets[text], offsets[text + 1]):
-            characters += (data[i] & 0xC0) != 0x80
-            lines += data[i] == 10
-        for i in range(line, line + lines):
-            duplicates += state[i] == DUPLICATE
-        line += lines
-        sizes[text, 0], sizes[text, 1], sizes[text, 2] = lines, characters, duplicates
+@kernel(types.void(_U64, _U64, types.boolean[::1], types.int64[::1]))
+def _first_places(keys: Any, wanted: Any, likely: Any, places: Any) -> None:
+    for line in range(keys.shape[0]):
+        if not likely[keys[line, 0] >> np.uint64(52)]:
+            continue
+        for i in range(wanted.shape[0]):
+            if wanted[i, 0] == keys[line, 0] and wanted[i, -1] == keys[line, -1]:
+                places[i] = min(places[i], line)
 
 
-def original_sizes(data: Array[np.uint8], offsets: Array[np.int64], state: Array[np.uint8]) -> Array[np.int64]:
-    """int64[n, 3]: lines, characters and duplicate lines of each text."""
-    sizes = np.empty((len(offsets) - 1, 3), dtype=np.int64)
-    _original_sizes(data, offsets, state, sizes)
-    return sizes
-
-
-@kernel(types.int64(types.int32[::1], _I64, types.uint8[::1], types.int64[::1]))
-def _format(numbers: Any, bounds: Any, out: Any, text_bounds: Any) -> Any:
-    at = np.int64(0)
-    text_bounds[0] = 0
-    for row in range(bounds.size - 1):
-        for i in range(bounds[row], bounds[row + 1]):
-            if i > bounds[row]:
-                out[at] = 44
-                at += 1
-            number = numbers[i]
-            digits = np.int64(1)
-            rest = number // 10
-            while rest:
-                rest //= 10
-                digits += 1
-            for j in range(digits):
-                out[at + digits - 1 - j] = 48 + number % 10
-                number //= 10
-            at += digits
-        text_bounds[row + 1] = at
-    return at
-
-
-def format_numbers(numbers: Array[np.int32], bounds: Array[np.int64]) -> list[str]:
-    """Lists of non-negative numbers as text, such as `0,2,5`: one per pair of neighbours in int64[n + 1] `bounds`."""
-    out = np.empty(11 * len(numbers), dtype=np.uint8)
-    text_bounds = np.empty(len(bounds), dtype=np.int64)
-    text = bytes(out[: _format(numbers, bounds, out, text_bounds)]).decode("ascii")
-    return [text[a:b] for a, b in pairwise(text_bounds.tolist())]
+def first_places(keys: Array[np.uint64], wanted: Array[np.uint64]) -> Array[np.int64]:
+    """int64[m]: where each of the few `wanted` keys (uint64[m, words]) stands first in `keys`, else -1."""
+    likely = np.zeros(1 << 12, dtype=np.bool_)
+    likely[wanted[:, 0] >> np.uint64(52)] = True
+    places = np.full(len(wanted), len(keys), dtype=np.int64)
+    _first_places(keys, wanted, likely, places)
+    places[places == len(keys)] = -1
+    return places

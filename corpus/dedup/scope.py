@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from corpus.data.dataset import Dataset
 from corpus.errors import UsageError
-from corpus.stage.documents import TASKS_PER_SHARD, ShardRef, shard_groups
+from corpus.stage.documents import ShardRef, all_shards, grouped
 
 _SHARDS = re.compile(r"shards:([1-9][0-9]*)")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
@@ -28,7 +28,7 @@ def check_scope(scope: str) -> None:
     percent = _PERCENT.fullmatch(scope)
     if scope in ("all", "document") or _SHARDS.fullmatch(scope) or (percent and 0 < float(percent[1]) <= 100):
         return
-    raise UsageError(f"scope is '{scope}': give all, document, shards:N (such as shards:50) or P% (such as 3%).")
+    raise UsageError(f"--scope is '{scope}': give all, document, shards:N (such as shards:50) or P% (such as 3%).")
 
 
 def scoped_tasks(datasets: Sequence[Dataset], scope: str, shard_bytes: int) -> list[ScopedTask]:
@@ -37,12 +37,16 @@ def scoped_tasks(datasets: Sequence[Dataset], scope: str, shard_bytes: int) -> l
     `shards:N` are N consecutive input shards; `P%` are consecutive shards until they have P % of all bytes or more, as
     CCNet's block of 50 of 1600 shards is 3 % of a dump.
     """
-    everything = [shard for group in shard_groups(datasets, 0) for shard in group]
     return [
         ScopedTask(number, place, tuple(shards))
-        for number, members in enumerate(_scopes(everything, scope))
-        for place, shards in enumerate(_grouped(members, shard_bytes))
+        for number, members in enumerate(_scopes(all_shards(datasets), scope))
+        for place, shards in enumerate(grouped(members, shard_bytes))
     ]
+
+
+def scope_bounds(tasks: Sequence[ScopedTask]) -> list[int]:
+    """The tasks of scope s are those from bounds[s] to bounds[s + 1] - 1."""
+    return [*(number for number, task in enumerate(tasks) if task.place == 0), len(tasks)]
 
 
 def _scopes(shards: list[ShardRef], scope: str) -> list[list[ShardRef]]:
@@ -63,17 +67,3 @@ def _scopes(shards: list[ShardRef], scope: str) -> list[list[ShardRef]]:
         scopes[-1].append(shard)
         held += shard.bytes
     return scopes
-
-
-def _grouped(shards: list[ShardRef], shard_bytes: int) -> list[list[ShardRef]]:
-    """As `shard_groups`, within one scope."""
-    groups: list[list[ShardRef]] = []
-    limit = shard_bytes // TASKS_PER_SHARD
-    held = limit
-    for shard in shards:
-        if held >= limit:
-            groups.append([])
-            held = 0
-        groups[-1].append(shard)
-        held += shard.bytes
-    return groups

@@ -47,16 +47,29 @@ def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset,
 def shard_groups(datasets: Sequence[Dataset], shard_bytes: int = SHARD_BYTES) -> list[list[ShardRef]]:
     """Consecutive shards grouped into tasks, in order. A group ends once its files have 1/32 of `shard_bytes`
     or more, so that the grouping follows from the input manifests and the configuration alone."""
+    return grouped(all_shards(datasets), shard_bytes)
+
+
+def all_shards(datasets: Sequence[Dataset]) -> list[ShardRef]:
+    """The shards of all datasets, in order."""
+    return [
+        ShardRef(number, index, path, entry.rows, entry.bytes)
+        for number, dataset in enumerate(datasets)
+        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True))
+    ]
+
+
+def grouped(shards: Sequence[ShardRef], shard_bytes: int) -> list[list[ShardRef]]:
+    """`shard_groups` of some of the shards."""
     task_bytes = shard_bytes // TASKS_PER_SHARD
     groups: list[list[ShardRef]] = []
     size = task_bytes
-    for number, dataset in enumerate(datasets):
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True)):
-            if size >= task_bytes:
-                groups.append([])
-                size = 0
-            groups[-1].append(ShardRef(number, index, path, entry.rows, entry.bytes))
-            size += entry.bytes
+    for shard in shards:
+        if size >= task_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(shard)
+        size += shard.bytes
     return groups
 
 

@@ -27,8 +27,8 @@ from corpus.stage.stage import Stage
 from corpus.stage.task import TaskResult
 
 _OWN = re.compile(
-    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|tokenizer\.model|_report\.json"
-    r"|_(work|log|dropped|quarantine|documents|tokenizer)"
+    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|tokenizer(\.model|\.json|_config\.json)|_report\.json"
+    r"|_(work|log|clusters|dropped|matches|quarantine|documents|tokenizer)"
 )
 """The names of a dataset's own files and folders; nothing else is ever removed."""
 IN_PROCESS_BYTES = 8_000_000
@@ -179,6 +179,7 @@ def _finished(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     number = manifest.counts[stage.unit].quarantined
     if options.strict and number:
         raise DataError(f"{output} was made with {number} unreadable {stage.unit} set aside: leave --strict out.")
+    stage.check_finished(output)
     return manifest
 
 
@@ -236,6 +237,8 @@ def _announce(stage: Stage, output: Path, options: RunOptions) -> None:
     )
     if estimate.disk > free:
         _say(options)(f"{stage.name}: the disk under {output} is likely to fill up")
+    if notice := stage.notice():
+        _say(options)(f"{stage.name}: {notice}")
 
 
 def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds: float, options: RunOptions) -> None:

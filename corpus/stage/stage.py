@@ -72,6 +72,9 @@ class Stage(ABC):
     def finish(self, commit: Commit) -> None:
         """Add to the manifest (`commit.extra`) and to the side files once all tasks are done."""
 
+    def check_finished(self, output: Path) -> None:
+        """Look at an output that was found finished: a DataError where the stage, as set now, would not have made it."""
+
     def input_paths(self) -> tuple[Path, ...]:
         """Where the inputs lie, so that an output cannot be written over them."""
         found = [getattr(self, name, ()) for name in ("documents", "tokens", "raw_inputs")]
@@ -84,6 +87,10 @@ class Stage(ABC):
     def estimate(self) -> Estimate:
         """Memory per task and disk; by default that of a pass from shard to shard."""
         return Estimate(memory=64_000_000, disk=self.input_bytes())
+
+    def notice(self) -> str:
+        """What the user should know before the stage starts; empty where there is nothing."""
+        return ""
 
     def may_be_empty(self) -> bool:
         """Whether a result without rows is a success."""

@@ -109,15 +109,29 @@ class DocumentWriter:
 
     def write(self, data: pa.RecordBatch | pa.Table) -> None:
         """Add documents (`DOCUMENT_SCHEMA`)."""
-        import pyarrow.compute as pc
-
         if not data.num_rows:
             return
         self._writer.write(data)
-        text = data.column("text")
-        breaks = pc.sum(pc.count_substring(text, "\n")).as_py()
-        size = pc.sum(pc.binary_length(text)).as_py()
+        column = data.column("text")
+        breaks = size = 0
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            found = _breaks_and_bytes(chunk)
+            breaks += found[0]
+            size += found[1]
         self._task.total(documents=data.num_rows, lines=breaks + data.num_rows, bytes=size)
+
+
+def _breaks_and_bytes(text: pa.Array) -> tuple[int, int]:
+    """Line feeds and bytes of a string column without nulls."""
+    import numpy as np
+
+    text = text.cast(pa.large_string())
+    _, offsets, data = text.buffers()
+    if not len(text) or data is None:
+        return 0, 0
+    bounds = np.frombuffer(offsets, dtype=np.int64)
+    begin, end = int(bounds[text.offset]), int(bounds[text.offset + len(text)])
+    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8)[begin:end] == 10)), end - begin
 
 
 @dataclass
@@ -151,6 +165,11 @@ class Task:
         self._dropped = _Rows(self.directory / "dropped", DROPPED_SCHEMA)
         self._quarantined = _Rows(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
         self._started = time.monotonic()
+        self._fixed = resident_bytes()
+
+    def loaded(self) -> None:
+        """Say that what the task has loaded by now (a model, its tables) is no data: the memory before its data is
+        measured again."""
         self._fixed = resident_bytes()
 
     def writer(self, schema: pa.Schema, shard_bytes: int = SHARD_BYTES, suffix: str = ".parquet") -> ShardWriter:
@@ -206,9 +225,10 @@ class Task:
         """Leave a JSON value for later phases and the commit."""
         self._notes[key] = value
 
-    def results(self, phase: str, tasks: int) -> list[TaskResult]:
-        """The results of an earlier phase, which has `tasks` tasks, in task order."""
-        return [TaskResult.load(task_directory(self.work, phase, index)) for index in range(tasks)]
+    def results(self, phase: str, tasks: int | range) -> list[TaskResult]:
+        """The results of an earlier phase in task order: of all of its `tasks`, or of a range of them."""
+        numbers = range(tasks) if isinstance(tasks, int) else tasks
+        return [TaskResult.load(task_directory(self.work, phase, index)) for index in numbers]
 
     def progress(self, documents: int = 0, bytes: int = 0) -> None:
         """Say that so much more is done; only for the progress bar."""

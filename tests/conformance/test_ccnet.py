@@ -1,9 +1,12 @@
-"""Line dedup against cc_net itself (PyPI `cc-net`, installed with `--no-deps`): its functions on real text."""
+"""Line dedup against cc_net itself, its functions on real text. CORPUSMILL_CCNET names the folder it is installed in
+(`python -m benchmarks.ccnet` makes one)."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 
 from corpus.data.dataset import Dataset
-from corpus.dedup.lines import DedupConfig, DedupStage
+from corpus.dedup.config import DedupConfig
+from corpus.dedup.lines import LineDedupStage
 from corpus.stage.runner import RunOptions, run_stage
 from tests.corpus.dedup_twin import ccnet_normalized
 
@@ -20,6 +24,9 @@ from tests.corpus.dedup_twin import ccnet_normalized
 @pytest.fixture(scope="module")
 def ccnet() -> Any:
     """The modules of cc_net."""
+    folder = os.environ.get("CORPUSMILL_CCNET")
+    if folder and folder not in sys.path:
+        sys.path.append(folder)  # last: only what is not installed here comes from there
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -63,10 +70,17 @@ def ccnet_dedup(ccnet: Any, shards: Sequence[Sequence[str]], folder: Path) -> li
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("key_bits", [64, 128])
 @pytest.mark.parametrize("shards", [1, 4])
 @pytest.mark.parametrize("folder", ["commoncrawl", "wikipedia", "books", "multilingual"])
 def test_the_same_lines_stay(
-    ccnet: Any, samples: Path, make_documents: Callable[..., Path], tmp_path: Path, folder: str, shards: int
+    ccnet: Any,
+    samples: Path,
+    make_documents: Callable[..., Path],
+    tmp_path: Path,
+    folder: str,
+    shards: int,
+    key_bits: int,
 ) -> None:
     texts = real_texts(samples, folder)
     assert len(texts) > 8
@@ -74,15 +88,53 @@ def test_the_same_lines_stay(
     source = make_documents("in", texts, shard_rows=step)
     parts = [texts[start : start + step] for start in range(0, len(texts), step)]
     wanted = ccnet_dedup(ccnet, parts, tmp_path)
-    stage = DedupStage((str(source),), DedupConfig(blank_lines="key"))
-    run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
-    rows = {row["source"]["record"]: row for b in Dataset.open(tmp_path / "out").batches() for row in b.to_pylist()}
+    settings = DedupConfig(preset="ccnet", scope="all", key_bits=key_bits, max_drop=1.0)
+    check(source, tmp_path / "out", settings, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("size", [1, 2])
+def test_groups_of_shards(
+    ccnet: Any, samples: Path, make_documents: Callable[..., Path], tmp_path: Path, size: int
+) -> None:
+    """CCNet looks for repeats in groups of shards (its `hash_in_mem`); ours are scopes."""
+    texts = real_texts(samples, "commoncrawl")
+    step = -(-len(texts) // 4)
+    source = make_documents("in", texts, shard_rows=step)
+    parts = [texts[start : start + step] for start in range(0, len(texts), step)]
+    wanted: list[dict[str, Any] | None] = []
+    for start in range(0, len(parts), size):
+        wanted += ccnet_dedup(ccnet, parts[start : start + size], tmp_path)
+    check(source, tmp_path / "out", DedupConfig(preset="ccnet", scope=f"shards:{size}", max_drop=1.0), wanted)
+
+
+def check(source: Path, output: Path, settings: DedupConfig, wanted: Sequence[dict[str, Any] | None]) -> None:
+    """The documents that stay, their text and CCNet's fields are those of cc_net."""
+    run_stage(LineDedupStage((str(source),), settings), output, RunOptions(quiet=True))
+    rows = {row["source"]["record"]: row for b in Dataset.open(output).batches() for row in b.to_pylist()}
     assert sorted(rows) == [number for number, document in enumerate(wanted) if document is not None]
     for number, row in rows.items():
         document = wanted[number]
         assert document is not None and row["text"] == document["raw_content"]
         fields = ("line_ids", "nlines", "length", "original_nlines", "original_length")
         assert json.loads(row["metadata"]) == {name: document[name] for name in fields}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("shards", [1, 3])
+def test_empty_documents_and_blank_lines(
+    ccnet: Any, make_documents: Callable[..., Path], tmp_path: Path, shards: int
+) -> None:
+    texts = ["", "one\n\ntwo", "", "three", "\n", "four\n\nfive\n", " ", "six\n \nseven", "", "\n\n"]
+    step = -(-len(texts) // shards)
+    for number, own in enumerate((texts, texts[:4], texts[:2], ["", "x", " "])):
+        parts = [own[start : start + step] for start in range(0, len(own), step)]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        wanted = ccnet_dedup(ccnet, parts, folder)
+        source = make_documents(f"in{number}", own, shard_rows=step)
+        check(source, folder / "out", DedupConfig(preset="ccnet", scope="all", max_drop=1.0), wanted)
 
 
 @pytest.mark.filterwarnings("ignore")

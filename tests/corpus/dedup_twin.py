@@ -14,6 +14,27 @@ def ccnet_normalized(line: str) -> str:
     return "".join(c for c in line if c not in CCNET_DELETED and not (ord(c) < 32 or 127 <= ord(c) < 160))
 
 
+_WORD = (1 << 64) - 1
+_P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
+_P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
+_SALTS = ((0x636F727075736D6C, _P2), (0x6D696C6C636F7270, _P5))
+
+
+def twin_key(data: bytes, word: int = 0) -> int:
+    """One word of the key of `data`: XXH64's round on 8-byte lanes, the last one closed by a one bit."""
+    state, factor = _SALTS[word]
+    padded = data + b"\x01"
+    padded += bytes(-len(padded) % 8)
+    for at in range(0, len(padded), 8):
+        lane = int.from_bytes(padded[at : at + 8], "little") * factor & _WORD
+        state ^= (lane << 31 | lane >> 33) * _P1 & _WORD
+        state = ((state << 27 | state >> 37) * _P1 + _P4) & _WORD
+    state = (state ^ state >> 33) * _P2 & _WORD
+    state = (state ^ state >> 29) * _P3 & _WORD
+    state ^= state >> 32
+    return state if state > 1 else state + 2
+
+
 def exact(line: str) -> str:
     return line
 
@@ -35,8 +56,10 @@ def twin_dedup(
     blank_is_key: bool = False,
     alone: bool = False,
 ) -> list[TwinDocument]:
-    """Line dedup over one scope: `texts` in order."""
-    documents = [[(line, _key(line, normalize, blank_is_key)) for line in text.split("\n")] for text in texts]
+    """Line dedup over one scope: `texts` in order. CCNet does not look at an empty document: it is dropped."""
+    documents = [
+        [(line, _key(line, normalize, blank_is_key and text != "")) for line in text.split("\n")] for text in texts
+    ]
     holders: dict[str, int] = {}
     for lines in documents:
         for key in {key for _, key in lines if key is not None}:

@@ -6,6 +6,7 @@ import itertools
 import re
 import sys
 import unicodedata
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from corpus.dedup.buffers import text_buffers, text_column
-from corpus.dedup.documents import document_keys
 from corpus.dedup.normalize import (
     BLANK,
     CCNET_DELETED,
@@ -26,7 +26,7 @@ from corpus.dedup.normalize import (
     repeats_in_document,
     sigma_classes,
 )
-from tests.corpus.dedup_twin import ccnet_normalized
+from tests.corpus.dedup_twin import ccnet_normalized, twin_key
 
 ODD = "aZ Σσς İıK'’.\u00ad\u0345\u0301Aʰ1１²٣٠৬ߑ𝟗𝒳𐐀🙂\u200b\xa0\u3000\x85\x1c\r\x00\x0b\t…—»ÄäßẞǅΆ\U000e0041\U00020000"
 LINES = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.text(ODD, max_size=30), max_size=5).map(
@@ -34,21 +34,33 @@ LINES = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.text(ODD
 )
 
 
-def keys_of(texts: list[str], normalize: str = "ccnet", blank_is_key: bool = False) -> list[list[int]]:
-    """The keys of each line of each text."""
+def key_words(texts: list[str], normalize: str = "ccnet", blank_is_key: bool = False, words: int = 1) -> list[Any]:
+    """The keys of each line of each text, as lists of words."""
     data, offsets = text_buffers(pa.array(texts, pa.large_string()))
-    keys = np.empty(count_lines(data, offsets), dtype=np.uint64)
+    keys = np.empty((count_lines(data, offsets), words), dtype=np.uint64)
     first = np.empty(len(texts) + 1, dtype=np.int64)
     table, classes = folding(normalize), sigma_classes()
     hash_lines(data, offsets, table, classes, normalize == "ccnet", blank_is_key, keys, first)
     return [keys[a:b].tolist() for a, b in itertools.pairwise(first)]
 
 
+def keys_of(texts: list[str], normalize: str = "ccnet", blank_is_key: bool = False) -> list[list[int]]:
+    """The 64-bit keys of each line of each text."""
+    return [[key for (key,) in keys] for keys in key_words(texts, normalize, blank_is_key)]
+
+
 def expected(line: str, blank_is_key: bool = False) -> int:
     """The key of the line's normal form, taken byte for byte."""
     if not line.strip() and not blank_is_key:
         return BLANK
-    return int(document_keys(pa.array([ccnet_normalized(line)], pa.large_string()))[0])
+    return twin_key(ccnet_normalized(line).encode())
+
+
+@given(LINES, st.sampled_from(["ccnet", "exact"]))
+def test_two_words(text: str, normalize: str) -> None:
+    function = ccnet_normalized if normalize == "ccnet" else str
+    lines = [function(line).encode() for line in text.split("\n")]
+    assert key_words([text], normalize, True, 2) == [[[twin_key(line, 0), twin_key(line, 1)] for line in lines]]
 
 
 @given(LINES)
@@ -68,11 +80,11 @@ def test_every_character_alone_and_in_company() -> None:
     characters = [chr(c) for c in codes if c != 10]
     for before, after in (("", ""), ("Ab ", " cD"), ("aΣ", "Σ"), ("xyzxyzx", "xyzxyzxyz")):
         lines = [before + char + after for char in characters]
-        wanted = document_keys(pa.array([ccnet_normalized(line) for line in lines], pa.large_string()))
-        blank = np.array([not line.strip() for line in lines])
-        wanted[blank] = BLANK
-        found = np.array(keys_of(["\n".join(lines)])[0], dtype=np.uint64)
-        assert [characters[i] for i in np.flatnonzero(found != wanted)] == []
+        wanted = keys_of(["\n".join(map(ccnet_normalized, lines))], "exact", True)[0]
+        found = keys_of(["\n".join(lines)])[0]
+        assert [
+            c for c, f, w, line in zip(characters, found, wanted, lines, strict=True) if line.strip() and f != w
+        ] == []
 
 
 def test_twin_is_python() -> None:
@@ -90,7 +102,7 @@ def test_nothing_folds_above_the_table() -> None:
 @given(LINES)
 def test_exact_keys_are_those_of_the_bytes(text: str) -> None:
     lines = text.split("\n")
-    whole = document_keys(pa.array(lines, pa.large_string())).tolist()
+    whole = [twin_key(line.encode()) for line in lines]
     wanted = [key if line.strip() else BLANK for key, line in zip(whole, lines, strict=True)]
     assert keys_of([text], "exact") == [wanted]
     assert keys_of([text], "exact", True) == [whole]
@@ -106,25 +118,26 @@ def test_a_two_megabyte_line() -> None:
 def test_repeats_in_document(values: list[int], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
     first = np.array([0, *cuts, len(values)], dtype=np.int64)
-    keys = np.array(values, dtype=np.uint64)
+    keys = np.array(values, dtype=np.uint64).reshape(-1, 1)
     repeats_in_document(keys, first)
     wanted: list[int] = []
     for a, b in itertools.pairwise(first):
         part = values[a:b]
         wanted += [REPEATED if key and key in part[:i] else key for i, key in enumerate(part)]
-    assert keys.tolist() == wanted
+    assert keys[:, 0].tolist() == wanted
 
 
 def test_keys_tell_near_lines_apart() -> None:
     rng = np.random.default_rng(5)
     lines = {"", "a", "aa", *(" ".join(map(str, rng.integers(0, 9, 5))) for _ in range(2000))}
     lines |= {chr(0x4E00 + i) for i in range(20_000)} | {"x" * i for i in range(300)} | {"\x00" * i for i in range(40)}
-    keys = document_keys(pa.array(sorted(lines), pa.large_string()))
-    assert len(set(keys.tolist())) == len(lines)
-    assert keys.min() > REPEATED
-    low = np.bincount((keys & np.uint64(255)).astype(np.int64), minlength=256)
-    high = np.bincount((keys >> np.uint64(56)).astype(np.int64), minlength=256)
-    assert max(low.max(), high.max()) < 2 * len(lines) / 256
+    both = np.array(key_words(["\n".join(sorted(lines))], "exact", True, 2)[0], dtype=np.uint64)
+    for keys in both.T:
+        assert len(set(keys.tolist())) == len(lines)
+        assert keys.min() > REPEATED
+        low = np.bincount((keys & np.uint64(255)).astype(np.int64), minlength=256)
+        high = np.bincount((keys >> np.uint64(56)).astype(np.int64), minlength=256)
+        assert max(low.max(), high.max()) < 2 * len(lines) / 256
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string()])

@@ -1,0 +1,34 @@
+"""`corpus decontaminate`: take the texts of evaluation sets out of documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.decontaminate.decontaminate import DecontaminateConfig, DecontaminateStage
+from corpus.stage.runner import run_stage
+
+
+@click.command()
+@click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@stage_options
+@config_options(DecontaminateConfig)
+def decontaminate(documents: tuple[str, ...], output: str, **values: Any) -> None:
+    """Take the texts of evaluation sets out of documents, as GPT-3 did or as PaLM measured it.
+
+    What was found, and in which documents, is in OUTPUT/_matches. That and the printed line tell what DOCS had, before
+    documents were cut or dropped. The palm preset drops documents that have enough of a text by themselves, so a text
+    whose n-grams are scattered over documents is found, and stays.
+    """
+    options = run_options(values)
+    stage = DecontaminateStage(existing(documents), build_config(DecontaminateConfig, values))
+    manifest = run_stage(stage, output, options)
+    if not options.quiet:
+        found = manifest.extra["evaluation"]
+        short = f", {found['short']:,} too short to look for" if found["short"] else ""
+        click.echo(
+            f"{found['contaminated']:,} of {found['texts']:,} evaluation texts found in the input{short}; {manifest.extra['cut']:,} "
+            f"documents cut, {sum(manifest.counts['documents'].dropped.values()):,} dropped"
+        )

@@ -1,0 +1,314 @@
+"""The reader of packed sets: rows memory-mapped, in disk order, which is training order.
+
+Opening reads the manifest and looks at the size of every shard: its time goes with the shards, not with their rows.
+Of a shard that is read, the places of its record batches are read first, and then only pages that hold what is asked.
+A set can be sent to other processes, spawned or forked: each maps the files itself, and the pages are shared.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc
+
+from corpus.data.dataset import Dataset
+from corpus.errors import DataError
+
+Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+Ints = npt.NDArray[np.int64]
+
+MAPPED_SHARDS = 8
+"""Shards that stay mapped: the run of a batch, and a few for a reader that jumps."""
+PADDING = -1
+"""What `documents` gives for a place that holds no document."""
+
+
+class Segment(NamedTuple):
+    """A run of one document's tokens in a row; `document` indexes the packed set's `_documents/`.
+
+    `start` is the first of these tokens *in the document*. In the row a segment lies behind the ones before it; what
+    lies behind the last one is padding.
+    """
+
+    document: int
+    epoch: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """What of a packed set decides a run: nothing of where it lies."""
+
+    digest: str
+    rows: int
+    sequence_length: int
+    vocabulary: int
+    tokenizer: str
+    eod: int
+
+
+class PackedRows:
+    """A packed set as a sequence of rows of `sequence_length + 1` ids."""
+
+    def __init__(self, directory: Path | str) -> None:
+        """Open a packed set; a DataError names a shard that is missing or cut short."""
+        self.dataset = Dataset.open(directory, "packed")
+        self.directory = self.dataset.path
+        self.manifest = self.dataset.manifest
+        pairs = zip(self.dataset.shard_paths(), self.manifest.shards, strict=True)
+        self.shards = [_Shard(path, entry.rows) for path, entry in pairs]
+        self._starts = [0]
+        for shard in self.shards:
+            self._starts.append(self._starts[-1] + shard.rows)
+        self._mapped: list[int] = []
+        self.identity = self._identity()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a set is opened anew where it arrives; its mapped rows are never sent
+        return type(self), (self.directory,)
+
+    def _identity(self) -> DataIdentity:
+        extra = self.manifest.extra
+        try:
+            tokenizer = extra["tokenizer"]
+            return DataIdentity(
+                digest=self.manifest.digest,
+                rows=self._starts[-1],
+                sequence_length=int(extra["sequence_length"]),
+                vocabulary=int(extra["vocab_size"]),
+                tokenizer=str(tokenizer["digest"]),
+                eod=int(tokenizer["eod_id"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"the manifest of {self.directory} lacks {error}: make the packed set again with corpus mix."
+            ) from None
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, rows: slice) -> Tokens:
+        """Rows a … b-1 as [b - a, sequence_length + 1]: a view where they lie together on disk, else a copy."""
+        parts = [batch.tokens(first, last) for batch, first, last in self._pieces(rows)]
+        if not parts:
+            shape = (0, self.identity.sequence_length + 1)
+            return np.zeros(shape, np.uint32) if self.identity.vocabulary > 1 << 16 else np.zeros(shape, np.uint16)
+        return parts[0] if len(parts) == 1 else cast(Tokens, np.concatenate(parts))
+
+    def copy_into(self, rows: slice, out: npt.NDArray[np.int64]) -> None:
+        """Copy rows a … b-1 into `out`, int64 [b - a, sequence_length + 1]; nothing else is allocated."""
+        place = 0
+        for batch, first, last in self._pieces(rows):
+            np.copyto(out[place : place + last - first], batch.tokens(first, last))
+            place += last - first
+
+    def segments(self, rows: slice) -> list[list[Segment]]:
+        """The segments of each of these rows, in the order in which they lie in it; without padding they fill it."""
+        return [row for batch, first, last in self._pieces(rows) for row in batch.segments(first, last)]
+
+    def domains(self, rows: slice) -> list[str]:
+        """The domain of each of these rows."""
+        return [name for batch, first, last in self._pieces(rows) for name in batch.domains(first, last)]
+
+    def epochs(self, rows: slice) -> list[int]:
+        """The epoch of each of these rows: that of its first token."""
+        return [epoch for batch, first, last in self._pieces(rows) for epoch in batch.epochs(first, last)]
+
+    def documents(self, rows: slice) -> Ints:
+        """For every token the number of its segment in its row, `PADDING` behind the last one: int64 [b - a,
+        sequence_length + 1].
+
+        Two tokens of a row may attend to each other under a document mask where their numbers are equal. Padding has
+        one number too, so that no position is left without any it may look at.
+        """
+        width = self.identity.sequence_length + 1
+        counts, lengths = self._lengths(rows)
+        filled = self._filled(rows, counts, lengths)
+        inside = np.arange(len(lengths), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+        numbers = np.repeat(inside, lengths)
+        if len(numbers) == len(filled) * width:
+            return numbers.reshape(len(filled), width)
+        out = np.full((len(filled), width), PADDING, dtype=np.int64)
+        out[np.arange(width) < filled[:, None]] = numbers
+        return out
+
+    def target_mask(self, rows: slice) -> npt.NDArray[np.bool_] | None:
+        """Which targets (a row's tokens but its first) are tokens of documents: bool [b - a, sequence_length]; None
+        where all are. A loss leaves the others, which are padding, out."""
+        if not self.padded:
+            return None
+        filled = self._filled(rows, *self._lengths(rows))
+        return np.asarray(np.arange(1, self.identity.sequence_length + 1) < filled[:, None])
+
+    @property
+    def padded(self) -> bool:
+        """Whether rows can end with padding: those of concatenated documents cannot."""
+        return bool(self.manifest.config.get("packing", "concatenate") == "best-fit")
+
+    def _lengths(self, rows: slice) -> tuple[Ints, Ints]:
+        """Segments per row, and their lengths one after the other."""
+        parts = [batch.lengths(first, last) for batch, first, last in self._pieces(rows)]
+        none = np.zeros(0, np.int64)
+        return tuple(np.concatenate([none, *(part[k] for part in parts)]) for k in (0, 1))  # type: ignore[return-value]
+
+    def _filled(self, rows: slice, counts: Ints, lengths: Ints) -> Ints:
+        """Tokens of documents per row; a DataError where they are more than a row or, without padding, fewer."""
+        width = self.identity.sequence_length + 1
+        sums = np.concatenate([[0], np.cumsum(lengths)])
+        ends = np.cumsum(counts)
+        filled = sums[ends] - sums[ends - counts]
+        wrong = np.flatnonzero((filled > width) if self.padded else (filled != width))
+        if len(wrong):
+            raise DataError(
+                f"the segments of row {rows.indices(len(self))[0] + wrong[0]} of {self.directory} hold "
+                f"{filled[wrong[0]]} tokens and not {width}: make the packed set again."
+            )
+        return np.asarray(filled, np.int64)
+
+    def _pieces(self, rows: slice) -> Iterator[tuple[_Batch, int, int]]:
+        """The record batches that hold these rows, with the first and last-but-one row inside each."""
+        start, stop, step = rows.indices(len(self))
+        assert step == 1, "rows are read in order"
+        while start < stop:
+            index = bisect_right(self._starts, start) - 1
+            local = start - self._starts[index]
+            self._touch(index)
+            batch, first = self.shards[index].find(local)
+            last = min(batch.rows, first + stop - start)
+            yield batch, first, last
+            start += last - first
+
+    def _touch(self, index: int) -> None:
+        """Note a use of a shard and let go of the one unused for longest, so that few files are open at a time."""
+        if self._mapped and self._mapped[-1] == index:
+            return
+        if index in self._mapped:
+            self._mapped.remove(index)
+        self._mapped.append(index)
+        if len(self._mapped) > MAPPED_SHARDS:
+            self.shards[self._mapped.pop(0)].forget()
+
+    def close(self) -> None:
+        """Unmap all files. Views of rows stay good until they are let go of; the next use maps files again."""
+        for index in self._mapped:
+            self.shards[index].forget()
+        self._mapped = []
+
+    @property
+    def tokenizer_model(self) -> Path | None:
+        """The SentencePiece model that made the ids, where the packed set carries it."""
+        path = self.directory / "_tokenizer" / "tokenizer.model"
+        return path if path.exists() else None
+
+
+def placed(spans: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
+    """Segments of a row with their places in it."""
+    position = 0
+    for span in spans:
+        yield position, span
+        position += span.length
+
+
+class _Shard:
+    """One Arrow file, mapped at the first touch."""
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self.path = path
+        self.rows = rows
+        self._batches: list[_Batch] = []
+        self._starts: list[int] = []
+
+    def find(self, row: int) -> tuple[_Batch, int]:
+        """The record batch that holds `row` and the row's place in it."""
+        if not self._batches:
+            self._map()
+        index = bisect_right(self._starts, row) - 1
+        return self._batches[index], row - self._starts[index]
+
+    def forget(self) -> None:
+        """Unmap the file; views of its rows stay good."""
+        self._batches, self._starts = [], []
+
+    def _map(self) -> None:
+        try:
+            # not through pa.memory_map, which asks the system for all of every batch whose place is read
+            with self.path.open("rb") as file:
+                pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(pages)))
+            batches = [_Batch(reader.get_batch(index)) for index in range(reader.num_record_batches)]
+        except (ValueError, OSError) as error:  # Arrow's errors are ValueErrors
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{self.path} cannot be read ({reason}): make the packed set again.") from None
+        starts = [0]
+        for batch in batches:
+            starts.append(starts[-1] + batch.rows)
+        if starts.pop() != self.rows:
+            raise DataError(f"{self.path} has not the {self.rows} rows of its manifest: make the packed set again.")
+        self._batches, self._starts = batches, starts
+
+
+class _Batch:
+    """One record batch as NumPy views of the mapped file."""
+
+    def __init__(self, batch: Any) -> None:
+        self.batch = batch
+        self.rows: int = batch.num_rows
+        self._tokens: Tokens | None = None
+
+    def tokens(self, first: int, last: int) -> Tokens:
+        if self._tokens is None:
+            # not through np.asarray(column), which imports pandas
+            column = self.batch.column("tokens")
+            width = column.type.list_size
+            dtype = np.uint32 if column.type.value_type == pa.uint32() else np.uint16
+            self._tokens = _numbers(column.values, dtype).reshape(-1, width)[column.offset : column.offset + self.rows]
+        return self._tokens[first:last]
+
+    def lengths(self, first: int, last: int) -> tuple[Ints, Ints]:
+        offsets, values = self._segments(first, last)
+        return np.diff(offsets).astype(np.int64), _numbers(values.field("length"), np.uint32).astype(np.int64)
+
+    def segments(self, first: int, last: int) -> list[list[Segment]]:
+        offsets, values = self._segments(first, last)
+        columns = [
+            _numbers(values.field(name), dtype).tolist()
+            for name, dtype in (
+                ("document", np.uint64),
+                ("epoch", np.uint16),
+                ("start", np.uint32),
+                ("length", np.uint32),
+            )
+        ]
+        flat = [Segment(*fields) for fields in zip(*columns, strict=True)]
+        return [flat[a - offsets[0] : b - offsets[0]] for a, b in pairwise(offsets.tolist())]
+
+    def _segments(self, first: int, last: int) -> tuple[npt.NDArray[np.int32], Any]:
+        """Offsets of the segments of some rows, and the segments between the first and the last of them."""
+        column = self.batch.column("segments")
+        offsets = _numbers(column.offsets, np.int32)[first : last + 1]
+        begin, end = int(offsets[0]), int(offsets[-1])
+        return offsets, column.values.slice(begin, end - begin)
+
+    def domains(self, first: int, last: int) -> list[str]:
+        names: list[str] = self.batch.column("domain").slice(first, last - first).to_pylist()
+        return names
+
+    def epochs(self, first: int, last: int) -> list[int]:
+        return _numbers(self.batch.column("epoch"), np.uint16)[first:last].tolist()  # type: ignore[no-any-return]
+
+
+def _numbers(array: Any, dtype: Any) -> npt.NDArray[Any]:
+    """The values of a primitive Arrow array as a view."""
+    buffer = array.buffers()[1]
+    view = np.frombuffer(buffer, dtype=dtype) if buffer is not None and buffer.size else np.zeros(0, dtype)
+    return view[array.offset : array.offset + len(array)]

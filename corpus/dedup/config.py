@@ -1,0 +1,161 @@
+"""What `corpus dedup` compares, where, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from corpus.dedup.scope import check_scope
+from corpus.errors import UsageError
+from corpus.option import option
+
+LEAST_MEMORY = 96_000_000
+"""Bytes that a process needs beside its interpreter and its kernels however little memory it is given: a row group (8 MB
+of data) being read, one being made and one being written, at its largest with lines of few characters."""
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "level": ("line", "document", "book", "near"),
+    "preset": ("ccnet", "fineweb"),
+    "normalize": ("ccnet", "exact", "folded"),
+    "keep": ("none", "first", "longest"),
+    "key": ("text", "url"),
+    "blank_lines": ("collapse", "key"),
+    "key_bits": (64, 128),
+}
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "ccnet": {"normalize": "ccnet", "keep": "none", "scope": "3%", "blank_lines": "key"},
+    "fineweb": {},
+}
+"""`ccnet`: the rules of CCNet (arXiv 1911.00359, section 3.1), its 50 of 1600 shards at a time being 3 % of a dump.
+`fineweb`: the MinHash of FineWeb (arXiv 2406.17557): 14 bands of 8 rows over word 5-grams."""
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "line": {"normalize": "ccnet", "keep": "none", "blank_lines": "collapse"},
+    "document": {"normalize": "exact", "keep": "first", "key": "text"},
+    "book": {"normalize": "folded", "keep": "longest", "threshold": 0.9},
+    "near": {"normalize": "folded", "keep": "first", "threshold": 0.75, "preset": "fineweb"},
+}
+"""What each level does where it is not told otherwise."""
+_ALLOWED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "line": {
+        "preset": (None, "ccnet"),
+        "normalize": ("ccnet", "exact", "folded"),
+        "keep": ("none", "first"),
+        "key": (None,),
+        "blank_lines": ("collapse", "key"),
+        "threshold": (None,),
+    },
+    "document": {
+        "preset": (None,),
+        "normalize": ("exact",),
+        "keep": ("first", "longest"),
+        "key": ("text", "url"),
+        "blank_lines": (None,),
+        "threshold": (None,),
+    },
+    "book": {
+        "preset": (None,),
+        "normalize": ("folded",),
+        "keep": ("longest",),
+        "key": (None,),
+        "blank_lines": (None,),
+        "key_bits": (64,),
+        "scope": ("all",),
+    },
+    "near": {
+        "preset": ("fineweb",),
+        "normalize": ("folded",),
+        "keep": ("first", "longest"),
+        "key": (None,),
+        "blank_lines": (None,),
+        "key_bits": (64,),
+        "scope": ("all",),
+    },
+}
+"""The values that mean something at each level; a field that is not named may have any."""
+
+
+@dataclass(frozen=True)
+class DedupConfig:
+    """What counts as equal, where, and what becomes of it. A value that is None follows from the preset, else from the
+    level (`resolved`); one that is given goes before the preset's."""
+
+    level: Literal["line", "document", "book", "near"] = option(
+        "line", "What is compared: each line, a document's whole text, or how far books or documents overlap."
+    )
+    preset: Literal["ccnet", "fineweb"] | None = option(
+        None,
+        "Settings by name; others given beside it go first. ccnet, for lines: keep none, scope 3%, blank lines compared too;"
+        " fineweb, for near: its MinHash (default).",
+    )
+    normalize: Literal["ccnet", "exact", "folded"] | None = option(
+        None, "What lines are compared by: ccnet (default: case, digits, some punctuation ignored), exact, or folded."
+    )
+    keep: Literal["none", "first", "longest"] | None = option(
+        None,
+        "Which of equal units stays. Lines: none (default) or first. Documents, near: first (default) or longest. Books:"
+        " longest.",
+    )
+    key: Literal["text", "url"] | None = option(None, "What documents are compared by: text (default) or url.")
+    scope: str | None = option(
+        None, "Where repeats are looked for: all (default), document, shards:N or P% of the input.", metavar="SCOPE"
+    )
+    blank_lines: Literal["collapse", "key"] | None = option(
+        None, "Blank lines: runs collapse to one (default), or key: compared as any line, so that they vanish."
+    )
+    key_bits: int = option(64, "Bits of the keys that lines or documents are compared by: 64 or 128.")
+    threshold: float | None = option(
+        None,
+        "How alike duplicates are: books overlap by more than this (default 0.9), near documents by this or more (default"
+        " 0.75).",
+        metavar="SHARE",
+    )
+    max_drop: float = option(
+        0.9, "An alarm: with a greater share of the text's bytes removed the run stops before its output is finished."
+    )
+    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+
+    def __post_init__(self) -> None:
+        if self.scope is not None:
+            check_scope(self.scope)
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            if value not in known and value is not None:
+                raise UsageError(f"{_flag(name)} is '{value}': give {' or '.join(map(str, known))}.")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise UsageError(f"--threshold is {self.threshold}: give a share above 0 and at most 1.")
+        if not 0 <= self.max_drop <= 1:
+            raise UsageError(f"--max-drop is {self.max_drop}: give a share between 0 and 1 (1 is no alarm).")
+        values = self._filled()
+        for name, allowed in _ALLOWED[self.level].items():
+            if values[name] not in allowed:
+                raise UsageError(
+                    f"--level {self.level} has no {_flag(name)} {values[name]}: {_remedy(allowed, name, values[name])}."
+                )
+        if self.level == "document" and self.scope == "document":
+            raise UsageError("--level document with --scope document compares nothing: give --scope all.")
+
+    def _filled(self) -> dict[str, Any]:
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        preset = PRESETS.get(self.preset or "", {})
+        empty = dict.fromkeys(asdict(self))
+        return empty | {"scope": "all"} | dict(DEFAULTS[self.level]) | dict(preset) | given
+
+    @property
+    def resolved(self) -> DedupConfig:
+        """With the values that follow from preset and level filled in; equal for equal outputs."""
+        return replace(self, **self._filled())
+
+    def as_json(self) -> dict[str, Any]:
+        """All that decides the output: without `max_drop`, so that an alarm is answered without computing again."""
+        return {name: value for name, value in asdict(self.resolved).items() if name not in ("max_drop", "preset")}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _remedy(allowed: tuple[Any, ...], name: str, value: Any) -> str:
+    known = [str(value) for value in allowed if value is not None]
+    levels = [level for level, rules in _ALLOWED.items() if name not in rules or value in rules[name]]
+    others = f" ({' or '.join(f'--level {level}' for level in levels)} has it)" if levels else ""
+    return (f"give {' or '.join(known)}" if known else "leave it out") + others

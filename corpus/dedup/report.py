@@ -1,0 +1,98 @@
+"""`_report.json` of a dedup run: what was removed and why, in units and bytes; and the alarm on how much it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpus.data.files import sync_file
+from corpus.errors import DataError
+
+if TYPE_CHECKING:
+    from corpus.dedup.config import DedupConfig
+    from corpus.stage.commit import Commit
+
+REPORT = "_report.json"
+SHOWN_LINES = 10
+SHOWN_CLUSTERS = 5
+_WIDTH = 80
+
+
+def false_merges(units: int, name: str, key_bits: int) -> dict[str, Any]:
+    """How many of the n²/2 pairs of `units` different units are expected to have equal keys by chance, at most: a
+    finding for `write_report`."""
+    expected = units**2 / 2 ** (key_bits + 1)
+    return {"keys": {"bits": key_bits, name: units, "expected_false_merges": float(f"{expected:.3g}")}}
+
+
+def write_report(
+    commit: Commit, settings: DedupConfig, bytes_in: int, findings: Mapping[str, Any] | None = None
+) -> None:
+    """Write the report of a dedup run into its output: counts by unit and reason, bytes, and `findings`, in which
+    `clusters` ([{"kept": id, "removed": n}]), `lines` ([{"line": text, "documents": n}]), both the greatest first, and
+    `keys` (as from `false_merges`) are also printed.
+
+    With more than `settings.max_drop` of the bytes removed it is a DataError once the report is written: the manifest is
+    not, the finished tasks stay, and the same command with another `max_drop` goes on from there.
+    """
+    bytes_kept = commit.totals.get("bytes", 0)
+    removed = 1 - bytes_kept / bytes_in if bytes_in else 0.0
+    report = {
+        "level": settings.level,
+        "counts": {unit: counts.to_json() for unit, counts in sorted(commit.counts.items())},
+        "bytes": {"in": bytes_in, "kept": bytes_kept, "removed": bytes_in - bytes_kept},
+        "removed_share": removed,
+    } | dict(findings or {})
+    path = commit.output / REPORT
+    text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    sync_file(path)
+    check_share(commit.output, settings)
+
+
+def check_share(output: Path, settings: DedupConfig) -> None:
+    """A DataError if the report in `output` tells of a greater share of removed bytes than `settings.max_drop`."""
+    removed = _report(output)["removed_share"]
+    if removed > settings.max_drop:
+        raise DataError(
+            f"dedup removed {removed:.2%} of the text for {output}, more than --max-drop {settings.max_drop:g}: look at"
+            f" what it was in {output / REPORT}, or run the same command with --max-drop 1 to accept it."
+        )
+
+
+def _report(output: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((output / REPORT).read_text(encoding="utf-8"))
+    return report
+
+
+def summary(output: Path) -> list[str]:
+    """The report of a finished output in a few lines."""
+    report = _report(output)
+    sizes = report["bytes"]
+    lines = [f"bytes: {sizes['in']:,} in, {sizes['kept']:,} kept, {report['removed_share']:.1%} removed"]
+    for reason, entry in sorted(report.get("removed", {}).items()):
+        lines.append(f"  {reason}: {entry['lines']:,} lines, {entry['bytes']:,} bytes")
+    keys = report.get("keys")
+    if keys:
+        name, number = next((name, keys[name]) for name in ("lines", "documents") if name in keys)
+        lines.append(
+            f"keys: {keys['bits']} bits; among {number:,} {name} at most {keys['expected_false_merges']:.2g} false"
+            " merges are expected" + ("; --key-bits 128 has fewer" if keys["expected_false_merges"] > 0.01 else "")
+        )
+    if report.get("lines"):
+        lines.append("most frequent repeated lines (documents that have them):")
+        lines += [f"  {entry['documents']:>10,}  {_shown(entry['line'])}" for entry in report["lines"][:SHOWN_LINES]]
+    if report.get("clusters"):
+        lines.append("largest clusters (documents removed, document kept):")
+        lines += [
+            f"  {entry['removed']:>10,}  {_shown(str(entry['kept']))}" for entry in report["clusters"][:SHOWN_CLUSTERS]
+        ]
+    return lines
+
+
+def _shown(text: str) -> str:
+    """One line that does nothing to a terminal."""
+    text = "".join(char if char.isprintable() else "�" for char in text)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
