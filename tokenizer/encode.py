@@ -2,8 +2,9 @@
 
 A text is cut where no piece can span the cut (see `tokenizer/merges.py`). A chunk of up to 31 bytes is looked up in a
 table whose key is the chunk itself. One that is not there, and a longer one, is merged by the model's own rules: best
-score first, the leftmost of equals first, bytes for characters outside the vocabulary. The table has a fixed size and
-is emptied when it is half full, so that memory is bounded whatever the text.
+score first, the leftmost of equals first, bytes for characters outside the vocabulary. The table has a fixed size, 25 MB,
+and forgets old chunks for new ones. Beside it the memory is that of the texts of a call and their ids, and while a chunk
+is merged about thirty bytes for every byte of it: little, but for a text that can nowhere be cut.
 """
 
 from __future__ import annotations
@@ -12,7 +13,20 @@ import threading
 
 import numpy as np
 
-from tokenizer.kernel import JOIN_BITS, MEMO_BITS, SLOT, Array, encode_texts, fill_joins, fill_pairs
+from corpus.errors import DataError
+from tokenizer.kernel import (
+    JOIN_BITS,
+    LONGEST,
+    SHORT_BITS,
+    SHORT_ROW,
+    WIDE_BITS,
+    WIDE_ROW,
+    Array,
+    encode_texts,
+    fill_pairs,
+    join_bit,
+)
+from tokenizer.layout import lay_out
 from tokenizer.merges import Merges
 
 
@@ -23,42 +37,53 @@ class Encoder:
         self._prefix = merges.prefix
         self._pieces = len(merges.ranks)
         self._tables = tuple(map(_frozen, _tables(merges)))
-        # aligned to 64 bytes, so that a slot is one line of the processor's cache
-        room = np.zeros((SLOT << MEMO_BITS) + 8, dtype=np.uint64)
-        skip = -room.ctypes.data // 8 % 8
-        self._memo = room[skip : skip + (SLOT << MEMO_BITS)]
-        self._state = np.zeros(3, dtype=np.int64)
+        self._memo = _aligned(SHORT_ROW << SHORT_BITS), _aligned(WIDE_ROW << WIDE_BITS)
+        self._state = np.zeros(2, dtype=np.int64)
         self._lock = threading.Lock()
 
     @property
     def chunks(self) -> int:
         """Chunks met so far."""
-        return int(self._state[1])
+        return int(self._state[0])
 
     @property
     def misses(self) -> int:
         """Chunks that had to be merged so far."""
-        return int(self._state[2])
+        return int(self._state[1])
 
     def encode(self, text: Array, offsets: Array, eod: int = -1) -> tuple[Array, Array]:
         """The ids (uint32) of the texts `text[offsets[i]:offsets[i + 1]]`, in a row, and where each one's end.
 
         `text` is valid UTF-8 as uint8, `offsets` int64; with an `eod` of 0 or more each text's ids end with it.
         """
-        texts = len(offsets) - 1
-        # a character gives at most as many ids as it has bytes; a text has a blank before it and an end after it
-        out = np.empty(int(offsets[-1] - offsets[0]) + 2 * texts, dtype=np.uint32)
-        ends = np.empty(texts, dtype=np.int64)
-        size = int(offsets[-1] - offsets[0])
-        # words of eight bytes are read from every place, so the text is copied to where it has room behind it
-        room = np.zeros(size + 40, dtype=np.uint8)
-        room[:size] = text[offsets[0] : offsets[-1]]
-        words = np.ndarray((size + 32,), dtype=np.uint64, buffer=room.data, strides=(1,))
+        texts, size = len(offsets) - 1, int(offsets[-1] - offsets[0])
+        # words of eight bytes are read from every place, so the texts are copied to where they have room behind them
+        room = np.empty(size + self._prefix * texts + 40, dtype=np.uint8)
+        room[-40:] = 0
+        starts = np.empty(texts + 1, dtype=np.int64)
+        lay_out(_frozen(text), _frozen(offsets), int(self._prefix), room, starts)
+        words = np.ndarray((len(room) - 7,), dtype=np.uint64, buffer=room.data, strides=(1,))
         words.flags.writeable = False
-        inputs = (_frozen(room), words, _frozen(offsets - offsets[0]), int(self._prefix), eod, self._pieces)
+        # a character gives at most as many ids as it has bytes, a text has an end after it, and a few more are written
+        out = np.empty(len(room) + texts + 40, dtype=np.uint32)
+        ends = np.empty(texts, dtype=np.int64)
         with self._lock:
-            size = encode_texts(*inputs, *self._tables, self._memo, self._state, out, ends)
+            size = encode_texts(
+                *(_frozen(room), words, _frozen(starts), eod, self._pieces),
+                *(*self._tables, *self._memo, self._state, out, ends),
+            )
+        if size < 0:
+            raise DataError(
+                f"a text has over {LONGEST} bytes between two places where it may be cut: split it before it is encoded."
+            )
         return out[:size], ends
+
+
+def _aligned(size: int) -> Array:
+    """So many words of zeros, which begin at a line of the processor's cache."""
+    room = np.zeros(size + 8, dtype=np.uint64)
+    skip = -room.ctypes.data // 8 % 8
+    return room[skip : skip + size]
 
 
 def _frozen(array: Array) -> Array:
@@ -69,20 +94,35 @@ def _frozen(array: Array) -> Array:
 
 def _tables(merges: Merges) -> tuple[Array, ...]:
     """The kernel's tables in the order of its arguments."""
-    pairs = np.zeros(2 << max(4, (2 * len(merges.left)).bit_length()), dtype=np.int64)
-    fill_pairs(*(_frozen(table) for table in (merges.left, merges.right, merges.merged, merges.ranks)), pairs)
+    pairs = np.zeros(2 << max(4, len(merges.left).bit_length()), dtype=np.uint64)
+    fill_pairs(_frozen(merges.left), _frozen(merges.right), _frozen(merges.merged), pairs)
     plain, bits = np.zeros(128 * 128, dtype=np.uint8), np.zeros((1 << JOIN_BITS) // 8, dtype=np.uint8)
-    fill_joins(_frozen(merges.joins[:, 0]), _frozen(merges.joins[:, 1]), plain, bits)
-    singles = merges.characters[:128].copy()
-    unknown = (singles < 0) | (singles >= len(merges.ranks))
-    singles[unknown] = merges.byte_ids[:128][unknown]
+    for before, after in merges.joins.tolist():
+        if before < 128 and after < 128:
+            plain[before * 128 + after] = 1
+        else:
+            bit = join_bit(before, after)
+            bits[bit >> 3] |= 1 << (bit & 7)
+    user, texts = _user_symbols(merges.user)
+    kept = [min(max(count, 0), 8) for count in range(-24, 32)]
+    masks = np.array([(1 << 8 * count) - 1 for count in kept], dtype=np.uint64)
+    return merges.characters, merges.byte_ids, pairs, merges.ranks, plain, bits, user, texts, masks
+
+
+def _user_symbols(symbols: tuple[tuple[bytes, int], ...]) -> tuple[Array, Array]:
+    """User-defined symbols, longest first, as numbers and their texts in a row.
+
+    The first 257 numbers say where those that begin with a byte are described: by three numbers each, where the text
+    begins, its length, its id.
+    """
     rows: list[int] = []
+    firsts = []
     data = b""
-    for text, number in merges.user:
-        rows += (len(data), len(text), number)
-        data += text
-        if len(text) == 1:
-            singles[text[0]] = number
-    user = np.array(rows, dtype=np.int64)
-    texts = np.frombuffer(data, dtype=np.uint8)
-    return merges.characters, merges.byte_ids, singles, pairs, plain, bits, user, texts
+    for byte in range(256):
+        firsts.append(257 + len(rows))
+        for text, number in symbols:
+            if text[0] == byte:
+                rows += (len(data), len(text), number)
+                data += text
+    user = np.array([*firsts, 257 + len(rows), *rows], dtype=np.int64)
+    return user, np.frombuffer(data, dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,9 @@ from tokenizer.merges import read_merges, why_not
 if TYPE_CHECKING:
     from tokenizer.encode import Encoder
 
+LONG_TEXT = 100_000
+"""Characters from which on the fast encoder is worth its start for a single text; SentencePiece needs a hundred bytes
+of memory for every one."""
 MODEL_FILE = "tokenizer.model"
 """The model's name in the output of train-tokenizer."""
 
@@ -68,6 +72,10 @@ class Tokenizer:
         piece, number = _end_of_document(file, model, processor, eod_piece)
         return cls(file, xxhash.xxh3_128_hexdigest(data), piece, number, model, processor)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the encoder, which is made again where it is needed: its lock and its memory stay here."""
+        return {name: value for name, value in self.__dict__.items() if name != "_encoder"}
+
     @property
     def vocab_size(self) -> int:
         """The number of pieces."""
@@ -79,14 +87,23 @@ class Tokenizer:
         return self.vocab_size > NARROW_VOCABULARY
 
     def encode(self, text: str, eod: bool = False) -> list[int]:
-        """The ids of a text as SentencePiece gives them, and the end-of-document id if `eod`."""
-        ids: list[int] = self.processor.encode(text)
+        """The ids of a text as SentencePiece gives them, and the end-of-document id if `eod`.
+
+        Meant for single texts; `encode_batch` is much faster for many. A lone surrogate is a DataError.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a text is a str, not {type(text).__name__}")
+        if len(text) >= LONG_TEXT:
+            ids: list[int] = self.encode_batch([text], eod)[0].as_py()
+            return ids
+        ids = self.processor.encode(_utf8(text))
         return [*ids, self.eod_id] if eod else ids
 
-    def encode_batch(self, texts: pa.Array | Iterable[str], eod: bool = False) -> pa.ListArray:
-        """The ids of many texts: `list<uint16>`, or `list<uint32>` over 65,536 pieces.
+    def encode_batch(self, texts: pa.Array | pa.ChunkedArray | Iterable[str], eod: bool = False) -> pa.ListArray:
+        """The ids of many texts: `list<uint16>`, or `list<uint32>` over 65,536 pieces, one list a text.
 
-        `texts` is a string or large_string array (slices too; null is taken as empty), or any iterable of strings.
+        `texts` is an Arrow array of strings of any kind (slices and chunks too; null is taken as empty), or an iterable
+        of `str`. Text that is no valid Unicode is a DataError, and so are over 2^31 - 1 ids in one batch.
         """
         array = _as_array(texts)
         if self._encoder is None:
@@ -96,6 +113,10 @@ class Tokenizer:
         data, offsets = _buffers(array)
         ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1)
         return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
+
+    def prepare(self) -> None:
+        """Load all that encoding needs: kernels and tables, which the first batch would load else."""
+        self.encode_batch([""])
 
     @cached_property
     def slow_because(self) -> str:
@@ -111,8 +132,11 @@ class Tokenizer:
         return Encoder(read_merges(self.model))
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
-        """The text of `ids`; control symbols have none."""
-        numbers = [int(number) for number in ids]
+        """The text of `ids`; control symbols have none, and bytes that are no character become U+FFFD.
+
+        An id outside the vocabulary is a DataError. Lossless models give back what was encoded, but for U+2581.
+        """
+        numbers = [operator.index(number) for number in ids]
         for number in numbers:
             if not 0 <= number < self.vocab_size:
                 raise DataError(
@@ -158,10 +182,15 @@ def _read(file: Path) -> bytes:
 
 def _as_array(texts: pa.Array | pa.ChunkedArray | Iterable[str]) -> pa.Array:
     """The texts as one string or large_string array without nulls, of valid UTF-8."""
+    if isinstance(texts, str | bytes):
+        raise TypeError("texts is one string: give a list of them, or use encode")
     if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+        # together the chunks may hold more than the offsets of `string` reach
+        texts = (texts.cast(pa.large_string()) if pa.types.is_string(texts.type) else texts).combine_chunks()
+    array = texts if isinstance(texts, pa.Array) else _from_strings(texts)
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        if not _is_text(array.type):
+            raise TypeError(f"texts is an array of {array.type}, not of strings")
         array = array.cast(pa.large_string())
     if array.null_count:
         array = pc.fill_null(array, "")
@@ -170,6 +199,37 @@ def _as_array(texts: pa.Array | pa.ChunkedArray | Iterable[str]) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise DataError(f"the texts are no valid Unicode ({error}): repair them before they are encoded.") from None
     return array
+
+
+def _from_strings(texts: Iterable[str]) -> pa.Array:
+    strings = list(texts)
+    for text in strings:
+        if not isinstance(text, str):
+            raise TypeError(f"a text is a str, not {type(text).__name__}")
+    try:
+        return pa.array(strings, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise _surrogate(error) from None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_null(kind) or str(kind) in ("string", "large_string", "string_view")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _surrogate(error) from None
+
+
+def _surrogate(error: UnicodeEncodeError) -> DataError:
+    return DataError(
+        f"a text holds the lone surrogate U+{ord(error.object[error.start]):04X} at character {error.start}, which is no"
+        " Unicode: repair it before it is encoded, for example with text.encode('utf-8', 'replace').decode()."
+    )
 
 
 def _buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

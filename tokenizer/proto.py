@@ -15,6 +15,7 @@ UNIGRAM, BPE, WORD, CHAR = 1, 2, 3, 4
 """Types of models, numbered as in the file."""
 TYPE_NAMES = {UNIGRAM: "unigram", BPE: "bpe", WORD: "word", CHAR: "char"}
 
+_FLOAT = struct.Struct("<f")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -44,7 +45,6 @@ class Model:
     dummy_prefix: bool
     remove_extra_whitespaces: bool
     escape_whitespaces: bool
-    denormalizes: bool
 
 
 def read_model(data: bytes) -> Model:
@@ -56,9 +56,8 @@ def read_model(data: bytes) -> Model:
     pieces: list[Piece] = []
     trainer: dict[int, int | bytes] | None = None
     normalizer: dict[int, int | bytes] | None = None
-    denormalizer: dict[int, int | bytes] = {}
     for number, value in _fields(data):
-        if number in (1, 2, 3, 5) and not isinstance(value, bytes):
+        if number in (1, 2, 3) and not isinstance(value, bytes):
             raise ModelFormatError("it is no SentencePiece model")
         if not isinstance(value, bytes):
             continue
@@ -68,8 +67,6 @@ def read_model(data: bytes) -> Model:
             trainer = dict(_fields(value))
         elif number == 3:
             normalizer = dict(_fields(value))
-        elif number == 5:
-            denormalizer = dict(_fields(value))
     if not pieces:
         raise ModelFormatError("it is no SentencePiece model")
     if trainer is None or normalizer is None:
@@ -84,14 +81,22 @@ def read_model(data: bytes) -> Model:
         dummy_prefix=bool(_number(normalizer, 3, 1)),
         remove_extra_whitespaces=bool(_number(normalizer, 4, 1)),
         escape_whitespaces=bool(_number(normalizer, 5, 1)),
-        denormalizes=bool(_blob(denormalizer, 2)),
     )
 
 
 def _piece(data: bytes) -> Piece:
+    # the form that every trainer writes is read at once: there may be a quarter of a million pieces
+    size = len(data)
+    end = data[1] + 2 if size > 7 and data[0] == 0x0A and data[1] < 0x80 else size
+    if size - end in (5, 7) and data[end] == 0x15:
+        score = _FLOAT.unpack_from(data, end + 1)[0]
+        if size == end + 5:
+            return Piece(data[2:end], score, NORMAL)
+        if data[end + 5] == 0x18 and data[end + 6] < 0x80:
+            return Piece(data[2:end], score, data[end + 6])
     fields = dict(_fields(data))
-    score = fields.get(2, 0)
-    value = struct.unpack("<f", struct.pack("<I", score))[0] if isinstance(score, int) else 0.0
+    bits = fields.get(2, 0)
+    value = _FLOAT.unpack(struct.pack("<I", bits))[0] if isinstance(bits, int) else 0.0
     return Piece(_blob(fields, 1), value, _number(fields, 3, NORMAL))
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpus.errors import DataError, UsageError
+from corpus.mixture.weights import load_mixture
 from corpus.option import nearest
 
 CHUNK_CHARACTERS = 8192
@@ -23,10 +24,10 @@ CHUNK_SCHEMA = pa.schema(
     [
         pa.field("text", pa.large_string(), nullable=False),
         pa.field("domain", pa.string(), nullable=False),
-        pa.field("first", pa.bool_(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
     ]
 )
-"""One row is a chunk of a chosen document; `first` marks the chunk that begins it."""
+"""One row is a chunk of a chosen document as the trainer gets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,10 @@ def domain_bytes(batch: pa.RecordBatch) -> dict[str, int]:
 
 
 def parse_weights(weights: tuple[str, ...]) -> dict[str, float]:
-    """`domain=share` strings as a mapping; shares are relative and need not add up to 1."""
+    """`domain=share` strings, or the one name of a weights file or recipe, as a mapping; shares are relative and need
+    not add up to 1."""
+    if len(weights) == 1 and "=" not in weights[0]:
+        return _mixture_shares(weights[0])
     shares: dict[str, float] = {}
     for entry in weights:
         name, _, value = entry.partition("=")
@@ -65,6 +69,13 @@ def parse_weights(weights: tuple[str, ...]) -> dict[str, float]:
     return shares
 
 
+def _mixture_shares(name: str) -> dict[str, float]:
+    mixture = load_mixture(name)
+    if not mixture.has_shares:
+        raise UsageError(f"{name} gives epochs and no shares: write the weights as --weights DOMAIN=SHARE.")
+    return {weight.domain: float(weight.share or 0) for weight in mixture.weights}
+
+
 def sampling_rates(sizes: Mapping[str, int], shares: Mapping[str, float], budget: int) -> dict[str, float]:
     """The probability with which a document of each domain is taken, so that about `budget` bytes come together.
 
@@ -76,23 +87,29 @@ def sampling_rates(sizes: Mapping[str, int], shares: Mapping[str, float], budget
         shares = {name: float(size) for name, size in sizes.items()}
     for name in sorted(sizes):
         if name not in shares:
-            raise UsageError(f"domain '{name}' of the documents has no weight: add it ({nearest(name, shares)})")
+            raise UsageError(
+                f"domain '{name}' of the documents has no weight: add it, with --overwrite ({nearest(name, shares)})"
+            )
     rates = dict.fromkeys(sizes, 0.0)
     open_ = sorted(name for name in sizes if sizes[name] > 0 and shares[name] > 0)
     left = float(budget)
     while open_:
-        total = sum(shares[name] for name in open_)
-        full = [name for name in open_ if left * shares[name] / total >= sizes[name]]
+        # relative to the largest, so that their sum is no infinity
+        largest = max(shares[name] for name in open_)
+        total = sum(shares[name] / largest for name in open_)
+        wanted = {name: left * (shares[name] / largest) / total for name in open_}
+        full = [name for name in open_ if wanted[name] >= sizes[name]]
         if not full:
-            for name in open_:
-                rates[name] = left * shares[name] / total / sizes[name]
+            rates |= {name: wanted[name] / sizes[name] for name in open_}
             break
         for name in full:
             rates[name] = 1.0
             left -= sizes[name]
         open_ = [name for name in open_ if name not in full]
     if not any(rates.values()):
-        raise DataError("there is no text to train a tokenizer on: check the documents and the weights.")
+        raise DataError(
+            "there is no text to train a tokenizer on: check the documents, and the weights, with --overwrite."
+        )
     return rates
 
 

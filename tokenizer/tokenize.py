@@ -8,14 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from corpus.data.schema import token_schema
-from corpus.data.writer import SHARD_BYTES
+from corpus.data.writer import GROUP_BYTES, SHARD_BYTES
 from corpus.errors import UsageError
 from corpus.option import option
 from corpus.stage.commit import Commit
@@ -24,13 +23,19 @@ from corpus.stage.stage import Estimate, InputRef, Phase, Stage
 from corpus.stage.task import Task
 from tokenizer.model import Tokenizer, model_file
 
+_GROUP_COPIES = 8
+"""How often a row group is held at most: as it is read, as text twice, as ids of four bytes and of two, as written."""
+_TABLE_BYTES = 25_000_000
+_LOADING_BYTES = 150
+"""Bytes for every piece that are free again once a model is loaded (measured with 256,000 pieces)."""
+
 
 @dataclass(frozen=True)
 class TokenizeConfig:
     """Settings of tokenize."""
 
-    eod_piece: str | None = option(None, "the control symbol that ends a document (the model's end of sentence)")
-    shard_bytes: int = option(SHARD_BYTES, "bytes of ids after which a shard is closed")
+    eod_piece: str | None = option(None, "The control symbol that ends a document (the model's end of sentence).")
+    shard_bytes: int = option(SHARD_BYTES, "Bytes of ids after which a shard is closed.")
 
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
@@ -69,13 +74,22 @@ class TokenizeStage(Stage):
         return text_bytes(open_inputs(self.documents))
 
     def estimate(self) -> Estimate:
-        """A row group of text and its ids at a time; about four bytes of text give a token."""
-        width = 4 if _load(self.tokenizer, self.settings.eod_piece).wide else 2
-        return Estimate(memory=128_000_000, disk=width * self.input_bytes() // 3)
+        """A row group of text and its ids at a time, the table of known chunks, and what loading the vocabulary holds
+        for a moment; about four bytes of text give a token. A document that can nowhere be cut takes more."""
+        tokenizer = _load(self.tokenizer, self.settings.eod_piece)
+        memory = _GROUP_COPIES * GROUP_BYTES + _TABLE_BYTES + _LOADING_BYTES * tokenizer.vocab_size
+        return Estimate(memory, disk=(4 if tokenizer.wide else 2) * self.input_bytes() // 3)
+
+    def notice(self) -> str:
+        """Say so where the fast encoder cannot be used."""
+        reason = _load(self.tokenizer, self.settings.eod_piece).slow_because
+        return f"SentencePiece itself encodes with this model, much more slowly, since {reason}" if reason else ""
 
     def run(self, phase: str, index: int, task: Task) -> None:
         """Encode the documents of one group of shards."""
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
+        tokenizer.prepare()
+        task.loaded()
         writer = task.writer(token_schema(tokenizer.wide), self.settings.shard_bytes, ".arrow")
         domains: set[str] = set()
         for batch in group_batches(self._groups()[index], ["id", "text", "domain"]):
@@ -90,10 +104,6 @@ class TokenizeStage(Stage):
         domains = {name for result in commit.results["tokenize"] for name in result.notes["domains"]}
         check_one_domain(domains)
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
-        if tokenizer.slow_because:
-            click.echo(
-                f"tokenize: SentencePiece itself encoded with this model, since {tokenizer.slow_because}", err=True
-            )
         commit.extra["domain"] = min(domains, default="")
         commit.extra["tokenizer"] = {
             "digest": tokenizer.digest,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from corpus.stage.commit import Commit
 from corpus.stage.documents import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
 from corpus.stage.stage import Estimate, InputRef, Phase, Stage
 from corpus.stage.task import Task
+from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE, Tokenizer
 from tokenizer.presets import PRESETS, preset_named
+from tokenizer.report import NO_LANGUAGE, REPORT, Sampled, dump, measure, report
 from tokenizer.sample import (
     CHUNK_CHARACTERS,
     CHUNK_SCHEMA,
@@ -38,9 +40,6 @@ from tokenizer.sample import (
 
 TRAINER_THREADS = 4
 """Threads of SentencePiece's trainer. The model's bytes depend on the number: it does not follow the workers."""
-REPORT_BYTES = 1_000_000
-"""Bytes of a domain's sample that are encoded for the report."""
-_REPORT = "_report.json"
 _SAMPLE = "sample.arrow"
 _MEMORY_PER_BYTE = {"bpe": 12, "unigram": 28}
 """Bytes of memory per byte of sample while SentencePiece trains, with a little to spare (measured on 59 MB of books)."""
@@ -50,16 +49,22 @@ _MEMORY_PER_BYTE = {"bpe": 12, "unigram": 28}
 class TrainTokenizerConfig:
     """Settings of train-tokenizer."""
 
-    preset: str = option("llama", "the paper whose tokenizer settings to use", choices=tuple(PRESETS))
-    vocab_size: int | None = option(None, "pieces in the vocabulary, special ones and bytes included (preset's own)")
-    model_type: str | None = option(None, "bpe or unigram (preset's own)", choices=("bpe", "unigram"))
-    sample_bytes: int = option(200_000_000, "about how many bytes of text to train on")
-    weights: tuple[str, ...] = option((), "DOMAIN=SHARE of the sample, repeatable (by bytes)", metavar="DOMAIN=SHARE")
-    seed: int = option(0, "seed of the choice of documents")
+    preset: str = option("llama", "The paper whose tokenizer settings to use.", choices=tuple(PRESETS))
+    vocab_size: int | None = option(None, "Pieces in the vocabulary, special ones and bytes included (preset's own).")
+    model_type: str | None = option(None, "Type of the model (preset's own).", choices=("bpe", "unigram"))
+    sample_bytes: int = option(200_000_000, "About how many bytes of text to train on.")
+    weights: tuple[str, ...] = option(
+        (),
+        "DOMAIN=SHARE of the sample's bytes, or the weights file or recipe that corpus mix takes.",
+        metavar="DOMAIN=SHARE",
+    )
+    seed: int = option(0, "Seed of the choice of documents.")
 
     def __post_init__(self) -> None:
         preset_named(self.preset)
-        parse_weights(self.weights)
+        # a file is read once: what it says now is the setting
+        shares = parse_weights(self.weights)
+        object.__setattr__(self, "weights", tuple(f"{name}={share!r}" for name, share in shares.items()))
         if self.model_type not in (None, "bpe", "unigram"):
             raise UsageError(f"model type '{self.model_type}' is unknown: choose bpe or unigram.")
         if self.vocab_size is not None and self.vocab_size < 1:
@@ -86,7 +91,7 @@ class TrainTokenizerConfig:
 
 @dataclass(frozen=True)
 class TrainTokenizerStage(Stage):
-    """Documents in; `tokenizer.model` and `_report.json` out. Existing validation text should be split off before."""
+    """Documents in; `tokenizer.model`, `tokenizer.json` for Hugging Face and `_report.json` out. Existing validation text should be split off before."""
 
     documents: tuple[str, ...]
     settings: TrainTokenizerConfig
@@ -130,45 +135,44 @@ class TrainTokenizerStage(Stage):
     def finish(self, commit: Commit) -> None:
         """Copy model and report out of the training task, and describe the model in the manifest."""
         result = commit.results["train"][0]
-        for name in (MODEL_FILE, _REPORT):
-            target = commit.output / name
-            target.write_bytes((result.directory / name).read_bytes())
-            sync_file(target)
+        for name in (MODEL_FILE, REPORT, *huggingface.FILES):
+            if (result.directory / name).exists():
+                target = commit.output / name
+                target.write_bytes((result.directory / name).read_bytes())
+                sync_file(target)
         commit.extra["tokenizer"] = result.notes["tokenizer"]
 
     def _groups(self) -> list[list[ShardRef]]:
         return shard_groups(open_inputs(self.documents))
 
     def _survey(self, index: int, task: Task) -> None:
-        sizes: dict[str, int] = {}
+        sizes: Counter[str] = Counter()
         for batch in group_batches(self._groups()[index], ["text", "domain"]):
-            for name, size in domain_bytes(batch).items():
-                sizes[name] = sizes.get(name, 0) + size
+            sizes.update(domain_bytes(batch))
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("bytes", dict(sorted(sizes.items())))
 
     def _sizes(self, task: Task) -> dict[str, int]:
         """Bytes there are per domain."""
-        sizes: dict[str, int] = {}
-        for result in task.results("survey", len(self._groups())):
-            for name, size in result.notes["bytes"].items():
-                sizes[name] = sizes.get(name, 0) + size
-        return dict(sorted(sizes.items()))
+        return _add(result.notes["bytes"] for result in task.results("survey", len(self._groups())))
 
     def _sample(self, index: int, task: Task) -> None:
         settings = self.settings
         rates = sampling_rates(self._sizes(task), parse_weights(settings.weights), settings.sample_bytes)
-        used: dict[str, int] = {}
+        used: Counter[str] = Counter()
+        skipped: Counter[str] = Counter()
+        dummy_prefix = preset_named(settings.preset).dummy_prefix
         with pa.ipc.new_file(str(task.directory / _SAMPLE), CHUNK_SCHEMA) as sink:
-            for batch in group_batches(self._groups()[index], ["id", "text", "domain"]):
+            for batch in group_batches(self._groups()[index], ["id", "text", "domain", "language"]):
                 mask = choose(batch, rates, settings.seed)
                 kept = int(mask.sum())
                 task.count(seen=batch.num_rows, kept=kept, dropped={"not sampled": batch.num_rows - kept})
-                rows = _chunk_rows(batch.filter(pa.array(mask)), used)
+                rows = _chunk_rows(batch.filter(pa.array(mask)), dummy_prefix, used, skipped)
                 if rows.num_rows:
                     sink.write_batch(rows)
                 task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("used", dict(sorted(used.items())))
+        task.note("skipped", dict(sorted(skipped.items())))
 
     def _train(self, task: Task) -> None:
         results = task.results("sample", len(self._groups()))
@@ -176,14 +180,19 @@ class TrainTokenizerStage(Stage):
         config = self.settings.resolved()
         if not any(size for result in results for size in result.notes["used"].values()):
             raise DataError(
-                f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes."
+                f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes, with"
+                " --overwrite."
             )
-        model = train_model(_training_texts(paths, config["dummy_prefix"]), config)
-        (task.directory / MODEL_FILE).write_bytes(model)
+        texts = (text for batch in _chunk_batches(paths) for text in batch.column("text").to_pylist())
+        (task.directory / MODEL_FILE).write_bytes(train_model(texts, config))
         tokenizer = Tokenizer.load(task.directory / MODEL_FILE, config["eod_piece"])
-        report = _report(tokenizer, paths, self._sizes(task), [result.notes["used"] for result in results])
-        text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        (task.directory / _REPORT).write_text(text, encoding="utf-8")
+        reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
+        if not reason:
+            huggingface.write(tokenizer.path, task.directory, config["eod_piece"])
+        used, skipped = (_add(result.notes[name] for result in results) for name in ("used", "skipped"))
+        sampled = {name: Sampled(size, used[name], skipped[name]) for name, size in self._sizes(task).items()}
+        value = report(tokenizer, sampled, measure(tokenizer, _chunk_batches(paths)), reason)
+        (task.directory / REPORT).write_text(dump(value), encoding="utf-8")
         described = {"digest": tokenizer.digest, "vocab_size": tokenizer.vocab_size, "eod_id": tokenizer.eod_id}
         task.note("tokenizer", described | {"eod_piece": tokenizer.eod_piece, "model_type": config["model_type"]})
 
@@ -234,70 +243,43 @@ def _training_error(message: str, vocab_size: int) -> DataError:
     if found := re.search(r"value <= (\d+)", message):
         return DataError(
             f"the sample is too small for a vocabulary of {vocab_size}: it gives at most {found[1]} pieces, so ask for"
-            " --vocab-size of that or less, or for more text."
+            " --vocab-size of that or less, or give more text, with --overwrite."
         )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return DataError(
             f"a vocabulary of {vocab_size} is too small: symbols, bytes and single characters alone take {found[1]}, so"
-            " ask for a larger --vocab-size."
+            " ask for a larger --vocab-size, with --overwrite."
         )
     return DataError(
-        f"SentencePiece could not train a vocabulary of {vocab_size} ({message}): try another --vocab-size."
+        f"SentencePiece could not train a vocabulary of {vocab_size} ({message}): try another --vocab-size, with"
+        " --overwrite."
     )
 
 
-def _chunk_rows(batch: pa.RecordBatch, used: dict[str, int]) -> pa.RecordBatch:
-    """The chunks of the chosen documents; adds their bytes to `used` per domain."""
-    texts: list[str] = []
-    domains: list[str] = []
-    first: list[bool] = []
-    for text, domain in zip(batch.column("text").to_pylist(), batch.column("domain").to_pylist(), strict=True):
-        for chunk in chunks(text):
-            texts.append(chunk.text)
-            domains.append(domain)
-            first.append(chunk.first)
+def _chunk_rows(batch: pa.RecordBatch, dummy_prefix: bool, used: Counter[str], skipped: Counter[str]) -> pa.RecordBatch:
+    """The chunks of the chosen documents; adds their bytes to `used` and `skipped` per domain."""
+    columns: tuple[list[str], list[str], list[str]] = ([], [], [])
+    rows = (batch.column(name).to_pylist() for name in ("text", "domain", "language"))
+    for text, domain, language in zip(*rows, strict=True):
+        parts = [for_training(chunk.text, chunk.first, dummy_prefix) for chunk in chunks(text)]
+        columns[0].extend(parts)
+        columns[1].extend([domain] * len(parts))
+        columns[2].extend([language or NO_LANGUAGE] * len(parts))
         lost = text.count(RESERVED) * len(RESERVED.encode())
-        used[domain] = used.get(domain, 0) + len(text.encode()) - lost
-    return pa.RecordBatch.from_arrays(
-        [pa.array(texts, pa.large_string()), pa.array(domains, pa.string()), pa.array(first, pa.bool_())],
-        schema=CHUNK_SCHEMA,
-    )
+        skipped[domain] += lost
+        used[domain] += len(text.encode()) - lost
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, CHUNK_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=CHUNK_SCHEMA)
 
 
-def _training_texts(paths: Iterable[Path], dummy_prefix: bool) -> Iterator[str]:
+def _add(entries: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Numbers per domain, added up; domains in order."""
+    total: Counter[str] = Counter()
+    for entry in entries:
+        total.update(entry)
+    return Counter(dict(sorted(total.items())))
+
+
+def _chunk_batches(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        for batch in read_batches(path):
-            for text, first in zip(batch.column("text").to_pylist(), batch.column("first").to_pylist(), strict=True):
-                yield for_training(text, first, dummy_prefix)
-
-
-def _report(
-    tokenizer: Tokenizer, paths: Iterable[Path], sizes: Mapping[str, int], used: Iterable[Mapping[str, int]]
-) -> dict[str, Any]:
-    """Bytes there are, used and skipped per domain, and bytes per token on the first megabyte of each one's sample."""
-    total: dict[str, int] = {}
-    for entry in used:
-        for name, size in entry.items():
-            total[name] = total.get(name, 0) + size
-    measured: dict[str, list[int]] = {name: [0, 0] for name in sizes}
-    for path in paths:
-        for batch in read_batches(path, ["text", "domain"]):
-            for text, domain in zip(batch.column("text").to_pylist(), batch.column("domain").to_pylist(), strict=True):
-                if measured[domain][0] < REPORT_BYTES:
-                    measured[domain][0] += len(text.encode())
-                    measured[domain][1] += len(tokenizer.encode(text))
-    domains = {
-        name: {
-            "bytes": size,
-            "bytes_used": total.get(name, 0),
-            "bytes_skipped": size - total.get(name, 0),
-            "bytes_per_token": round(measured[name][0] / measured[name][1], 4) if measured[name][1] else None,
-        }
-        for name, size in sizes.items()
-    }
-    return {
-        "vocab_size": tokenizer.vocab_size,
-        "bytes_used": sum(total.values()),
-        "bytes_skipped": sum(sizes.values()) - sum(total.values()),
-        "domains": domains,
-    }
+        yield from read_batches(path)

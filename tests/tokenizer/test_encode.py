@@ -17,7 +17,7 @@ from corpus.errors import DataError
 from tests.tokenizer.conftest import synthetic_texts
 from tokenizer import proto
 from tokenizer.encode import Encoder
-from tokenizer.kernel import KEY_BYTES, MEMO_BITS
+from tokenizer.kernel import BLOCK, KEY_BYTES, SHORT_BITS, WIDE_BITS
 from tokenizer.merges import read_merges, why_not
 from tokenizer.model import Tokenizer
 from tokenizer.presets import PRESETS
@@ -104,6 +104,34 @@ def test_long_chunks_agree_with_sentencepiece(pieces: dict[str, float], unit: st
     agree(model_bytes(entries), [unit * times, "x".join([unit * times] * 3)])
 
 
+@given(pieces=vocabularies, unit=st.text(st.sampled_from("abc é日𝄞\u2581"), min_size=1, max_size=5), data=st.data())
+@settings(max_examples=100)
+def test_blocks_may_end_anywhere(pieces: dict[str, float], unit: str, data: st.DataObject) -> None:
+    entries = [(text, score, proto.NORMAL) for text, score in ({"\u2581": -9.0} | pieces).items()]
+    before = data.draw(st.integers(BLOCK - 20, BLOCK + 1))
+    text = ("a" if data.draw(st.booleans()) else "a b") * before
+    agree(model_bytes(entries), [text[:before] + unit * data.draw(st.integers(1, 20)), unit * (BLOCK // 2), ""])
+
+
+@given(
+    user=st.sets(st.text(st.sampled_from("ab<é"), min_size=1, max_size=7), min_size=20, max_size=60),
+    text=st.text(st.sampled_from("ab<é \u2581x"), max_size=200),
+)
+@settings(max_examples=100)
+def test_many_user_symbols_agree_with_sentencepiece(user: set[str], text: str) -> None:
+    entries = [("\u2581", -9.0, proto.NORMAL), ("a\u2581", -1.0, proto.NORMAL), ("ab", -2.0, proto.NORMAL)]
+    entries += [(symbol, 0.0, proto.USER_DEFINED) for symbol in sorted(user - {"ab"})]
+    agree(model_bytes(entries), [text, text * 3])
+
+
+@pytest.mark.parametrize("unit", ["a", " ", "\n", "日", "🙂", "ab", "a ", "\u2581", "etaoin", "aé"])
+def test_long_runs_agree_with_sentencepiece(tokenizers: dict[str, Tokenizer], unit: str) -> None:
+    texts = [unit * 100_000, unit * (BLOCK + 3) + "x" + unit * 9]
+    for name in ("llama", "galactica"):
+        tokenizer = tokenizers[name]
+        assert tokenizer.encode_batch(texts).to_pylist() == [tokenizer.processor.encode(text) for text in texts]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @given(data=st.data())
 @settings(max_examples=60)
@@ -132,15 +160,21 @@ def test_hard_texts_agree_with_sentencepiece(tokenizers: dict[str, Tokenizer], n
     assert tokenizer.encode_batch(pa.array(texts)).to_pylist() == expected
 
 
-def test_the_table_is_emptied_when_it_is_full(tokenizers: dict[str, Tokenizer]) -> None:
+@pytest.mark.parametrize(("shortest", "longest", "rows"), [(5, 15, SHORT_BITS), (16, KEY_BYTES + 3, WIDE_BITS)])
+def test_full_tables_forget_and_stay_exact(
+    tokenizers: dict[str, Tokenizer], shortest: int, longest: int, rows: int
+) -> None:
     rng = random.Random(3)
-    words = ["".join(rng.choices("etaoinshrdlucm", k=rng.randint(5, KEY_BYTES + 3))) for _ in range(1 << MEMO_BITS)]
+    words = ["".join(rng.choices("etaoinshrdlucm", k=rng.randint(shortest, longest))) for _ in range(3 << rows)]
+    words += words[: 1 << 14] * 2
     texts = [" ".join(words[start : start + 1000]) for start in range(0, len(words), 1000)]
-    tokenizer = tokenizers["llama"]
-    reference = Tokenizer.load(tokenizer.path)
-    assert tokenizer.encode_batch(texts) == reference.encode_batch(texts)
-    for text in texts[::40]:
-        assert tokenizer.encode_batch([text]).to_pylist() == [tokenizer.processor.encode(text)]
+    encoder = Encoder(read_merges(tokenizers["llama"].model))
+    met = encode(encoder, texts)
+    assert 2 << rows < encoder.misses < encoder.chunks
+    reference = tokenizers["llama"].processor
+    for number in range(0, len(texts), len(texts) // 40):
+        assert met[number] == reference.encode(texts[number])
+    assert met[-10:] == [reference.encode(text) for text in texts[-10:]]
 
 
 def test_known_chunks_are_not_merged_again(tokenizers: dict[str, Tokenizer]) -> None:
@@ -150,7 +184,9 @@ def test_known_chunks_are_not_merged_again(tokenizers: dict[str, Tokenizer]) -> 
     before, chunks = encoder.misses, encoder.chunks
     encode(encoder, texts)
     assert 50 < before < chunks
-    assert (encoder.misses, encoder.chunks) == (before, 2 * chunks)
+    # a few with many ids are not remembered
+    assert encoder.misses - before < before // 10
+    assert encoder.chunks == 2 * chunks
 
 
 def test_models_whose_rules_forbid_cutting_are_left_to_sentencepiece(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from corpus.errors import DataError, UsageError
 from tests.tokenizer.conftest import synthetic_texts
-from tokenizer.model import Tokenizer
+from tokenizer.model import LONG_TEXT, Tokenizer, _as_array
 from tokenizer.presets import PRESETS
 
 ALL = [*PRESETS, "unigram"]
@@ -117,7 +119,7 @@ def test_batches_take_arrays_slices_and_nulls(tokenizers: dict[str, Tokenizer]) 
 
 
 def test_a_vocabulary_over_65536_gives_uint32(tokenizers: dict[str, Tokenizer], tmp_path: Path) -> None:
-    pieces = b"".join(_piece(f"w{number}x", -float(number)) for number in range(66_000))
+    pieces = b"".join(piece_field(f"w{number}x", -float(number)) for number in range(66_000))
     path = tmp_path / "wide.model"
     path.write_bytes(tokenizers["llama"].path.read_bytes() + pieces)
     tokenizer = Tokenizer.load(path)
@@ -158,13 +160,63 @@ def test_an_end_of_document_that_a_page_could_write_is_refused(tokenizers: dict[
         Tokenizer.load(path, "[eod]")
 
 
+@pytest.mark.parametrize("name", ["llama", "unigram"])
+def test_a_lone_surrogate_is_refused_by_its_place(tokenizers: dict[str, Tokenizer], name: str) -> None:
+    tokenizer = tokenizers[name]
+    for call in (lambda: tokenizer.encode("ab\ud800c"), lambda: tokenizer.encode_batch(["fine", "ab\ud800c"])):
+        with pytest.raises(DataError, match=r"lone surrogate U\+D800 at character 2"):
+            call()
+
+
+def test_what_is_no_text_is_a_type_error(tokenizers: dict[str, Tokenizer]) -> None:
+    tokenizer = tokenizers["llama"]
+    for bad in ("one string", b"bytes", [1], [b"a"], [None], pa.array([1]), pa.array([b"a"]), pa.array([["a"]])):
+        with pytest.raises(TypeError):
+            tokenizer.encode_batch(bad)
+    with pytest.raises(TypeError):
+        tokenizer.encode(b"bytes")  # type: ignore[arg-type]  # the mistake that is tested
+    with pytest.raises(TypeError):
+        tokenizer.decode([1.5])  # type: ignore[list-item]  # the mistake that is tested
+    words = pa.array(["one", None, "two"])
+    expected = tokenizer.encode_batch(words)
+    assert tokenizer.encode_batch(words.dictionary_encode()) == expected
+    assert tokenizer.encode_batch(words.cast(pa.string_view())) == expected
+    assert tokenizer.encode_batch(pa.array([None, None])).to_pylist() == [[], []]
+    assert tokenizer.encode_batch(text for text in ("one", "", "two")) == expected
+
+
+@pytest.mark.parametrize("name", ["llama", "palm", "unigram"])
+def test_a_long_text_has_the_same_ids_alone(tokenizers: dict[str, Tokenizer], name: str) -> None:
+    text = "\n".join(synthetic_texts(7, number=200))
+    assert len(text) > LONG_TEXT
+    tokenizer = tokenizers[name]
+    expected = tokenizer.processor.encode(text)
+    assert tokenizer.encode(text) == expected
+    assert tokenizer.encode(text, eod=True) == [*expected, tokenizer.eod_id]
+
+
+@pytest.mark.parametrize("name", ["llama", "unigram"])
+def test_a_tokenizer_can_be_pickled_at_any_time(tokenizers: dict[str, Tokenizer], name: str) -> None:
+    expected = tokenizers[name].encode_batch(["one two"])
+    for again in (pickle.loads(pickle.dumps(tokenizers[name])), copy.deepcopy(tokenizers[name])):
+        assert again.digest == tokenizers[name].digest
+        assert again.encode_batch(["one two"]) == expected
+        assert again.encode("one two") == expected[0].as_py()
+
+
+def test_chunks_are_joined_as_large_strings(tokenizers: dict[str, Tokenizer]) -> None:
+    array = pa.chunked_array([["one two"], [None, "drei"]], pa.string())
+    assert _as_array(array).type == pa.large_string()
+    assert tokenizers["llama"].encode_batch(array)[2].as_py() == tokenizers["llama"].encode("drei")
+
+
 def test_an_id_outside_the_vocabulary_is_refused(tokenizers: dict[str, Tokenizer]) -> None:
     for number in (-1, 900):
         with pytest.raises(DataError, match="not in the vocabulary"):
             tokenizers["llama"].decode([number])
 
 
-def _piece(text: str, score: float) -> bytes:
+def piece_field(text: str, score: float) -> bytes:
     """One `pieces` field of a model file."""
     body = b"\x0a" + bytes([len(text)]) + text.encode() + b"\x15" + np.float32(score).tobytes()
     return b"\x0a" + bytes([len(body)]) + body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from tokenizer.sample import (
     parse_weights,
     sampling_rates,
 )
+from tokenizer.train import TrainTokenizerConfig
 
 
 def test_rates_without_weights_are_equal() -> None:
@@ -45,6 +48,11 @@ def test_rates_spend_the_budget(sizes: dict[str, int], weights: list[float], bud
     assert spent == pytest.approx(min(budget, sum(sizes.values())), rel=1e-6)
 
 
+def test_weights_of_any_size_are_relative() -> None:
+    assert sampling_rates({"a": 1000, "b": 1000}, {"a": 1e308, "b": 1e308}, 400) == pytest.approx({"a": 0.2, "b": 0.2})
+    assert sampling_rates({"a": 10, "b": 1000}, {"a": 1e308, "b": 1e-308}, 110) == pytest.approx({"a": 1.0, "b": 0.1})
+
+
 def test_a_domain_without_weight_and_no_text_are_errors() -> None:
     with pytest.raises(UsageError, match=r"'books' of the documents has no weight.*did you mean 'book'"):
         sampling_rates({"books": 1}, {"book": 1}, 10)
@@ -56,11 +64,26 @@ def test_a_domain_without_weight_and_no_text_are_errors() -> None:
 
 def test_weights_are_parsed_and_checked() -> None:
     assert parse_weights(("a=0.5", "b=2")) == {"a": 0.5, "b": 2.0}
-    for bad in ("a", "a=x", "=1", "a=-1", "a=nan", "a=inf"):
+    for bad in ("a=x", "=1", "a=-1", "a=nan", "a=inf"):
         with pytest.raises(UsageError, match="write for example"):
             parse_weights((bad,))
     with pytest.raises(UsageError, match="two weights"):
         parse_weights(("a=1", "a=2"))
+    with pytest.raises(UsageError, match="write for example"):
+        parse_weights(("a=1", "b"))
+
+
+def test_weights_may_be_the_mixture_of_a_recipe(tmp_path: Path) -> None:
+    shares = parse_weights(("llama",))
+    assert sum(shares.values()) == pytest.approx(1) and shares["wikipedia"] == pytest.approx(0.045)
+    path = tmp_path / "weights.yaml"
+    path.write_text("a: 25\nb: {share: 75, max_epochs: 2}\n")
+    assert TrainTokenizerConfig(weights=(str(path),)).weights == ("a=0.25", "b=0.75")
+    path.write_text("a: {epochs: 2}\n")
+    with pytest.raises(UsageError, match="epochs and no shares"):
+        parse_weights((str(path),))
+    with pytest.raises(UsageError, match="no recipe 'absent'"):
+        parse_weights(("absent",))
 
 
 def test_a_choice_depends_on_the_id_alone() -> None:

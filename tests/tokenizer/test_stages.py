@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner, Result
 
 import tokenizer.train
+from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.errors import DataError, UsageError
 from corpus.stage.documents import shard_groups
 from corpus.stage.runner import RunOptions, run_stage
 from tests.tokenizer.conftest import VOCABULARY, synthetic_texts
+from tests.tokenizer.test_model import piece_field
 from tokenizer.model import Tokenizer
 from tokenizer.sample import RESERVED
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage, check_ends
@@ -71,16 +74,27 @@ def test_training_gives_a_model_with_a_report(documents: Path, tmp_path: Path) -
     report = json.loads((output / "_report.json").read_text())
     size = sum(len(text.encode()) for text in synthetic_texts(3))
     assert report["domains"]["c4"]["bytes_used"] == size and report["bytes_skipped"] == 0
-    assert 1.5 < report["domains"]["c4"]["bytes_per_token"] < 8
+    measured = report["domains"]["c4"]["measured"]
+    assert measured == report["measured"] == report["languages"]["und"]
+    ids = [model.encode(text) for text in synthetic_texts(3)]
+    assert measured["bytes"] == size and measured["tokens"] == sum(map(len, ids))
+    assert measured["words"] == sum(len(text.split()) for text in synthetic_texts(3))
+    assert measured["bytes_per_token"] == round(size / measured["tokens"], 4)
+    assert {entry["name"] for entry in manifest["files"]} == {
+        *("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "_report.json"),
+    }
 
 
-def test_training_twice_and_with_other_workers_gives_the_same_bytes(documents: Path, tmp_path: Path) -> None:
-    first = contents(train(tmp_path / "a", documents))
-    assert first == contents(train(tmp_path / "b", documents))
-    assert first == contents(train(tmp_path / "c", documents, options=POOL))
-    assert first["tokenizer.model"] != contents(
-        train(tmp_path / "d", documents, seed=1, sample_bytes=20_000, vocab_size=600)
-    )
+@pytest.mark.parametrize("model_type", ["bpe", "unigram"])
+def test_training_twice_and_with_other_workers_gives_the_same_bytes(
+    documents: Path, tmp_path: Path, model_type: str
+) -> None:
+    first = contents(train(tmp_path / "a", documents, model_type=model_type))
+    assert first == contents(train(tmp_path / "b", documents, model_type=model_type))
+    assert first == contents(train(tmp_path / "c", documents, model_type=model_type, options=POOL))
+    assert ("tokenizer.json" in first) == (model_type == "bpe")
+    other = contents(train(tmp_path / "d", documents, seed=1, sample_bytes=20_000, vocab_size=600))
+    assert first["tokenizer.model"] != other["tokenizer.model"]
 
 
 @pytest.mark.usefixtures("many_tasks")
@@ -99,7 +113,8 @@ def test_the_sample_follows_the_weights(make_documents: MakeDocuments, tmp_path:
     assert domains["books"]["bytes_used"] == pytest.approx(90_000, rel=0.3)
     assert domains["wiki"]["bytes_used"] == pytest.approx(30_000, rel=0.4)
     for entry in domains.values():
-        assert entry["bytes"] == entry["bytes_used"] + entry["bytes_skipped"]
+        assert entry["bytes"] == entry["bytes_used"] + entry["bytes_skipped"] + entry["bytes_not_sampled"]
+        assert entry["bytes_skipped"] == 0 < entry["bytes_not_sampled"]
     counts = json.loads((output / "manifest.json").read_text())["counts"]["documents"]
     assert counts["dropped"]["not sampled"] == counts["in"] - counts["kept"] > 0
 
@@ -123,6 +138,18 @@ def test_a_vocabulary_that_does_not_fit_names_the_limit(documents: Path, tmp_pat
         train(tmp_path / "d", documents, vocab_size=270)
     with pytest.raises(DataError, match="at most"):
         train(tmp_path / "e", documents, vocab_size=60_000, model_type="unigram")
+
+
+def test_what_a_training_error_advises_works(documents: Path, tmp_path: Path) -> None:
+    def run(*more: str) -> Result:
+        arguments = ["train-tokenizer", str(documents), "-o", str(tmp_path / "out"), "--preset", "llama", *more]
+        return CliRunner().invoke(cli, arguments)
+
+    failed = run("--vocab-size", "60000")
+    assert failed.exit_code == 1 and "with --overwrite" in failed.output
+    limit = failed.output.split("at most ")[1].split()[0]
+    assert run("--vocab-size", limit).exit_code == 2
+    assert run("--vocab-size", limit, "--overwrite").exit_code == 0
 
 
 def test_bad_settings_are_usage_errors(documents: Path, tmp_path: Path) -> None:
@@ -158,8 +185,55 @@ def test_tokenizing_gives_the_ids_of_the_texts(documents: Path, tmp_path: Path) 
 def test_tokenizing_with_other_workers_gives_the_same_bytes(documents: Path, tmp_path: Path) -> None:
     model = train(tmp_path / "tok", documents)
     tokenize(tmp_path / "a", model, documents)
-    tokenize(tmp_path / "b", model / "tokenizer.model", documents, options=POOL)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    for workers in (2, 3):
+        options = RunOptions(quiet=True, workers=workers, always_pool=True)
+        output = tmp_path / f"with-{workers}"
+        tokenize(output, model / "tokenizer.model", documents, options=options)
+        assert contents(tmp_path / "a") == contents(output)
+
+
+def test_a_slow_model_is_named_once_and_never_with_quiet(
+    documents: Path, tmp_path: Path, tokenizers: dict[str, Tokenizer]
+) -> None:
+    path = str(tokenizers["unigram"].path)
+    for quiet in ((), ("--quiet",)):
+        output = tmp_path / f"tokens{len(quiet)}"
+        arguments = ["tokenize", str(documents), "--tokenizer", path, "-o", str(output), "--shard-bytes", "1", *quiet]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        told = result.output.count("SentencePiece itself encodes with this model")
+        assert told == (0 if quiet else 1)
+        assert not quiet or not result.output
+    result = CliRunner().invoke(cli, ["tokenize", str(documents), "--tokenizer", path, "-o", str(tmp_path / "tokens0")])
+    assert "SentencePiece itself" not in result.output
+
+
+def test_another_end_of_document_is_taken_or_refused(
+    documents: Path, tmp_path: Path, tokenizers: dict[str, Tokenizer]
+) -> None:
+    def run(piece: str, name: str) -> Result:
+        path = str(tokenizers["galactica"].path)
+        arguments = ["tokenize", str(documents), "--tokenizer", path, "-o", str(tmp_path / name), "--eod-piece", piece]
+        return CliRunner().invoke(cli, arguments)
+
+    assert run("<s>", "taken").exit_code == 0
+    dataset = Dataset.open(tmp_path / "taken", "tokens")
+    assert dataset.manifest.extra["tokenizer"]["eod_piece"] == "<s>"
+    assert all(row["ids"][-1] == 1 for batch in dataset.batches() for row in batch.to_pylist())
+    for piece, words in (("[START_REF]", "a page could write it"), ("[eod]", "has no piece '[eod]'")):
+        result = run(piece, "refused")
+        assert result.exit_code == 2 and words in result.output
+        assert not (tmp_path / "refused" / "manifest.json").exists()
+
+
+def test_a_large_vocabulary_gives_uint32(documents: Path, tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+    path = tmp_path / "wide.model"
+    entries = [(f"w{number}x", -1000.0 - number) for number in range(66_000)]
+    path.write_bytes(tokenizers["llama"].path.read_bytes() + b"".join(piece_field(*entry) for entry in entries))
+    dataset = tokenize(tmp_path / "tokens", path, documents)
+    rows = [row["ids"] for batch in dataset.batches() for row in batch.to_pylist()]
+    assert next(iter(dataset.batches())).schema.field("ids").type.value_type == pa.uint32()
+    assert rows == [tokenizers["llama"].encode(text, eod=True) for text in synthetic_texts(3)]
 
 
 def test_text_that_spells_the_end_of_document_does_not_end_it(make_documents: MakeDocuments, tmp_path: Path) -> None:
