@@ -147,12 +147,14 @@ class RecipeRun:
     def _tokenize(self, domain: str, side: str, model: str) -> Stage:
         from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 
-        return TokenizeStage((self.side(domain, side),), model, TokenizeConfig(shard_bytes=self.recipe.shard_bytes))
+        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece, shard_bytes=self.recipe.shard_bytes)
+        return TokenizeStage((self.side(domain, side),), model, config)
 
     def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
         packing = self.recipe.packing
         config = MixConfig(
             sequence_length=packing.sequence_length,
+            packing=packing.packing,
             row_order=packing.row_order,
             seed=packing.seed,
             tokenizer=model,

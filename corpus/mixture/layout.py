@@ -14,13 +14,19 @@ from typing import Any
 
 from corpus.data.dataset import Dataset
 from corpus.data.schema import NARROW_VOCABULARY
+from corpus.data.writer import SHARD_BYTES
 from corpus.errors import DataError, UsageError
 from corpus.mixture.plan import Plan, PlannedDomain, Request, plan_mixture
 from corpus.mixture.weights import Mixture, Weight
-from corpus.stage.documents import ShardRef, shard_groups
+from corpus.stage.documents import TASKS_PER_SHARD, ShardRef, shard_groups
 
-ORDER_DOCUMENTS = 4_000_000
-"""Passes over a domain share a task of the order phase until it has gone through so many documents."""
+LOT_DOCUMENTS = 1 << 21
+"""Places of a pass that are ordered at a time. Decides no byte; a multiple of `fit.WINDOW_DOCUMENTS`."""
+CHUNK_DOCUMENTS = 1 << 18
+"""Documents times passes that are looked up at a time. Decides no byte."""
+GROUP_BYTES = 1 << 30
+"""The most that a task of the index and distribute phases reads, but for a larger shard; small sets make more tasks."""
+GROUPS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,9 @@ class PlacedShard:
 
 
 @dataclass(frozen=True, slots=True)
-class PassGroup:
-    """A task of the order phase: passes [begin, end) of a domain (its index in the plan)."""
+class LotGroup:
+    """A task of the order phase: lots [begin, end) of a domain (its index in the plan). A lot is `LOT_DOCUMENTS`
+    places of a pass; those of pass p (from 0) are p lots_per_pass …"""
 
     domain: int
     begin: int
@@ -46,23 +53,39 @@ class PassGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """`groups`: shards per task of the index phase; `shards`: per domain of the plan; `documents`: per domain of the
-    plan; `passes`: the tasks of the order phase after its first, which interleaves."""
+    """`groups`: shards per task of the index and distribute phases; `shards` and `documents`: per domain of the plan;
+    `lots`: the tasks of the order phase."""
 
     plan: Plan
     groups: tuple[tuple[ShardRef, ...], ...]
     domain_of: tuple[str, ...]
     shards: tuple[tuple[PlacedShard, ...], ...]
     documents: tuple[int, ...]
-    passes: tuple[PassGroup, ...]
+    lots: tuple[LotGroup, ...]
     tokenizer: Mapping[str, Any]
     wide: bool
 
-    def domain_index(self, dataset: int) -> int | None:
-        """The place in the plan of an input dataset's domain; None where the domain has no part in it."""
+    @property
+    def listed(self) -> int:
+        """Documents of all inputs, used or not."""
+        return sum(ref.rows for group in self.groups for ref in group)
+
+    def lots_per_pass(self, domain: int) -> int:
+        """Lots of a pass over a domain of the plan."""
+        return lots_per_pass(self.documents[domain])
+
+    def chunk_documents(self, domain: int) -> int:
+        """Documents of a shard of a domain of the plan that are looked up at a time."""
+        return max(1, CHUNK_DOCUMENTS // self.plan.domains[domain].passes)
+
+    def placed(self, ref: ShardRef) -> tuple[int, PlacedShard] | None:
+        """The domain of a shard and its place there; None where the domain has no part in the plan."""
         names = [domain.domain for domain in self.plan.domains]
-        name = self.domain_of[dataset]
-        return names.index(name) if name in names else None
+        name = self.domain_of[ref.dataset]
+        if name not in names:
+            return None
+        number = names.index(name)
+        return number, next(shard for shard in self.shards[number] if shard.ref == ref)
 
 
 def make_layout(datasets: tuple[Dataset, ...], mixture: Mixture | None, request: Request) -> Layout:
@@ -76,16 +99,28 @@ def make_layout(datasets: tuple[Dataset, ...], mixture: Mixture | None, request:
     if mixture is None:
         mixture = once(datasets, unique, request.sequence_length)
     plan = plan_mixture(mixture, {domain: count for domain, count in unique.items() if count}, request)
-    groups = tuple(tuple(group) for group in shard_groups(datasets))
+    groups = tuple(tuple(group) for group in shard_groups(datasets, TASKS_PER_SHARD * _group_bytes(datasets)))
     shards = tuple(_placed(groups, domain_of, domain) for domain in plan.domains)
     documents = tuple(sum(shard.ref.rows for shard in own) for own in shards)
-    passes = tuple(
-        PassGroup(number, begin, min(begin + step, domain.passes))
+    lots = tuple(
+        LotGroup(number, begin, min(begin + step, total))
         for number, domain in enumerate(plan.domains)
-        for step in [max(1, ORDER_DOCUMENTS // max(1, documents[number]))]
-        for begin in range(0, domain.passes, step)
+        for step in [max(1, LOT_DOCUMENTS // max(1, documents[number]))]
+        for total in [domain.passes * lots_per_pass(documents[number])]
+        for begin in range(0, total, step)
     )
-    return Layout(plan, groups, domain_of, shards, documents, passes, tokenizer, wide)
+    return Layout(plan, groups, domain_of, shards, documents, lots, tokenizer, wide)
+
+
+def lots_per_pass(documents: int) -> int:
+    """Lots that hold the places of so many documents."""
+    return max(1, -(-documents // LOT_DOCUMENTS))
+
+
+def _group_bytes(datasets: tuple[Dataset, ...]) -> int:
+    """Bytes of token shards that a task reads: enough for long runs on disk, and few enough for many workers."""
+    total = sum(shard.bytes for dataset in datasets for shard in dataset.manifest.shards)
+    return max(SHARD_BYTES // TASKS_PER_SHARD, min(GROUP_BYTES, total // GROUPS))
 
 
 def one_tokenizer(datasets: tuple[Dataset, ...]) -> Mapping[str, Any]:

@@ -1,11 +1,12 @@
 """Token datasets and a mixture in, the packed training set out: rows in training order, every one traceable.
 
-Phases: `index` finds the documents of every token shard; `order` interleaves the domains' rows and sums up documents
-in the order of each pass; `pack` writes the rows, a shard per task; `documents` writes what `segments` points to.
+Phases: `index` finds the documents of every token shard and sends their lengths to the lots of their passes; `order`
+finds where they lie there (`lots.py`); `interleave` gives the domains' rows their places; `distribute` reads the tokens,
+once and in the order of the files, and sorts them by blocks of rows (`spill.py`); `pack` writes the rows, a shard per
+task; `ids` makes the way from a document's id to its number. How long the stretches are that are read and written, and
+what is held in memory: `docs/scale.md`.
 
-Disk, beside the set: 12 bytes per document, 8 per document and pass, 8 per row. Memory of a task: 16 MB of rows with
-their segments, and one token shard while it is copied from; in `order` 4 bytes per document of one domain. All else is
-memory-mapped.
+Disk, beside the set: the set once more; 12 bytes per document, 16 per document and pass (24 for best-fit), 8 per row.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from corpus.data.dataset import Dataset
 from corpus.data.files import checksum, sync_file
+from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.errors import DataError, UsageError
-from corpus.mixture.layout import Layout, make_layout, one_tokenizer
+from corpus.mixture.blocks import BlockRows
+from corpus.mixture.fit_limits import check_width, most_rows
+from corpus.mixture.ids import parts_of
+from corpus.mixture.layout import LOT_DOCUMENTS, Layout, make_layout, one_tokenizer
 from corpus.mixture.plan import Plan, Request
 from corpus.mixture.weights import Mixture, load_mixture
 from corpus.option import option
 from corpus.stage.commit import Commit
 from corpus.stage.documents import dataset_inputs, open_inputs
-from corpus.stage.stage import Estimate, InputRef, Phase, Stage
-from corpus.stage.task import Task
+from corpus.stage.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.stage.task import Task, TaskResult
 
 MODEL_NAME = "tokenizer.model"
 
@@ -37,7 +43,9 @@ class MixConfig:
     """Settings of `corpus mix`."""
 
     weights: str = option(
-        "", "Weights file or recipe (also a packaged one) whose section `mixture` says how the domains are mixed."
+        "",
+        "How the domains are mixed: a weights file, a recipe with a section `mixture`, or one that comes with the package: "
+        "chinchilla, galactica, gopher, lamda, llama, palm, redpajama.",
     )
     tokens: int | None = option(None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.")
     basis: Literal["auto", "share", "epochs"] = option(
@@ -46,7 +54,14 @@ class MixConfig:
     exhausted: Literal["error", "rescale", "repeat"] = option(
         "error", "If a domain would pass its max_epochs: stop, take more of the others, or repeat it anyway."
     )
-    sequence_length: int = option(2048, "Tokens a row trains on; it holds one more, which the next row begins with.")
+    packing: Literal["concatenate", "best-fit"] = option(
+        "concatenate", "concatenate fills every row; best-fit keeps documents whole and pads rows with EOD."
+    )
+    sequence_length: int = option(
+        2048,
+        "Tokens a row trains on; it holds one more. Concatenated, that is the first of the next row; best-fit rows share "
+        "none.",
+    )
     row_order: Literal["shuffled", "stream"] = option(
         "shuffled", "Order of the rows of a domain and epoch; stream keeps neighbours of a document together."
     )
@@ -63,10 +78,24 @@ class MixConfig:
             raise UsageError(f"--sequence-length {self.sequence_length} makes no rows; give at least 1, usually 2048.")
         if self.tokens is not None and self.tokens < 1:
             raise UsageError(f"--tokens {self.tokens} is no budget; give the number of tokens to train on, at least 1.")
+        if self.packing == "best-fit":
+            check_width(self.sequence_length + 1)
         if self.shard_bytes < 1:
             raise UsageError(f"--shard-bytes {self.shard_bytes} holds no row; give for example 256MB.")
         if self.split == "validation" and (self.weights or self.tokens is not None):
             raise UsageError("Validation sets are read once as they are; leave --weights and --tokens out.")
+
+    def request(self, wide: bool) -> Request:
+        """What these settings ask of a plan, for ids of four bytes (`wide`) or two."""
+        return Request(
+            sequence_length=self.sequence_length,
+            tokens=self.tokens,
+            basis=None if self.basis == "auto" else self.basis,
+            exhausted=self.exhausted,
+            allow_missing=self.allow_missing,
+            item_bytes=4 if wide else 2,
+            best_fit=self.packing == "best-fit",
+        )
 
 
 @dataclass(frozen=True)
@@ -99,19 +128,16 @@ class MixStage(Stage):
         """Plan and tasks, from the manifests of the inputs."""
         datasets = open_inputs(self.tokens, "tokens")
         wide = one_tokenizer(datasets)["vocab_size"] > NARROW_VOCABULARY
-        request = Request(
-            sequence_length=self.settings.sequence_length,
-            tokens=self.settings.tokens,
-            basis=None if self.settings.basis == "auto" else self.settings.basis,
-            exhausted=self.settings.exhausted,
-            allow_missing=self.settings.allow_missing,
-            item_bytes=4 if wide else 2,
-        )
-        return make_layout(datasets, self.mixture, request)
+        return make_layout(datasets, self.mixture, self.settings.request(wide))
 
     def plan(self) -> Plan:
         """How the domains are mixed, for `render` and for a dry run."""
         return self.layout.plan
+
+    @property
+    def fits(self) -> bool:
+        """Whether documents are kept whole."""
+        return self.settings.packing == "best-fit"
 
     @property
     def shuffled(self) -> bool:
@@ -123,6 +149,16 @@ class MixStage(Stage):
         """Rows of an output shard, and of a task of the pack phase."""
         return max(1, self.settings.shard_bytes // self.layout.plan.domains[0].row_bytes)
 
+    def block_rows(self, work: Path) -> BlockRows:
+        """The blocks of the set, whose rows the interleave phase settled."""
+        from corpus.mixture.spill import PACKED_PIECE_BYTES
+        from corpus.mixture.tasks import BLOCK_BYTES
+
+        notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
+        rows = sum(entry["rows"] for entry in notes.values())
+        row_bytes = self.layout.plan.domains[0].row_bytes + PACKED_PIECE_BYTES  # of a short row its segments are most
+        return BlockRows(rows, self.shard_rows, max(1, BLOCK_BYTES // row_bytes))
+
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
         return {
@@ -130,27 +166,46 @@ class MixStage(Stage):
             "tokens": settings.tokens,
             "basis": self.layout.plan.basis,
             "exhausted": settings.exhausted,
+            "packing": settings.packing,
             "sequence_length": settings.sequence_length,
             "row_order": "shuffled" if self.shuffled else "stream",
             "split": settings.split,
-            "tokenizer": bool(settings.tokenizer),
+            "tokenizer": self._tokenizer_files(),
             "allow_missing": settings.allow_missing,
             "seed": settings.seed,
             "shard_bytes": settings.shard_bytes,
         }
+
+    def _tokenizer_files(self) -> dict[str, str]:
+        """Names and checksums of the files that go to `_tokenizer/`."""
+        if not self.settings.tokenizer:
+            return {}
+        model = tokenizer_file(self.settings.tokenizer, str(self.layout.tokenizer["digest"]))
+        return {MODEL_NAME: checksum(model)} | {file.name: checksum(file) for file in huggingface_files(model)}
 
     def inputs(self) -> tuple[InputRef, ...]:
         return dataset_inputs(open_inputs(self.tokens, "tokens"))
 
     def phases(self) -> tuple[Phase, ...]:
         layout = self.layout
-        if self.settings.tokenizer:
-            tokenizer_file(self.settings.tokenizer, str(layout.tokenizer["digest"]))
         return (
             Phase("index", len(layout.groups)),
-            Phase("order", 1 + len(layout.passes)),
-            Phase("pack", -(-layout.plan.rows // self.shard_rows)),
-            Phase("documents", len(layout.groups)),
+            Phase("order", len(layout.lots)),
+            Phase("interleave", 1),
+            Phase("distribute", len(layout.groups)),
+            Phase("pack", -(-self._most_rows // self.shard_rows)),
+            Phase("ids", parts_of(layout.listed)),
+        )
+
+    @property
+    def _most_rows(self) -> int:
+        """The rows there will be; for best-fit, more than there can be."""
+        plan, documents = self.layout.plan, self.layout.documents
+        if not self.fits:
+            return plan.rows
+        return sum(
+            most_rows(domain.stream, domain.passes, own, plan.width)
+            for domain, own in zip(plan.domains, documents, strict=True)
         )
 
     def input_bytes(self) -> int:
@@ -158,45 +213,51 @@ class MixStage(Stage):
 
     def estimate(self) -> Estimate:
         layout = self.layout
-        rows = sum(domain.bytes + 8 * domain.rows for domain in layout.plan.domains)
-        index = sum(
-            (12 + 8 * domain.passes) * documents
-            for domain, documents in zip(layout.plan.domains, layout.documents, strict=True)
-        )
-        largest = max((ref.bytes for group in layout.groups for ref in group), default=0)
-        return Estimate(memory=64_000_000 + max(largest, 4 * max(layout.documents)), disk=rows + index)
+        rows = sum(domain.bytes for domain in layout.plan.domains)
+        lot = 60 * min(LOT_DOCUMENTS, max(layout.documents))
+        return Estimate(memory=64_000_000 + lot, disk=rows + layout.plan.work_bytes(self.document_counts()))
+
+    def document_counts(self) -> dict[str, int]:
+        """Documents per domain of the plan."""
+        layout = self.layout
+        return {domain.domain: count for domain, count in zip(layout.plan.domains, layout.documents, strict=True)}
 
     def run(self, phase: str, index: int, task: Task) -> None:
         # the kernels load only where a task runs: planning and dry runs do without them
-        from corpus.mixture import tasks
+        from corpus.mixture import lots, tasks
 
         steps = {
-            "index": tasks.index_shards,
-            "order": tasks.order_passes,
+            "index": lots.index_shards,
+            "order": lots.order_lots,
+            "interleave": tasks.interleave_rows,
+            "distribute": tasks.distribute,
             "pack": tasks.pack_shard,
-            "documents": tasks.list_documents,
+            "ids": tasks.index_ids,
         }
         steps[phase](self, index, task)
 
     def finish(self, commit: Commit) -> None:
         layout, plan = self.layout, self.layout.plan
-        ledger = {
-            plan.domains[group.domain].domain: result.notes["ledger"]
-            for group, result in zip(layout.passes, commit.results["order"][1:], strict=True)
-            if "ledger" in result.notes
-        }
+        notes = commit.results["interleave"][0].notes
+        if self.fits:
+            plan = plan.fitted({name: (note["rows"], note["used"]) for name, note in notes.items()})
+        ledger = {domain.domain: domain.ledger(notes[domain.domain]["cut"]) for domain in plan.domains}
         names = []
-        for number, result in enumerate(commit.results["documents"]):
+        for number, result in enumerate(commit.results["distribute"]):
             name = f"{number:05d}.parquet"
             commit.adopt(result.directory / "documents", f"_documents/{name}")
             names.append({"name": name, "rows": result.notes["rows"]})
+        for number, result in enumerate(commit.results["ids"]):
+            commit.adopt(result.directory / "ids.npy", f"_documents/{id_file(number)}")
         if self.settings.tokenizer:
             source = tokenizer_file(self.settings.tokenizer, str(layout.tokenizer["digest"]))
-            target = commit.create(f"_tokenizer/{MODEL_NAME}")
-            shutil.copyfile(source, target)
-            sync_file(target)
+            for file in (source, *huggingface_files(source)):
+                target = commit.create(f"_tokenizer/{file.name if file != source else MODEL_NAME}")
+                shutil.copyfile(file, target)
+                sync_file(target)
         commit.extra |= {
             "split": self.settings.split,
+            "packing": self.settings.packing,
             "sequence_length": plan.sequence_length,
             "vocab_size": layout.tokenizer["vocab_size"],
             "tokenizer": dict(layout.tokenizer),
@@ -205,7 +266,24 @@ class MixStage(Stage):
             "ledger": ledger,
             "messages": list(plan.messages),
             "documents": names,
+            "id_files": len(commit.results["ids"]),
+            "sources": [source_entry(dataset) for dataset in open_inputs(self.tokens, "tokens")],
         }
+
+
+def source_entry(dataset: Dataset) -> dict[str, Any]:
+    """What leads from a token dataset's rows back to documents: its domain, its rows, and the digests of the datasets
+    of documents that it was tokenized from, in order."""
+    manifest = dataset.manifest
+    model = manifest.extra["tokenizer"]["digest"]
+    inputs = [entry["digest"] for entry in manifest.inputs if entry["digest"] != model]
+    return {"domain": str(manifest.extra["domain"]), "documents": manifest.rows, "inputs": inputs}
+
+
+def huggingface_files(model: Path) -> list[Path]:
+    """The files for Hugging Face beside a tokenizer model, if there are."""
+    names = ("tokenizer.json", "tokenizer_config.json")
+    return [model.with_name(name) for name in names if model.with_name(name).is_file()]
 
 
 def tokenizer_file(path: str, digest: str) -> Path:

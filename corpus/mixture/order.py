@@ -1,4 +1,4 @@
-"""The orders of a packed set: permutations that can be asked at any index, running sums along them, interleaving.
+"""The orders of a packed set: permutations that can be asked at any index, and interleaving.
 
 A permutation of n things is a keyed Feistel network over the smallest power of two that holds n (at least 4), walked
 until it comes back below n; less than two walks on average. Its round function is the SplitMix64 generator at a place
@@ -12,6 +12,8 @@ and at every prefix n each domain then has n R_d/R rows to within less than one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +36,7 @@ _ONE, _S27, _S30, _S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(3
 
 _INTS = types.Array(types.int64, 1, "C")
 _INTS_IN = types.Array(types.int64, 1, "C", readonly=True)
-_LENGTHS_IN = types.Array(types.uint32, 1, "C", readonly=True)
+_GRID = types.Array(types.int64, 2, "C")
 
 
 def order_key(seed: int, purpose: str, domain: str, number: int) -> np.uint64:
@@ -56,21 +58,20 @@ def places(things: Ints, size: int, key: np.uint64) -> Ints:
     return out
 
 
-def cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> None:
-    """Running sums of document lengths (uint32[n]) in permuted order into `out` (int64[n + 1], from 0)."""
-    assert len(out) == len(lengths) + 1
-    _cumulate(lengths, key, out)
-
-
-def interleave(rows: Ints, out: Ints) -> None:
-    """Places in the set of every domain's rows into `out`: int64[sum(rows)], domain after domain, ascending in each.
+def interleave(rows: Ints, step: int = 1 << 20) -> Iterator[Ints]:
+    """The domain at each place of the set, `step` places at a time.
 
     `rows` (int64[k]) are the rows per domain; ties go to the earlier domain.
     """
+    rows = np.ascontiguousarray(rows)
     total = int(rows.sum())
-    assert out.shape == (total,)
-    done = int(_interleave(np.ascontiguousarray(rows), np.cumsum(rows) - rows, out))
-    assert done == total, "a row missed its deadline"
+    most = np.maximum(rows, 1)
+    state = np.stack([np.zeros_like(rows), np.zeros_like(rows), total // most, total % most])
+    for begin in range(0, total, step):
+        out = np.empty(min(step, total - begin), np.int64)
+        done = int(_interleave(rows, total, begin, state, out))
+        assert done == len(out), "a row missed its deadline"
+        yield out
 
 
 @kernel(types.uint64(types.uint64, types.uint64, types.uint64), inline="always")
@@ -129,50 +130,26 @@ def _permute(indices: Ints, size: int, key: np.uint64, inverse: bool, out: Ints)
         out[i] = np.int64(value)
 
 
-@kernel(types.void(_LENGTHS_IN, types.uint64, _INTS))
-def _cumulate(lengths: npt.NDArray[np.uint32], key: np.uint64, out: Ints) -> None:
-    low_bits, high_bits, rounds = _network(len(lengths))
-    limit = np.uint64(len(lengths))
-    total = np.int64(0)
-    out[0] = 0
-    for i in range(len(lengths)):
-        value = np.uint64(i)
-        while True:
-            value = _forward(value, key, low_bits, high_bits, rounds)
-            if value < limit:
-                break
-        total += np.int64(lengths[value])
-        out[i + 1] = total
-
-
-@kernel(types.int64(_INTS_IN, _INTS_IN, _INTS))
-def _interleave(rows: Ints, starts: Ints, out: Ints) -> np.int64:
-    """Places rows by earliest deadline; returns how many, which is all of them.
+@kernel(types.int64(_INTS_IN, types.int64, types.int64, _GRID, _INTS))
+def _interleave(rows: Ints, total: int, begin: int, state: Ints, out: Ints) -> np.int64:
+    """Deal places `begin` … by earliest deadline; returns how many, which is all of `out`.
 
     With q = j R // R_d and m = j R % R_d for the j rows that domain d already has: its next row may stand at places
-    (from 0) >= q, and q and m of the one after give the last place allowed. Kept as running sums, nothing overflows.
+    (from 0) >= q, and q and m of the one after give the last place allowed. Kept as running sums (`state`: j, q, and q
+    and m of the one after), nothing overflows.
     """
-    domains = len(rows)
-    total = np.int64(0)
-    for d in range(domains):
-        total += rows[d]
-    done = np.zeros(domains, np.int64)
-    quotient = np.zeros(domains, np.int64)
-    next_quotient, next_rest = np.zeros(domains, np.int64), np.zeros(domains, np.int64)
-    for d in range(domains):
-        if rows[d]:
-            next_quotient[d], next_rest[d] = total // rows[d], total % rows[d]
-    for place in range(total):
+    done, quotient, next_quotient, next_rest = state[0], state[1], state[2], state[3]
+    for place in range(begin, begin + len(out)):
         best, earliest = -1, np.int64(0)
-        for d in range(domains):
+        for d in range(len(rows)):
             if done[d] == rows[d] or quotient[d] > place:
                 continue
             deadline = next_quotient[d] + (1 if next_rest[d] else 0) - 1
             if best < 0 or deadline < earliest:
                 best, earliest = d, deadline
         if best < 0 or earliest < place:
-            return np.int64(place)
-        out[starts[best] + done[best]] = place
+            return np.int64(place - begin)
+        out[place - begin] = best
         done[best] += 1
         quotient[best] = next_quotient[best]
         next_quotient[best] += total // rows[best]
@@ -180,4 +157,4 @@ def _interleave(rows: Ints, starts: Ints, out: Ints) -> np.int64:
         if next_rest[best] >= rows[best]:
             next_rest[best] -= rows[best]
             next_quotient[best] += 1
-    return total
+    return np.int64(len(out))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class PlannedDomain:
     realised_epochs: Fraction
     sampled: int
     row_bytes: int
+    padding: int = 0
 
     @property
     def tail(self) -> int:
@@ -64,6 +65,31 @@ class PlannedDomain:
     @property
     def bytes(self) -> int:
         return self.rows * self.row_bytes
+
+    def ledger(self, cut: int) -> dict[str, int]:
+        """Where all tokens of the passes are; `cut` of those beyond the stream are of a document that is begun."""
+        return {
+            "unique": self.unique,
+            "passes": self.passes,
+            "packed": self.sampled,
+            "tail": self.tail,
+            "cut": cut,
+            "unused": self.beyond - cut,
+            "padding": self.padding,
+        }
+
+    def fitted(self, rows: int, used: int, width: int) -> PlannedDomain:
+        """The line after best-fit packing, which put `used` tokens of whole documents into `rows` rows; the first token
+        of each is no target."""
+        sampled = used - rows
+        return replace(
+            self,
+            stream=used,
+            rows=rows,
+            sampled=sampled,
+            realised_epochs=Fraction(sampled, self.unique),
+            padding=rows * width - used,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The line with its fractions as floats, for the manifest and for programs."""
@@ -85,11 +111,30 @@ class Plan:
     def rows(self) -> int:
         return sum(domain.rows for domain in self.domains)
 
+    @property
+    def width(self) -> int:
+        """Tokens of a row: it trains on all but the first."""
+        return self.sequence_length + 1
+
+    def work_bytes(self, documents: Mapping[str, int]) -> int:
+        """Disk that mixing needs beside the rows, with so many documents per domain (none where unknown): the tokens
+        on their way, and for every document its place in the files and in each pass, hash and number."""
+        rows = sum(domain.bytes + 64 * domain.rows for domain in self.domains)
+        return rows + sum((28 + 24 * domain.passes) * documents.get(domain.domain, 0) for domain in self.domains)
+
+    def fitted(self, found: Mapping[str, tuple[int, int]]) -> Plan:
+        """The plan after best-fit packing: `found` are the rows and used tokens of each domain."""
+        domains = [domain.fitted(*found[domain.domain], self.width) for domain in self.domains]
+        total = max(1, sum(domain.sampled for domain in domains))  # rows of one token have no target
+        shared = [replace(domain, realised_share=Fraction(domain.sampled, total)) for domain in domains]
+        return replace(self, domains=tuple(shared))
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of a plan. `tokens` None: as the basis says; `basis` None: shares if there are tokens and shares,
-    else epochs if the mixture has them, else shares; `item_bytes`: bytes of a token id on disk."""
+    else epochs if the mixture has them, else shares; `item_bytes`: bytes of a token id on disk; `best_fit`: documents are
+    to be kept whole."""
 
     sequence_length: int = 2048
     tokens: int | None = None
@@ -97,6 +142,7 @@ class Request:
     exhausted: Exhausted = "error"
     allow_missing: bool = False
     item_bytes: int = 2
+    best_fit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +163,7 @@ def plan_mixture(mixture: Mixture, unique: Mapping[str, int], request: Request) 
     than they say.
     """
     weights, messages = _present(mixture, unique, request.allow_missing)
+    messages = (mixture.note, *messages) if mixture.note else messages
     basis = request.basis or _natural_basis(mixture, request.tokens)
     if basis == "epochs":
         wanted = _wanted_by_epochs(weights, unique, request.tokens)
@@ -127,7 +174,19 @@ def plan_mixture(mixture: Mixture, unique: Mapping[str, int], request: Request) 
     demands = [_demand(w, unique[w.domain], wanted[w.domain], bounds[w.domain], basis) for w in weights]
     rows = _deal_rows(demands, request.sequence_length)
     domains = tuple(_planned(demand, rows, demands, request) for demand in demands)
-    return Plan(basis, request.sequence_length, domains, (*messages, *notes, *_rowless(domains)))
+    plan = Plan(basis, request.sequence_length, domains, (*messages, *notes, *_rowless(domains)))
+    return _without_padding(plan) if request.best_fit else plan
+
+
+def _without_padding(plan: Plan) -> Plan:
+    """The least rows that best-fit needs: those without padding. The stream ends where the planned tokens do."""
+    planned = [domain.planned_tokens if domain.rows else 0 for domain in plan.domains]
+    found = {d.domain: (-(-tokens // plan.width), tokens) for d, tokens in zip(plan.domains, planned, strict=True)}
+    domains = [
+        replace(domain, passes=max(1, -(-t // domain.unique))) for domain, t in zip(plan.domains, planned, strict=True)
+    ]
+    fitted = replace(plan, domains=tuple(domains)).fitted(found)
+    return replace(fitted, domains=tuple(replace(domain, padding=0) for domain in fitted.domains))
 
 
 def _present(mixture: Mixture, unique: Mapping[str, int], allow_missing: bool) -> tuple[list[Weight], tuple[str, ...]]:
@@ -135,8 +194,9 @@ def _present(mixture: Mixture, unique: Mapping[str, int], allow_missing: bool) -
     known = {weight.domain for weight in mixture.weights}
     for domain in sorted(unique):
         if domain not in known:
-            hint = nearest(domain, known)
-            raise UsageError(f"The mixture has no weight for the domain '{domain}' of the tokens; {hint}")
+            raise UsageError(
+                f"The mixture has no weight for the domain '{domain}' of the tokens; {_hint(domain, known, unique)}"
+            )
     missing = sorted(domain for domain in known if not unique.get(domain))
     if missing and not allow_missing:
         raise UsageError(
@@ -148,6 +208,17 @@ def _present(mixture: Mixture, unique: Mapping[str, int], allow_missing: bool) -
     if not missing:
         return weights, ()
     return weights, (f"Without tokens and left out: {', '.join(missing)}.",)
+
+
+def _hint(domain: str, known: set[str], unique: Mapping[str, int]) -> str:
+    """Which of the mixture's domains may be meant by an unknown one: the nearest, else those without tokens."""
+    free = [name for name in sorted(known) if not unique.get(name)]
+    if not free:
+        return "give it one, or leave these tokens out."
+    near = nearest(domain, free)
+    if near.startswith("did you mean"):
+        return near
+    return f"if it is {' or '.join(free)}, of which there are no tokens, use one name in both."
 
 
 def _natural_basis(mixture: Mixture, tokens: int | None) -> Basis:
@@ -216,9 +287,13 @@ def _within_limits(
         return wanted, {domain: None if domain in passed else limit for domain, limit in limits.items()}, []
     if request.exhausted == "error":
         weight = over[0]
-        epochs, most = wanted[weight.domain] / unique[weight.domain], exact(_max_epochs(weight))
+        tokens, most = wanted[weight.domain], _max_epochs(weight)
+        times = f"{float(tokens / unique[weight.domain]):.4g}"
+        would = f"be read {times} times, more than its"
+        if float(times) <= most:  # rounded, it is no more
+            would = f"give {math.ceil(tokens):,} tokens, more than the {math.floor(limits[weight.domain]):,} of its"
         raise UsageError(
-            f"The domain '{weight.domain}' would be read {float(epochs):.4g} times, more than its max_epochs {most}"
+            f"The domain '{weight.domain}' would {would} max_epochs {exact(most)}"
             f"{'' if weight.max_epochs is not None else ' (where none is given)'}; raise it, ask for fewer tokens, "
             "or give --exhausted rescale or repeat."
         )

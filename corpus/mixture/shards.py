@@ -1,4 +1,4 @@
-"""Token shards, memory-mapped: where each document's ids lie in the file.
+"""Token shards: where each document's ids lie in the file, and reading them from one end to the other.
 
 A shard is an uncompressed Arrow IPC file, so that its ids are the file's own bytes. A document is found by two numbers:
 the place of its first id, counted in ids from the start of the file, and its length. A shard's index of them takes 12
@@ -7,9 +7,9 @@ bytes per document.
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,17 @@ import pyarrow.ipc
 
 from corpus.data.schema import id_type
 from corpus.errors import DataError
+from corpus.mixture.order import Ints
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
-
-CHECKED_DOCUMENTS = 1024
-"""Documents whose ends are looked at before their pages are let go."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """`starts` int64[n]: place of each document's first id in `MappedShard.ids`; `lengths` uint32[n]: its ids, EOD counted."""
+    """`starts` int64[n]: place of each document's first id in the file, in ids; `lengths` uint32[n]: its ids, EOD
+    counted."""
 
-    starts: npt.NDArray[np.int64]
+    starts: Ints
     lengths: npt.NDArray[np.uint32]
 
 
@@ -38,24 +37,9 @@ def token_dtype(wide: bool) -> npt.DTypeLike:
     return np.uint32 if wide else np.uint16
 
 
-class MappedShard:
-    """A whole shard file as ids (`ids`, read-only), memory-mapped; Arrow's padding keeps every id aligned."""
-
-    def __init__(self, path: Path, wide: bool) -> None:
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        dtype = np.dtype(token_dtype(wide))
-        self.ids: Tokens = np.frombuffer(self._map, dtype, count=len(self._map) // dtype.itemsize)
-
-    def release(self) -> None:
-        """Give the pages that were read back to the system; they are read again when they are needed again."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-
-
-def index_shard(path: Path, wide: bool, eod: int) -> ShardIndex:
-    """Find all documents of a shard. A `DataError` names a shard that is damaged, compressed or of another width, and
-    one in which a document is empty or does not end with EOD."""
+def index_shard(path: Path, wide: bool) -> ShardIndex:
+    """Find all documents of a shard, without reading their ids. A `DataError` names a shard that is damaged, compressed
+    or of another width, and one in which a document is empty."""
     starts, lengths = [np.empty(0, np.int64)], [np.empty(0, np.uint32)]
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
@@ -72,13 +56,13 @@ def index_shard(path: Path, wide: bool, eod: int) -> ShardIndex:
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}); tokenize it again.") from error
     index = ShardIndex(np.concatenate(starts), np.concatenate(lengths))
-    _check_ends(index, MappedShard(path, wide), eod, path)
+    empty = np.flatnonzero(index.lengths == 0)
+    if len(empty):
+        raise DataError(f"{path}: the document of row {empty[0]} has no ids, not even EOD; tokenize it again.")
     return index
 
 
-def _index_batch(
-    column: pa.ListArray, whole: pa.Buffer, path: Path
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+def _index_batch(column: pa.ListArray, whole: pa.Buffer, path: Path) -> tuple[Ints, npt.NDArray[np.uint32]]:
     offsets = np.asarray(column.offsets, dtype=np.int64)
     values = column.values
     item = values.type.bit_width // 8
@@ -92,15 +76,53 @@ def _index_batch(
     return place // item + values.offset + offsets[:-1], np.diff(offsets).astype(np.uint32)
 
 
-def _check_ends(index: ShardIndex, shard: MappedShard, eod: int, path: Path) -> None:
-    empty = np.flatnonzero(index.lengths == 0)
-    if len(empty):
-        raise DataError(f"{path}: the document of row {empty[0]} has no ids, not even EOD; tokenize it again.")
-    ends = index.starts + index.lengths - 1
-    for row in range(0, len(ends), CHECKED_DOCUMENTS):
-        wrong = np.flatnonzero(shard.ids[ends[row : row + CHECKED_DOCUMENTS]] != eod)
+class ShardReader:
+    """Reads the ids of consecutive documents of a shard, and checks them on the way: each document ends with `eod`, and
+    no id is outside the `vocabulary`; a `DataError` names what is wrong."""
+
+    def __init__(self, path: Path, index: ShardIndex, eod: int, vocabulary: int) -> None:
+        self.path = path
+        self.index = index
+        self._eod = eod
+        self._vocabulary = vocabulary
+        self._file = path.open("rb", buffering=0)
+
+    def __enter__(self) -> ShardReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def read(self, begin: int, end: int, out: Tokens) -> None:
+        """The ids of the documents [begin, end) into `out`, which they fill."""
+        starts, lengths = self.index.starts[begin:end], self.index.lengths[begin:end].astype(np.int64)
+        ends = np.cumsum(lengths)
+        assert len(out) == (ends[-1] if len(ends) else 0)
+        breaks = np.flatnonzero(starts[1:] != starts[:-1] + lengths[:-1]) + 1
+        data = out.data.cast("B")
+        item = out.dtype.itemsize
+        at = 0
+        for first, after in zip([0, *breaks.tolist()], [*breaks.tolist(), len(starts)], strict=True):
+            stop = int(ends[after - 1]) * item if after else 0
+            self._file.seek(int(starts[first]) * item if after else 0)
+            while at < stop:
+                got = self._file.readinto(data[at:stop])
+                if not got:
+                    raise DataError(f"{self.path} was cut short; tokenize it again.")
+                at += got
+        self._check(begin, ends, out)
+
+    def _check(self, begin: int, ends: Ints, out: Tokens) -> None:
+        wrong = np.flatnonzero(out[ends - 1] != self._eod)
         if len(wrong):
             raise DataError(
-                f"{path}: the document of row {row + wrong[0]} does not end with EOD ({eod}); tokenize it again."
+                f"{self.path}: the document of row {begin + wrong[0]} does not end with EOD ({self._eod}); tokenize it "
+                "again."
             )
-        shard.release()
+        if len(out) and int(out.max()) >= self._vocabulary:
+            raise DataError(
+                f"{self.path} holds the id {int(out.max())}, outside the vocabulary of {self._vocabulary}; tokenize the "
+                "documents again."
+            )

@@ -1,18 +1,24 @@
-"""Token datasets for the tests of the mixture, written with the project's own writer."""
+"""For the tests of the mixture: token datasets, written with the project's own writer, and slow twins of the orders, by
+their definitions alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from corpus.data.manifest import Counts, Manifest
 from corpus.data.schema import token_schema
 from corpus.data.writer import ShardWriter, shard_entry
 
 EOD = 2
+MASK = (1 << 64) - 1
 
 
 def write_tokens(
@@ -53,7 +59,7 @@ def write_tokens(
 
 
 def _manifest(
-    directory: Path, domain: str, tokens: int, documents: int, entries: list, vocab_size: int, tokenizer: str
+    directory: Path, domain: str, tokens: int, documents: int, entries: list[Any], vocab_size: int, tokenizer: str
 ) -> None:
     Manifest(
         kind="tokens",
@@ -86,3 +92,91 @@ def write_big(directory: Path, domain: str, tokens: int, mean: int, seed: int) -
         total, documents = total + len(values), documents + len(lengths)
     _manifest(directory, domain, total, documents, writer.close(), 32_000, "0" * 32)
     return directory
+
+
+def slow_permuted(index: int, size: int, key: int) -> int:
+    """The network in plain integers."""
+
+    def scramble(half: int, step: int) -> int:
+        value = (key + 0x9E3779B97F4A7C15 * ((half << 6) + step + 1)) & MASK
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
+        return value ^ (value >> 31)
+
+    bits = max(2, (size - 1).bit_length())
+    low_bits = bits // 2
+    while True:
+        low, high = index % (1 << low_bits), index >> low_bits
+        for step in range(0, 48 if bits <= 12 else 12, 2):
+            low ^= scramble(high, step) % (1 << low_bits)
+            high ^= scramble(low, step + 1) % (1 << (bits - low_bits))
+        index = high << low_bits | low
+        if index < size:
+            return index
+
+
+def slow_interleaving(rows: list[int]) -> list[int]:
+    """The domain at each place, by the definition of the windows."""
+    total = sum(rows)
+    done = [0] * len(rows)
+    order = []
+    for place in range(1, total + 1):
+        open_domains = [
+            (math.ceil(Fraction((done[d] + 1) * total, rows[d])), d)
+            for d in range(len(rows))
+            if done[d] < rows[d] and place > Fraction(done[d] * total, rows[d])
+        ]
+        chosen = min(open_domains)[1]
+        done[chosen] += 1
+        order.append(chosen)
+    return order
+
+
+def slow_key(seed: int, purpose: str, domain: str, number: int) -> int:
+    """The key of the order of a pass (`number` from 0) over the documents or rows of a domain."""
+    return xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}\0{domain}\0{number}".encode())
+
+
+def slow_order(size: int, seed: int, purpose: str, domain: str, number: int) -> list[int]:
+    """Which of `size` things stands at each place of a pass."""
+    key = slow_key(seed, purpose, domain, number)
+    order = [slow_permuted(place, size, key) for place in range(size)]
+    assert sorted(order) == list(range(size))
+    return order
+
+
+Place = tuple[int, int, int]
+"""A token of a stream: its document, its epoch (from 1), its place in the document."""
+
+
+def slow_stream(lengths: dict[int, int], passes: int, seed: int, domain: str) -> list[Place]:
+    """The whole passes over a domain whose documents have `lengths` tokens, in the order of the inputs."""
+    documents = list(lengths)
+    return [
+        (documents[number], passed + 1, at)
+        for passed in range(passes)
+        for number in slow_order(len(documents), seed, "documents", domain, passed)
+        for at in range(lengths[documents[number]])
+    ]
+
+
+def slow_rows(stream: list[Place], rows: int, length: int, seed: int | None, domain: str) -> list[list[Place]]:
+    """The `rows` rows of a domain in training order; without a seed they are not shuffled."""
+    cut = [stream[row * length : row * length + length + 1] for row in range(rows)]
+    if seed is None:
+        return cut
+    passes = [[row for row in cut if row[0][1] == epoch] for epoch in range(1, stream[-1][1] + 1)]
+    return [
+        own[number]
+        for passed, own in enumerate(passes)
+        if own
+        for number in slow_order(len(own), seed, "rows", domain, passed)
+    ]
+
+
+def slow_set(domains: dict[str, list[list[Place]]]) -> list[tuple[str, list[Place]]]:
+    """The rows of all domains, by name, interleaved; each with its domain."""
+    names = sorted(domain for domain, rows in domains.items() if rows)
+    left = {name: iter(domains[name]) for name in names}
+    order = slow_interleaving([len(domains[name]) for name in names])
+    return [(names[number], next(left[names[number]])) for number in order]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import UsageError
+from corpus.mixture.counts import load_counts
 from corpus.mixture.plan import Plan, Request, plan_mixture
-from corpus.mixture.table import count_text, render
-from corpus.mixture.weights import parse_mixture
+from corpus.mixture.table import bytes_text, count_text, render, render_padding
+from corpus.mixture.weights import load_mixture, parse_mixture
 
 LLAMA = {
     "commoncrawl": (67.0, 1.10, 938),
@@ -160,6 +162,13 @@ def test_missing_domains() -> None:
     ("weights", "unique", "request_", "message"),
     [
         ({"books": 1}, {"book": 9999}, {}, "no weight for the domain 'book' of the tokens; did you mean 'books'?"),
+        (
+            {"web": {"share": 0.5}, "books": {"share": 0.5}},
+            {"crawl": 9999, "books": 9},
+            {},
+            "no weight for the domain 'crawl' of the tokens; if it is web, of which there are no tokens, use one name",
+        ),
+        ({"a": 1}, {"a": 9, "b": 9}, {}, "no weight for the domain 'b' of the tokens; give it one, or leave"),
         ({"a": 1}, {"a": 0}, {"allow_missing": True}, "None of the domains of the mixture has tokens"),
         ({"a": {"epochs": 1}}, {"a": 2048}, {}, "'a' has 2,048 tokens, too few for one row of 2,049"),
         ({"a": 1}, {"a": 99_999}, {"tokens": 100}, "asks for 100 tokens, too few for one row of 2,049"),
@@ -221,17 +230,168 @@ def test_every_plan_adds_up(sizes: list[tuple[int, Fraction]], length: int, basi
 
 
 def test_the_table_as_text() -> None:
-    text = render(plan(llama(), llama_unique()))
-    lines = text.splitlines()
-    assert lines[0].split()[:4] == ["domain", "share", "planned", "realised"]
+    lines = render(plan(llama(), llama_unique())).splitlines()
+    assert lines[1].split() == [
+        "domain", *["given", "planned", "realised"] * 2, "unique", "sampled", "rows", "bytes"
+    ]  # fmt: skip
     wikipedia = next(line for line in lines if line.startswith("wikipedia"))
-    assert wikipedia.split()[:5] == ["wikipedia", "4.50", "%", "4.50", "%"]
-    assert "25.71 B" in wikipedia
-    assert len({len(line) for line in lines}) == 1
+    assert wikipedia.split()[:7] == ["wikipedia", "4.50", "4.50", "4.50", "2.45", "2.45", "2.45"]
+    assert "25.71 B 63.00 B" in wikipedia
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert max(map(len, lines)) <= 100
+
+
+def test_columns_that_the_weights_do_not_give_are_left_out() -> None:
+    lines = render(plan({"a": 0.5, "b": 0.5}, {"a": 9999, "b": 9999})).splitlines()
+    assert lines[1].split().count("given") == 1
+    (_, row, *_) = (line.split() for line in lines[2:])
+    assert row == ["a", "50.00", "50.00", "50.00", "1.00", "0.82", "9,999", "8,192", "4", "16.39", "kB"]
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (9_999_999, "9,999,999"), (12_345_678, "12.35 M"), (14 * 10**11, "1.4 T")]
+    ("number", "text"),
+    [
+        (0, "0"),
+        (9_999_999, "9,999,999"),
+        (12_345_678, "12.35 M"),
+        (999_990_000, "1.000 B"),
+        (14 * 10**11, "1.400 T"),
+        (938 * 10**9, "938.0 B"),
+    ],
 )
 def test_counts_for_reading(number: int, text: str) -> None:
     assert count_text(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999_990, "1.000 MB"),
+        (999_940, "999.9 kB"),
+        (16_392, "16.39 kB"),
+        (2_801_367_187_500, "2.801 TB"),
+    ],
+)
+def test_bytes_for_reading(number: int, text: str) -> None:
+    assert bytes_text(number) == text
+
+
+def test_best_fit_plans_rows_without_padding() -> None:
+    """2450 tokens of whole documents fill at least 223 rows of 11, whose first tokens are no targets."""
+    (line,) = plan({"a": {"epochs": 2.45}}, {"a": 1000}, sequence_length=10, best_fit=True).domains
+    assert (line.planned_tokens, line.rows, line.passes, line.stream) == (2450, 223, 3, 2450)
+    assert (line.sampled, line.tail, line.beyond, line.padding) == (2227, 223, 550, 0)
+    table = plan({"a": {"epochs": 1}}, {"a": 1000}, sequence_length=10, best_fit=True)
+    (line,) = table.fitted({"a": (95, 990)}).domains
+    assert (line.rows, line.sampled, line.tail, line.beyond, line.padding) == (95, 895, 95, 10, 55)
+    assert line.ledger(0) == {
+        "unique": 1000, "passes": 1, "packed": 895, "tail": 95, "cut": 0, "unused": 10, "padding": 55
+    }  # fmt: skip
+    assert render_padding(table.fitted({"a": (95, 990)})) == "Padding is 5.263 % of the rows (a 5.263 %)."
+
+
+def packaged_plan(name: str, unique: dict[str, int], **request: Any) -> Plan:
+    return plan_mixture(load_mixture(name), unique, Request(**request))
+
+
+def test_redpajama_reads_everything_once() -> None:
+    unique = {domain: count * 10**9 for domain, count in REDPAJAMA.items()}
+    table = packaged_plan("redpajama", unique)
+    for line in table.domains:
+        assert abs(float(line.realised_share) - REDPAJAMA[line.domain] / 1210) < 1e-6
+        assert line.passes == 1
+    assert table.messages == ("The shares of the mixture sum to 1210 and were divided by that.",)
+
+
+def test_palm_as_packaged() -> None:
+    """780 B tokens where every component has more than its share: nothing twice; one token too few is an error."""
+    shares = {
+        "conversations": 50, "webpages": 27, "books": 13, "github": 5, "wikipedia": 4, "news": 1
+    }  # fmt: skip
+    unique = {domain: share * 7_800_000_000 + 1 for domain, share in shares.items()}
+    table = packaged_plan("palm", unique, tokens=780 * 10**9)
+    for line in table.domains:
+        assert abs(line.sampled - shares[line.domain] * 7_800_000_000) <= 2048
+        assert line.passes == 1
+    with pytest.raises(
+        UsageError,
+        match=r"'news' would give 7,800,000,000 tokens, more than the 7,799,999,999 of its max_epochs 1; raise it",
+    ):
+        packaged_plan("palm", unique | {"news": 7_799_999_999}, tokens=780 * 10**9)
+
+
+def test_chinchilla_epochs_follow_from_its_shares() -> None:
+    """Table A1 agrees with itself: 45 % of 1.4 T tokens in 1.24 epochs are 508 B unique tokens, and so on."""
+    weights = {weight.domain: weight for weight in load_mixture("chinchilla").weights}
+    unique = {name: round(w.share * 14 * 10**11 / w.epochs) for name, w in weights.items() if w.share and w.epochs}
+    assert round(unique["massiveweb"] / 1e9) == 508
+    table = by_name(packaged_plan("chinchilla", unique, tokens=14 * 10**11))
+    assert {name: round(float(line.realised_epochs), 2) for name, line in table.items()} == {
+        "massiveweb": 1.24, "books": 0.75, "c4": 0.77, "news": 0.21, "github": 0.13, "wikipedia": 3.4
+    }  # fmt: skip
+    assert table["wikipedia"].passes == 4
+
+
+def test_galactica_is_divided_by_its_rounded_sum() -> None:
+    unique = {"papers": 88, "code": 7, "reference_material": 7, "knowledge_bases": 2, "commoncrawl": 1}
+    counts = {domain: count * 10**9 for domain, count in unique.items()} | {"prompts": 4 * 10**8, "other": 2 * 10**8}
+    table = packaged_plan("galactica", counts)
+    assert abs(sum(line.sampled for line in table.domains) / (4.25 * 105.6e9) - 1) < 1e-6
+    assert table.messages == ("The shares of the mixture sum to 99.9 and were divided by that.",)
+
+
+@pytest.mark.parametrize("name", ["palm", "chinchilla", "gopher", "lamda", "galactica", "redpajama", "llama"])
+def test_packaged_mixtures_have_all_of_their_tokens(name: str) -> None:
+    weights = load_mixture(name).weights
+    assert sum(weight.share for weight in weights if weight.share is not None) == 1
+    table = packaged_plan(name, {weight.domain: 10**12 for weight in weights}, tokens=10**10)
+    assert abs(table.rows - 10**10 // 2048) <= 1
+
+
+def write(tmp_path: Path, text: str) -> str:
+    (tmp_path / "counts.yaml").write_text(text, encoding="utf-8")
+    return str(tmp_path / "counts.yaml")
+
+
+def test_counts_with_units(tmp_path: Path) -> None:
+    text = "a: 1.4T\nb: 59B\nc: 0.02 g\nd: 24_000_000\ne: {tokens: 7, documents: 2K}\nf: 1.5e3\ng: 0\nh: '1,000'"
+    tokens, documents = load_counts(write(tmp_path, text))
+    assert tokens == {
+        "a": 14 * 10**11, "b": 59 * 10**9, "c": 2 * 10**7, "d": 24 * 10**6, "e": 7, "f": 1500, "g": 0, "h": 1000
+    }  # fmt: skip
+    assert documents == {"e": 2000}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: -5", "tokens of domain 'a' is -5; give a whole number from 0 up"),
+        ("a: .nan", "tokens of domain 'a' is nan"),
+        ("a: .inf", "tokens of domain 'a' is inf"),
+        ("a: 0.5", "tokens of domain 'a' is 0.5"),
+        ("a: 1.4X", "tokens of domain 'a' is '1.4X'"),
+        ("a: true", "tokens of domain 'a' is True"),
+        ("a: {token: 5}", "unknown key 'token'; did you mean 'tokens'?"),
+        ("a: {documents: 5}", "domain 'a' has no tokens"),
+        ("a: {tokens: 5, documents: many}", "documents of domain 'a' is 'many'"),
+        ("a: 9e30", "tokens of domain 'a' is '9e30'"),
+        ("a: 99999999T", "tokens of domain 'a' is '99999999T'"),
+        ("3: 5", "3 is no domain name"),
+        ("[a]", "holds no counts"),
+        ("", "holds no counts"),
+        ("a: 1\na: 2", "the key 'a' is given twice"),
+    ],
+)
+def test_bad_counts_get_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_counts(write(tmp_path, text))
+    assert message in caught.value.message
+    assert "counts.yaml" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_counts_file_has_to_be_there() -> None:
+    with pytest.raises(UsageError, match=r"There is no counts file palm; give"):
+        load_counts("palm")

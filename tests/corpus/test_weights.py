@@ -57,6 +57,28 @@ def test_forms_that_mean_the_same(tmp_path: Path, text: str) -> None:
     assert not mixture.has_epochs
 
 
+def test_foreign_weights_are_divided_by_their_sum(tmp_path: Path) -> None:
+    """DoReMi's configuration for RedPajama sums to 1.0075 and RegMix's for DoReMi to 0.81: both projects normalise."""
+    doremi = """{"train_domain_weights": {"common_crawl": 0.7316, "c4": 0.1458, "github": 0.0492, "wikipedia": 0.02,
+        "book": 0.0216, "arxiv": 0.0233, "stackexchange": 0.016}, "eval_domain_weights": {"common_crawl": 1.0}}"""
+    mixture = load(tmp_path, doremi, "rp_baseline.json")
+    assert mixture.weights[0].share == Fraction(7316, 10_075)
+    assert mixture.note == "The shares of the mixture sum to 1.0075 and were divided by that."
+    regmix = "train:\n  train_the_pile_arxiv: 0.3\n  train_the_pile_europarl: 2.9e-06\nvalid: {valid_the_pile_cc: 1.0}"
+    mixture = load(tmp_path, regmix, "regmix.yaml")
+    assert [weight.domain for weight in mixture.weights] == ["the_pile_arxiv", "the_pile_europarl"]
+    assert mixture.weights[1].share == Fraction(29, 3_000_029)
+    assert load(tmp_path, "train: {train_a: 0.4, b: 0.6}", "mixed.yaml").weights[0].domain == "train_a"
+    assert load(tmp_path, "train: {train_a: 0.4, train_b: 0.6}").note == ""
+
+
+def test_a_declared_sum(tmp_path: Path) -> None:
+    mixture = load(tmp_path, "shares_sum: 99.9\nmixture: {a: 83, b: 16.9}")
+    assert mixture.weights[0].share == Fraction(830, 999)
+    assert mixture.note == "The shares of the mixture sum to 99.9 and were divided by that."
+    assert mixture.as_config() == parse_mixture({"train": {"a": 83, "b": 16.9}}, "x").as_config()
+
+
 def test_json_with_exponents(tmp_path: Path) -> None:
     mixture = load(tmp_path, '{"train_domain_weights": {"a": 1e-05, "b": 0.99999}}', "doremi.json")
     assert mixture.weights[0].share == Fraction(1, 100_000)
@@ -82,6 +104,13 @@ def test_shares_within_a_millionth_are_normalised(tmp_path: Path) -> None:
         ("{a: .nan, b: 0.2}", "share of domain 'a' is nan"),
         ("{a: .inf, b: 0.2}", "share of domain 'a' is inf"),
         ("{a: much, b: 0.2}", "share of domain 'a' is 'much'"),
+        ('{a: "1e400", b: 0.2}', "share of domain 'a' is '1e400'; give a number from 0 to 1e+18"),
+        ("a: {epochs: 1e5000}", "epochs of domain 'a' is '1e5000'; give a number from 0 to 1e+18"),
+        ("a: {epochs: 1e99999999}", "epochs of domain 'a' is '1e99999999'; give"),
+        ("a: {epochs: 1" + 5000 * "0" + "}", "is not valid"),
+        ("a: {epochs: '1" + 50 * "0" + "'}", "epochs of domain 'a' is '1000"),
+        ("a: {epochs: 1, max_epochs: 1.1e18}", "max_epochs of domain 'a' is '1.1e18'; give"),
+        ("shares_sum: 1e400\nmixture: {a: 83, b: 16.8}", "shares_sum is '1e400'; give what"),
         ("{a: true}", "share of domain 'a' is True"),
         ("a: {shares: 1}", "unknown key 'shares'; did you mean 'share'?"),
         ("a: {max_epochs: 1}", "domain 'a' has neither a share nor epochs"),
@@ -96,6 +125,10 @@ def test_shares_within_a_millionth_are_normalised(tmp_path: Path) -> None:
         ("mixture: {}", "holds no domains"),
         ("domains: {a: 1}", "recipe without a section 'mixture'"),
         ("a: [", "is not valid"),
+        ("shares_sum: 99.9\nmixture: {a: 83, b: 16.8}", "sum to 99.8, not to the 99.9 of shares_sum (within"),
+        ("shares_sum: lots\nmixture: {a: 83, b: 16.8}", "shares_sum is 'lots'; give what the shares sum to"),
+        ("shares_sum: 0\nmixture: {a: 83, b: 16.8}", "shares_sum is 0; give what"),
+        ("train: {a: 0, b: 0}", "sum to 0, not to 1 or 100"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path: Path, text: str, message: str) -> None:

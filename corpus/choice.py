@@ -1,0 +1,160 @@
+"""The choice of a validation side: by seeded hashes of ids, with as much text as is asked for and no text of training."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from corpus.errors import DataError
+
+DOCUMENT_HASH = np.dtype([("id", np.uint64), ("text", "S16"), ("bytes", np.int64)])
+"""xxh3-64 of the id, xxh3-128 of the text, and the text's bytes."""
+Hashes = npt.NDArray[np.void]
+
+_LARGEST = (1 << 64) - 1
+_FEWEST_WAITING = 1 << 16
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Validation documents are those whose id has a hash up to `limit`, but for those with a text among `shared`
+    (S16[k]), which also occur in training."""
+
+    limit: int
+    shared: npt.NDArray[np.bytes_]
+
+    def chosen(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Which documents are not in training."""
+        return np.asarray(hashes["id"] <= np.uint64(self.limit))
+
+    def overlapping(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Which documents have a text that is on both sides."""
+        return np.isin(hashes["text"], self.shared)
+
+
+def choose(parts: Callable[[], Iterable[Hashes]], fraction: Fraction, min_bytes: int) -> Choice:
+    """Choose the validation side of all documents; `parts()` goes through their hashes, part by part, each time anew.
+
+    The documents with the smallest hashes are tried in memory, twice as many as their bytes ask for at first. That is
+    one pass for the sizes and two for every doubling. Raises `DataError` where no document can be split off.
+    """
+    documents, text = 0, 0
+    for part in parts():
+        documents, text = documents + len(part), text + int(part["bytes"].sum())
+    if documents < 2:
+        raise DataError(f"The input has {documents} documents, too few to split any off: give at least two.")
+    plain = max(0, int(fraction * (1 << 64)) - 1)
+    wanted = min_bytes
+    while True:
+        held_bytes = 2 * wanted + 1
+        front = _Front.of(parts, held_bytes, plain)
+        while wanted <= held_bytes or held_bytes > text // 2:
+            limit = max(plain, front.reaching(wanted, text // 2))
+            count, good = front.good(limit)
+            taken, kept = int(front.held["bytes"][:count].sum()), int(front.held["bytes"][:count][good].sum())
+            if good.any() and (kept >= min_bytes or 2 * taken >= text or taken < wanted):
+                return Choice(limit, np.unique(front.held["text"][:count][~good]))
+            if not good.any() and (2 * taken >= text or taken < wanted):
+                raise DataError(
+                    "Every document that could be split off also occurs in training: remove duplicates first."
+                )
+            wanted = taken + max(1, min_bytes - kept)
+
+
+@dataclass(frozen=True)
+class _Front:
+    """The documents with the smallest hashes of ids (`DOCUMENT_HASH`[n], ascending), and for each the place of the last
+    one with its text: int64[n], n if it is not among them."""
+
+    held: Hashes
+    last: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Callable[[], Iterable[Hashes]], wanted: int, plain: int) -> _Front:
+        """All up to the hash `plain`, and more until they have `wanted` bytes of text; at least one."""
+        held, bound = _smallest(parts(), wanted, plain)
+        texts, number = np.unique(held["text"], return_inverse=True)
+        last = np.zeros(len(texts), np.int64)
+        np.maximum.at(last, number, np.arange(len(held)))
+        for part in parts():
+            beyond = part["text"][part["id"] > np.uint64(bound)]
+            at = np.minimum(np.searchsorted(texts, beyond), len(texts) - 1)
+            last[at[texts[at] == beyond]] = len(held)
+        return cls(held, last[number])
+
+    def reaching(self, wanted: int, most: int) -> int:
+        """The hash of the last document when the first ones are taken until they have `wanted` bytes of text, or the
+        next would make more than `most`; at least one is taken."""
+        total = np.cumsum(self.held["bytes"])
+        needed = max(1, int(np.searchsorted(total - self.held["bytes"], wanted)))
+        allowed = max(1, int(np.searchsorted(total, most, side="right")))
+        return int(self.held["id"][min(needed, allowed) - 1])
+
+    def good(self, limit: int) -> tuple[int, npt.NDArray[np.bool_]]:
+        """How many documents have hashes up to `limit`, and which of them have a text that none beyond it has."""
+        count = int(np.searchsorted(self.held["id"], np.uint64(limit), side="right"))
+        return count, self.last[:count] < count
+
+
+def _smallest(parts: Iterable[Hashes], wanted: int, plain: int) -> tuple[Hashes, int]:
+    """The documents up to a hash, ascending, and that hash: see `_Front.of`."""
+    held, bound = np.empty(0, DOCUMENT_HASH), _LARGEST
+    waiting: list[Hashes] = []
+    # trimmed whenever as many wait as are held, so that every document is sorted a few times at most
+    for part in itertools.chain(parts, (None,)):
+        if part is not None:
+            waiting.append(part[part["id"] <= np.uint64(bound)])
+            if sum(map(len, waiting)) < max(len(held), _FEWEST_WAITING):
+                continue
+        held = np.concatenate([held, *waiting])
+        waiting = []
+        held = held[np.argsort(held["id"], kind="stable")]
+        total = np.cumsum(held["bytes"])
+        if len(held) and total[-1] >= wanted:
+            needed = max(1, int(np.searchsorted(total - held["bytes"], wanted)))
+            bound = max(plain, int(held["id"][needed - 1]))
+            held = held[: np.searchsorted(held["id"], np.uint64(bound), side="right")].copy()
+    return held, bound
+
+
+def hash_documents(batch: pa.RecordBatch, seed: int) -> Hashes:
+    """`DOCUMENT_HASH`[rows] of documents with the columns `id` and `text`."""
+    out = np.empty(batch.num_rows, DOCUMENT_HASH)
+    ids = batch.column("id").to_pylist()
+    seeded = seed & ((1 << 64) - 1)
+    out["id"] = [xxhash.xxh3_64_intdigest(id.encode("utf-8"), seeded) for id in ids]
+    text = batch.column("text").cast(pa.large_string())
+    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
+    data = memoryview(text.buffers()[2] or b"")
+    bounds = offsets.tolist()
+    out["text"] = [xxhash.xxh3_128_digest(data[a:b]) for a, b in itertools.pairwise(bounds)]
+    out["bytes"] = np.diff(offsets)
+    return out
+
+
+def spare(
+    bad: npt.NDArray[np.bool_], badness: Callable[[int], Fraction], size: npt.NDArray[np.int64], min_bytes: int
+) -> tuple[npt.NDArray[np.bool_], int]:
+    """Which of the `bad` documents (bool[n]) are to go though the others have `size` bytes each: all of them, but while
+    the others have less than `min_bytes`, and at least where there are no others, the one with the least `badness` stays
+    (of equals, the first). Also gives how many stayed so."""
+    bad = bad.copy()
+    left, others = int(size[~bad].sum()), int((~bad).sum())
+    kept, several = 0, 64
+    # the few that stay are found without sorting all: many can be bad
+    while not (others and left >= min_bytes) and bad.any():
+        for _, at in heapq.nsmallest(several, ((badness(int(at)), int(at)) for at in np.flatnonzero(bad))):
+            if others and left >= min_bytes:
+                break
+            bad[at] = False
+            left, others, kept = left + int(size[at]), others + 1, kept + 1
+        several *= 4
+    return bad, kept
