@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from corpus.data.files import digest_of
 from corpus.errors import UsageError
-from corpus.option import nearest, option, option_required
+from corpus.option import option, option_required
+from trainer.batches import BatchRamp, parse_ramp
 from trainer.data import DataIdentity
 from trainer.models.presets import Preset, find_preset
 from trainer.models.shape import ModelShape, round_up
 from trainer.optimizers import OptimizerConfig
+from trainer.order import RowRange, rows_left
+from trainer.request import FitRequest
 from trainer.schedules import ScheduleConfig
+from trainer.settings import parse_settings
+from trainer.spikes import SpikeConfig
+
+_SEEDS = 1 << 63
+"""Seeds that torch's generators and 64-bit hashes take."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,22 @@ class TrainingConfig:
     """What a step is and how many there are."""
 
     steps: int = option_required("number of updates")
-    batch_size: int = option_required("rows of one update")
+    batch_size: int = option_required("rows of one update; with a batch_ramp those of the first")
+    batch_ramp: str = option(
+        "", "rows of an update from given updates or tokens on: 0:512,50000:1024 or 0:512,25B:1024"
+    )
     micro_batch_size: int = option(0, "rows that go through the model at once; 0: the whole batch")
-    z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4)")
+    z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4); 0: none")
     document_mask: bool = option(False, "let tokens attend within their own document only")
     precision: str = option("fp32", "arithmetic of the model; weights are float32", choices=("fp32", "bf16"))
-    seed: int = option(0, "seed of the first weights")
+    seed: int = option(0, "seed of the first weights and of dropout")
+    dropout: float = option(0.0, "share of activations that are dropped (0 in pretraining; PaLM's fine-tuning: 0.1)")
+    compile: bool = option(False, "compile the blocks with torch.compile; compiled and eager bits differ")
+    recompute: str = option(
+        "none",
+        "activations made again in the backward pass: none, all but the linear outputs, or all",
+        choices=("none", "selective", "full"),
+    )
     validate_every: int = option(0, "evaluate every this many steps; 0: at the end only")
 
     def __post_init__(self) -> None:
@@ -38,34 +56,15 @@ class TrainingConfig:
         for name in ("micro_batch_size", "z_loss", "seed", "validate_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"training.{name} is {getattr(self, name)}: give a number of at least 0.")
+        if self.seed >= _SEEDS:
+            raise UsageError(f"training.seed is {self.seed}: give a number below 2**63.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"training.dropout is {self.dropout}: give a number in [0, 1).")
 
     @property
     def micro_rows(self) -> int:
-        """Rows that go through the model at once."""
-        return min(self.micro_batch_size or self.batch_size, self.batch_size)
-
-
-@dataclass(frozen=True)
-class FitRequest:
-    """What the user asked `trainer fit` for."""
-
-    data: Path
-    model: str
-    output: Path
-    steps: int | None = None
-    tokens: int | None = None
-    batch_size: int | None = None
-    micro_batch_size: int | None = None
-    validation: Path | None = None
-    validate_every: int | None = None
-    document_mask: bool = False
-    precision: str | None = None
-    seed: int | None = None
-    settings: tuple[str, ...] = ()
-    save_every: int = 100
-    keep: int = 2
-    threads: int | None = None
-    overwrite: bool = False
+        """Most rows that go through the model at once; 0 stands for the whole batch of the first update."""
+        return self.micro_batch_size or self.batch_size
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,10 @@ class RunConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     training: TrainingConfig
+    spikes: SpikeConfig
     data: DataIdentity
     validation: Mapping[str, str]
+    ledger: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
@@ -89,10 +90,19 @@ class RunConfig:
         """Identity of the run's configuration."""
         return digest_of(self.to_json())
 
-    @property
-    def tokens_per_step(self) -> int:
-        """Target tokens of one update."""
-        return self.training.batch_size * self.data.sequence_length
+    @cached_property
+    def ramp(self) -> BatchRamp:
+        """Rows of each update."""
+        training = self.training
+        return parse_ramp(training.batch_ramp, training.batch_size, self.data.sequence_length)
+
+    def tokens_after(self, steps: int) -> int:
+        """Target tokens of the first `steps` updates."""
+        return self.ramp.rows_before(steps) * self.data.sequence_length
+
+    def steps_with(self, holes: Sequence[RowRange]) -> int:
+        """Updates that the run makes where it passes over `holes`: as planned, or as many as the other rows allow."""
+        return min(self.training.steps, self.ramp.steps_in(rows_left(self.data.rows, 0, holes)))
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
@@ -100,20 +110,27 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "training": TrainingConfig,
+    "spikes": SpikeConfig,
 }
 
 
-def resolve_config(request: FitRequest, data: DataIdentity, validation: Mapping[str, DataIdentity]) -> RunConfig:
-    """The run that `request` describes on this data; a UsageError says in one sentence what does not fit."""
+def resolve_config(
+    request: FitRequest, data: DataIdentity, validation: Mapping[str, DataIdentity], ledger: str = ""
+) -> RunConfig:
+    """The run that `request` describes on this data; a UsageError says in one sentence what does not fit.
+
+    `ledger`: the digest of a ledger that is replayed.
+    """
     preset = find_preset(request.model)
-    overrides = parse_settings(request.settings)
+    overrides = parse_settings(request.settings, _SECTIONS)
     for name in ("batch_size", "micro_batch_size", "validate_every", "precision", "seed"):
         if getattr(request, name) is not None:
-            overrides["training"].setdefault(name, getattr(request, name))
+            overrides["training"][name] = getattr(request, name)
     if request.document_mask:
         overrides["training"]["document_mask"] = True
     shape = _shape(request.model, preset, data, overrides["model"])
-    training = _training(request, preset, data, overrides["training"])
+    spikes = SpikeConfig(**overrides["spikes"])
+    training = _training(request, preset, data, overrides["training"], spikes)
     for name, identity in validation.items():
         if identity.tokenizer != data.tokenizer or identity.sequence_length != data.sequence_length:
             raise UsageError(
@@ -126,9 +143,41 @@ def resolve_config(request: FitRequest, data: DataIdentity, validation: Mapping[
         replace(preset.optimizer, **overrides["optimizer"]),
         replace(preset.schedule, **overrides["schedule"]),
         training,
+        spikes,
         data,
         {name: identity.digest for name, identity in sorted(validation.items())},
+        ledger,
     )
+
+
+_OF_PRESET = {"model", "optimizer", "schedule", "training.batch_size", "training.batch_ramp", "training.z_loss"}
+"""Sections and keys whose values a preset gives."""
+_OF_DATA = {"model.vocabulary", "model.sequence_length"}
+"""Keys whose values follow the packed set, unless the preset is fixed."""
+
+
+def setting_lines(name: str | None = None) -> list[str]:
+    """Every key of `--set` with its value where none is given and its doc; values of a model's preset by its `name`."""
+    preset = None if name is None else find_preset(name)
+    of_preset: dict[str, Any] = {} if preset is None else {k: getattr(preset, k) for k in ("optimizer", "schedule")}
+    if preset is not None:
+        usual = TrainingConfig(1, preset.batch_size, batch_ramp=preset.batch_ramp, z_loss=preset.z_loss)
+        of_preset |= {"model": preset.shape, "training": usual}
+    lines = []
+    for section, kind in _SECTIONS.items():
+        for field in dataclasses.fields(kind):
+            key = f"{section}.{field.name}"
+            value: object = getattr(of_preset.get(section), field.name, field.default)
+            if key == "training.steps":
+                value = "one pass"
+            elif preset is None and (section in _OF_PRESET or key in _OF_PRESET):
+                value = "the model's"
+            elif key in _OF_DATA and preset is not None and not preset.fixed:
+                value = "the data's"
+            choices = field.metadata["choices"]
+            doc = field.metadata["doc"] + (f" ({', '.join(choices)})" if choices else "")
+            lines.append(f"{key:<27} {str(value).lower() or '-':<20} {doc}")
+    return lines
 
 
 def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str, Any]) -> ModelShape:
@@ -149,71 +198,81 @@ def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str
     return shape
 
 
-def _training(request: FitRequest, preset: Preset, data: DataIdentity, overrides: dict[str, Any]) -> TrainingConfig:
-    batch_size = overrides.setdefault("batch_size", preset.batch_size)
+def _training(
+    request: FitRequest, preset: Preset, data: DataIdentity, overrides: dict[str, Any], spikes: SpikeConfig
+) -> TrainingConfig:
+    ramp = _ramp(preset, data, overrides)
     overrides.setdefault("z_loss", preset.z_loss)
-    if batch_size < 1:
-        raise UsageError(f"training.batch_size is {batch_size}: give a number of at least 1.")
-    available = data.rows // batch_size
+    available = ramp.steps_in(data.rows)
     if request.steps is not None and request.tokens is not None:
         raise UsageError("--steps and --tokens say the same thing twice: give one of them.")
     if request.tokens is not None:
-        overrides["steps"] = -(-request.tokens // (batch_size * data.sequence_length))
+        overrides["steps"] = ramp.steps_for(-(-request.tokens // data.sequence_length))
     elif request.steps is not None:
         overrides["steps"] = request.steps
-    steps = overrides.setdefault("steps", available)
+    steps = overrides.setdefault("steps", _steps_with_reserve(ramp, data.rows, spikes))
     if steps > available or available == 0:
+        wanted = max(steps, 1)
         raise UsageError(
-            f"{max(steps, 1):,} steps of {batch_size:,} rows need {max(steps, 1) * batch_size:,} rows and the packed set "
-            f"has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix --tokens), "
-            "or ask for fewer."
+            f"{wanted:,} steps of {ramp.rows_at(wanted):,} rows need {ramp.rows_before(wanted):,} rows and the packed "
+            f"set has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix "
+            "--tokens), or ask for fewer."
         )
     return TrainingConfig(**overrides)
 
 
-def parse_settings(settings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """`--set section.field=value` as values by section and field; an unknown key is an error with the nearest name."""
-    known = {f"{section}.{f.name}": f for section, kind in _SECTIONS.items() for f in dataclasses.fields(kind)}
-    values: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting} has no value: write --set {key}=VALUE.")
-        if key not in known:
-            raise UsageError(f"there is no setting '{key}': {nearest(key, known)}")
-        section, _, name = key.partition(".")
-        values[section][name] = _parse(key, text, str(known[key].type), known[key].metadata.get("choices", ()))
-    return values
+def _ramp(preset: Preset, data: DataIdentity, overrides: dict[str, Any]) -> BatchRamp:
+    """The ramp; `overrides` gets its text and its first size."""
+    if "batch_ramp" in overrides:
+        if overrides["batch_ramp"] and "batch_size" in overrides:
+            raise UsageError("training.batch_ramp and --batch-size both say how large a batch is: give one of them.")
+    elif "batch_size" not in overrides:
+        overrides["batch_ramp"] = preset.batch_ramp
+    size = overrides.setdefault("batch_size", preset.batch_size)
+    if size < 1:
+        raise UsageError(f"training.batch_size is {size}: give a number of at least 1.")
+    ramp = parse_ramp(overrides.get("batch_ramp", ""), size, data.sequence_length)
+    overrides["batch_size"] = ramp.rows[0]
+    return ramp
 
 
-def _parse(key: str, text: str, kind: str, choices: tuple[str, ...]) -> Any:
-    if choices and text not in choices:
-        raise UsageError(f"--set {key}={text} is none of {', '.join(choices)}: {nearest(text, choices)}")
-    if kind == "bool":
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"--set {key}={text}: give true or false.")
-        return text.lower() == "true"
-    if kind in ("int", "float"):
-        try:
-            return int(text.replace("_", "")) if kind == "int" else float(text)
-        except ValueError:
-            wanted = "a whole number" if kind == "int" else "a number"
-            raise UsageError(f"--set {key}={text} is not {wanted}.") from None
-    return text
+def reserve_rows(ramp: BatchRamp, steps: int, spikes: SpikeConfig) -> int:
+    """Rows that a run of `steps` keeps in hand for its rewinds, at the size of its last batches."""
+    return spikes.reserve(steps) * ramp.rows_at(max(1, steps))
+
+
+def _steps_with_reserve(ramp: BatchRamp, rows: int, spikes: SpikeConfig) -> int:
+    """The most steps that leave the rows for their rewinds."""
+    low, high = 0, ramp.steps_in(rows)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if ramp.rows_before(middle) + reserve_rows(ramp, middle, spikes) <= rows:
+            low = middle
+        else:
+            high = middle - 1
+    return low or ramp.steps_in(rows)
 
 
 def preset_differences(config: RunConfig) -> list[str]:
-    """Where a run departs from its preset, as `section.field = value (preset: value)`; adapted sizes are not named."""
+    """Where a run departs from its preset and the defaults, as `section.field = value (preset: value)`.
+
+    Sizes that follow the data, and the length of the run, are not named.
+    """
     preset = find_preset(config.name)
-    adapted = set() if preset.fixed else {"model.vocabulary", "model.sequence_length"}
+    usual = TrainingConfig(1, preset.batch_size, batch_ramp=preset.batch_ramp, z_loss=preset.z_loss)
+    adapted = {"training.steps"}
+    if not preset.fixed:
+        adapted |= _OF_DATA
     found = []
     for section, ours, theirs in (
         ("model", config.model, preset.shape),
         ("optimizer", config.optimizer, preset.optimizer),
         ("schedule", config.schedule, preset.schedule),
+        ("training", config.training, usual),
+        ("spikes", config.spikes, SpikeConfig()),
     ):
         for field in dataclasses.fields(ours):
-            key, value, usual = f"{section}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
-            if value != usual and key not in adapted:
-                found.append(f"{key} = {value} (preset: {usual})")
+            key, value, other = f"{section}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
+            if value != other and key not in adapted:
+                found.append(f"{key} = {value} (preset: {other})")
     return found

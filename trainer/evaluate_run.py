@@ -7,13 +7,18 @@ from pathlib import Path
 
 from corpus.errors import UsageError
 from trainer.data import open_validation
-from trainer.evaluation import evaluate, score_lines
+from trainer.distributed import joined
+from trainer.evaluation import Validation, evaluate, score_lines
 from trainer.generate import load_model
+from trainer.parallel import TrainingModel
 from trainer.run import Run
+from trainer.text import token_bytes
 
 
-def evaluate_run(path: Path, validation: Path, batch_size: int, report: Callable[[str], None]) -> list[str]:
-    """Lines with loss and perplexity per domain; a set with another tokenizer is refused."""
+def evaluate_run(
+    path: Path, validation: Path, batch_size: int, report: Callable[[str], None], device: str | None = None
+) -> list[str]:
+    """Lines with loss, perplexity and bits per byte per domain; a set with another tokenizer is refused."""
     run = Run(path)
     model, step = load_model(run, report)
     config = run.read_config()
@@ -28,6 +33,9 @@ def evaluate_run(path: Path, validation: Path, batch_size: int, report: Callable
                 f"{model.shape.sequence_length}: mix with --sequence-length {model.shape.sequence_length}."
             )
     training = config["training"]
-    scores = evaluate(model, sets, batch_size, training["document_mask"], training["precision"])
+    sizes = token_bytes(run.tokenizer, model.shape.vocabulary) if run.tokenizer.exists() else None
+    asked = Validation(sets, batch_size, training["document_mask"], training["precision"], sizes)
+    with joined(device) as ranks:
+        scores = evaluate(TrainingModel(model.to(ranks.device)).losses, asked, ranks)
     assert scores is not None
     return [f"{path} at step {step}", *score_lines(scores)]

@@ -1,28 +1,36 @@
-"""Loss and perplexity per domain on validation sets."""
+"""Loss, perplexity and bits per byte per domain on validation sets."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from corpus.data.packed import placed
 from trainer.data import PackedRows
-from trainer.loss import position_losses
-from trainer.models.attention import document_mask
-from trainer.models.model import LanguageModel
+from trainer.distributed import Ranks
+from trainer.inputs import precision_context, read_inputs
+from trainer.loss import IGNORED
+from trainer.models.attention import Mask
+
+TokenBytes = npt.NDArray[np.int64]
+"""Bytes of text that each token id stands for, inside a document and as its first: [2, vocabulary]."""
+Losses = Callable[[Tensor, Tensor, Mask], Tensor]
+"""Tokens and targets [B, T] and their mask -> the cross-entropy of every target in nats [B, T]."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Cross-entropy over some target tokens."""
+    """Cross-entropy over some target tokens, which stand for `bytes` bytes of text (0: not known)."""
 
     nats: float
     tokens: int
+    bytes: int = 0
 
     @property
     def loss(self) -> float:
@@ -34,62 +42,91 @@ class Score:
         """exp(loss); infinite where that overflows."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Cross-entropy in bits per byte of the text, which compares models of different tokenizers."""
+        return self.nats / math.log(2) / self.bytes if self.bytes else None
+
     def __add__(self, other: Score) -> Score:
-        return Score(self.nats + other.nats, self.tokens + other.tokens)
+        return Score(self.nats + other.nats, self.tokens + other.tokens, self.bytes + other.bytes)
 
 
-def precision_context(precision: str) -> AbstractContextManager[object]:
-    """The arithmetic that `training.precision` names."""
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+def total_of(scores: Mapping[str, Score]) -> Score:
+    """The score over all tokens."""
+    return sum(scores.values(), Score(0.0, 0))
 
 
-def row_tensors(data: PackedRows, rows: slice, masked: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs [B, T], targets [B, T] (both int64) and, if `masked`, the document mask [B, 1, T, T] of some rows."""
-    tokens = torch.from_numpy(data[rows].astype(np.int64))
-    mask = document_mask(torch.from_numpy(data.documents(rows)[:, :-1])) if masked else None
-    return tokens[:, :-1], tokens[:, 1:], mask
+@dataclass(frozen=True)
+class Validation:
+    """What an evaluation needs beside the model. `token_bytes` is None where the tokenizer is not at hand."""
+
+    sets: Mapping[str, PackedRows]
+    batch_size: int
+    masked: bool = False
+    precision: str = "fp32"
+    token_bytes: TokenBytes | None = None
 
 
-@torch.no_grad()
 def evaluate(
-    model: LanguageModel,
-    sets: Mapping[str, PackedRows],
-    batch_size: int,
-    masked: bool,
-    precision: str,
-    stopping: Callable[[], bool] = lambda: False,
+    losses: Losses, validation: Validation, ranks: Ranks, stopping: Callable[[], bool] = lambda: False
 ) -> dict[str, Score] | None:
     """The score of each domain over all rows of all sets, by domain name; None where `stopping` became true.
 
-    Every row is read once; targets are a row's last `sequence_length` tokens, all of them.
+    `losses` are those of a `ParallelModel`. Every row is read once, by one rank; targets are a row's last
+    `sequence_length` tokens, but for padding. `stopping` must say the same on all ranks.
     """
     scores: dict[str, Score] = {}
-    for data, rows in _batches(sets, batch_size):
+    batches = list(_batches(validation))
+    for start in range(0, len(batches), ranks.size):
         if stopping():
             return None
-        inputs_BT, targets_BT, mask = row_tensors(data, rows, masked)
-        with precision_context(precision):
-            hidden_BTD = model(inputs_BT, mask)
-            losses_N = position_losses(
-                hidden_BTD.flatten(0, 1), model.output_VD, targets_BT.flatten(), model.shape.logit_scale
-            )
-        nats_B = losses_N.view(targets_BT.shape).sum(1, dtype=torch.float64).tolist()
-        for domain, nats in zip(data.domains(rows), nats_B, strict=True):
-            scores[domain] = scores.get(domain, Score(0.0, 0)) + Score(nats, targets_BT.shape[1])
-    return dict(sorted(scores.items()))
+        # all ranks meet in each call: one without a batch computes the last one in vain
+        index = min(start + ranks.rank, len(batches) - 1)
+        data, rows = batches[index]
+        inputs = read_inputs(data, rows, validation.masked, ranks.device)
+        with precision_context(validation.precision, ranks.device):
+            losses_BT = losses(inputs.tokens_BT, inputs.targets_BT, inputs.mask)
+        if index != start + ranks.rank:
+            continue
+        nats_B = losses_BT.sum(1, dtype=torch.float64).tolist()
+        targets_BT = inputs.targets_BT.cpu().numpy()
+        real_BT = targets_BT != IGNORED
+        piece = slice(rows.start, rows.stop)
+        sizes_BT = np.zeros(targets_BT.shape, np.int64)
+        if validation.token_bytes is not None:
+            sizes_BT = real_BT * validation.token_bytes[_first_tokens(data, piece), targets_BT * real_BT]
+        domains = data.domains(piece)
+        for domain, nats, tokens, size in zip(domains, nats_B, real_BT.sum(1), sizes_BT.sum(1), strict=True):
+            scores[domain] = scores.get(domain, Score(0.0, 0)) + Score(nats, int(tokens), int(size))
+    parts = ranks.gather(scores)
+    names = sorted({name for part in parts for name in part})
+    return {name: total_of({str(k): part[name] for k, part in enumerate(parts) if name in part}) for name in names}
 
 
-def _batches(sets: Mapping[str, PackedRows], batch_size: int) -> Iterator[tuple[PackedRows, slice]]:
-    for _, data in sorted(sets.items()):
-        for start in range(0, len(data), batch_size):
-            yield data, slice(start, min(start + batch_size, len(data)))
+def _batches(validation: Validation) -> Iterator[tuple[PackedRows, range]]:
+    for _, data in sorted(validation.sets.items()):
+        for start in range(0, len(data), validation.batch_size):
+            yield data, range(start, min(start + validation.batch_size, len(data)))
+
+
+def _first_tokens(data: PackedRows, rows: slice) -> npt.NDArray[np.int64]:
+    """1 where a target is the first token of a document, else 0: [B, T]."""
+    rows_segments = data.segments(rows)
+    first = np.zeros((len(rows_segments), data.identity.sequence_length + 1), np.int64)
+    for row, segments in enumerate(rows_segments):
+        for position, segment in placed(segments):
+            if segment.start == 0 and segment.length:
+                first[row, position] = 1
+    return first[:, 1:]
 
 
 def score_lines(scores: Mapping[str, Score]) -> list[str]:
-    """A table: domain, loss, perplexity, tokens; the last line is over all tokens."""
-    total = sum(scores.values(), Score(0.0, 0))
+    """A table: domain, loss, perplexity, bits per byte, tokens; the last line is over all tokens."""
     width = max(len(name) for name in (*scores, "all domains"))
-    return [
-        f"{name:<{width}}  loss {score.loss:.4f}  perplexity {score.perplexity:,.2f}  {score.tokens:,} tokens"
-        for name, score in (*scores.items(), ("all domains", total))
-    ]
+    lines = []
+    for name, score in (*scores.items(), ("all domains", total_of(scores))):
+        bits = "" if score.bits_per_byte is None else f"  bits/byte {score.bits_per_byte:.4f}"
+        lines.append(
+            f"{name:<{width}}  loss {score.loss:.4f}  perplexity {score.perplexity:,.2f}{bits}  {score.tokens:,} tokens"
+        )
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor
 from corpus.errors import DataError, UsageError
 from corpus.option import option
 from trainer.checkpoint import CheckpointStore
+from trainer.distributed import pick_device
+from trainer.inputs import precision_context
 from trainer.models.model import LanguageModel
 from trainer.run import Run
 from trainer.text import TextCodec
@@ -28,8 +31,8 @@ class SamplingConfig:
     max_tokens: int = option(100, "most tokens to add")
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.top_k < 0 or self.max_tokens < 1:
-            raise UsageError("--temperature and --top-k must be at least 0, --max-tokens at least 1.")
+        if not 0 <= self.temperature < math.inf or self.top_k < 0 or self.max_tokens < 1:
+            raise UsageError("--temperature (a number) and --top-k must be at least 0, --max-tokens at least 1.")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p is {self.top_p}: give a number above 0 and at most 1.")
 
@@ -38,7 +41,8 @@ def choose(logits_V: Tensor, sampling: SamplingConfig, generator: torch.Generato
     """The next token's id from its logits (float32 [V])."""
     if sampling.temperature == 0:
         return int(logits_V.argmax())
-    ranked_V, ids_V = (logits_V / sampling.temperature).sort(descending=True, stable=True)
+    # the difference first: a tiny temperature would make two logits infinite
+    ranked_V, ids_V = ((logits_V - logits_V.max()) / sampling.temperature).sort(descending=True, stable=True)
     if sampling.top_k:
         ranked_V = ranked_V[: sampling.top_k]
     probabilities = ranked_V.softmax(0)
@@ -48,21 +52,30 @@ def choose(logits_V: Tensor, sampling: SamplingConfig, generator: torch.Generato
 
 
 @torch.no_grad()
-def continue_ids(model: LanguageModel, prompt: Sequence[int], sampling: SamplingConfig, stop: int) -> list[int]:
+def continue_ids(
+    model: LanguageModel,
+    prompt: Sequence[int],
+    sampling: SamplingConfig,
+    stop: int,
+    vocabulary: int | None = None,
+    precision: str = "fp32",
+) -> list[int]:
     """The ids that follow `prompt` (at least one id), until `stop` (not included) or `max_tokens`.
 
-    When the model's sequence length is full, it goes on from the last half of it.
+    Only ids below `vocabulary` are chosen: the model's may be padded. When the model's sequence length is full, it goes
+    on from the last half of it.
     """
     generator = torch.Generator().manual_seed(sampling.seed)
     ids = list(prompt)
-    capacity = model.shape.sequence_length
+    capacity, device = model.shape.sequence_length, model.embedding.device
     cache = model.new_cache(1)
     pending = ids[-capacity:]
     while len(ids) - len(prompt) < sampling.max_tokens:
         if cache.length + len(pending) > capacity:
             cache, pending = model.new_cache(1), ids[-max(1, capacity // 2) :]
-        logits_V = model.logits(torch.tensor([pending]), cache=cache)[0, -1]
-        token = choose(logits_V, sampling, generator)
+        with precision_context(precision, device):
+            logits_V = model.next_logits(torch.tensor([pending], device=device), cache)[0]
+        token = choose(logits_V[:vocabulary].cpu(), sampling, generator)
         if token == stop:
             break
         ids.append(token)
@@ -81,15 +94,18 @@ def load_model(run: Run, report: Callable[[str], None]) -> tuple[LanguageModel, 
     return model.eval(), checkpoint.step
 
 
-def generate(path: Path, prompt: str, sampling: SamplingConfig, report: Callable[[str], None]) -> str:
+def generate(
+    path: Path, prompt: str, sampling: SamplingConfig, report: Callable[[str], None], device: str | None = None
+) -> str:
     """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
     run = Run(path)
     model, _ = load_model(run, report)
     codec = TextCodec(run.tokenizer)
     config = run.read_config()
     assert config is not None
-    eod = int(config["data"]["eod"])
+    eod, vocabulary = int(config["data"]["eod"]), int(config["data"]["vocabulary"])
     # a document begins where the one before it ends: there is no BOS in the stream
     ids = codec.encode(prompt)
-    added = continue_ids(model, [eod, *ids], sampling, eod)
+    model = model.to(pick_device(device))
+    added = continue_ids(model, [eod, *ids], sampling, eod, vocabulary, config["training"]["precision"])
     return codec.decode([*ids, *added])

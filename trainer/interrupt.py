@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a request to save and stop."""
+"""SIGTERM, SIGINT and SIGUSR1 as a request to save and stop."""
 
 from __future__ import annotations
 
@@ -22,11 +22,22 @@ class Terminated(click.ClickException):
     exit_code = 143
 
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+class Preempted(click.ClickException):
+    """SIGUSR1: the run has saved and wants to be started again (EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+_SIGNALS = {signal.SIGTERM: Terminated, signal.SIGINT: Interrupted, signal.SIGUSR1: Preempted}
+
+
+def stopped(number: int, message: str) -> click.ClickException:
+    """The error that ends a run after a save on signal `number`."""
+    return _SIGNALS[signal.Signals(number)](message)
 
 
 class StopRequest:
-    """A flag that the first SIGTERM or SIGINT raises; a second signal ends the process at once."""
+    """A flag that the first signal raises; a second signal ends the process at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None

@@ -1,15 +1,17 @@
-"""`metrics.jsonl`, one JSON object per step or evaluation, and the live line."""
+"""`metrics.jsonl`, one JSON object per step or evaluation; TensorBoard; the live line."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from corpus.data.files import write_atomic
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
 
 
 class MetricsLog:
@@ -27,16 +29,21 @@ class MetricsLog:
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
         except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be written ({error.strerror}): make room, then give the same command again."
-            ) from None
+            with suppress(OSError):  # it would try once more to write what is left
+                self.close()
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.path} cannot be written ({error.strerror}): make room, then give the same command again."
+        )
 
     def records(self) -> list[dict[str, Any]]:
-        """All whole records, in order; a last line cut short by a kill is left out."""
+        """All whole records, in order; a last line cut short by a kill or a full disk is left out."""
         if not self.path.exists():
             return []
         found = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():
             try:
                 found.append(json.loads(line))
             except ValueError:
@@ -45,44 +52,93 @@ class MetricsLog:
 
     def rewind(self, step: int) -> None:
         """Forget what came after `step`: those steps are about to be done again."""
+        self.close()
         records = self.records()
         kept = [record for record in records if record["step"] <= step]
-        if self.path.exists():
-            write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        try:
+            if self.path.exists():
+                write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+class TensorBoard:
+    """The same measurements for TensorBoard, in a directory of the run."""
+
+    def __init__(self, directory: Path, step: int) -> None:
+        """Events after `step` are forgotten. A UsageError where TensorBoard is not installed."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard.") from None
+        self._writer = SummaryWriter(str(directory), purge_step=step + 1)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add the numbers of a record, validation domains each on their own."""
+        kind, step = record["kind"], record["step"]
+        named = {f"{kind}/{name}": value for name, value in record.items()}
+        for domain, values in record.get("domains", {}).items():
+            named |= {f"{kind}/{domain}/{name}": value for name, value in values.items()}
+        for name, value in named.items():
+            if isinstance(value, int | float) and name != f"{kind}/step":
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the live line shows after a step."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    utilisation: str
+    data_share: float
+    seconds_left: float
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step}/{self.steps}  loss {self.loss:.4f}  {self.tokens_per_second:,.0f} tokens/s  "
+            f"{self.utilisation}  data {self.data_share:.1%}  {clock(self.seconds_left)} left"
+        )
 
 
 class LiveLine:
     """Progress on stderr: one line that is rewritten, or about twenty plain lines where stderr is no terminal."""
 
-    def __init__(self, steps: int, stream: TextIO | None = None) -> None:
-        self.steps = steps
+    def __init__(self, steps: int, stream: TextIO | None = None, silent: bool = False) -> None:
+        """`silent`: nothing is shown (a rank that is not the first)."""
         self.stream = sys.stderr if stream is None else stream
         self.live = self.stream.isatty()
         self.every = max(1, steps // 20)
+        self.silent = silent
 
-    def show(self, step: int, loss: float, tokens_per_second: float, seconds_left: float) -> None:
-        """Show the state after `step`."""
-        text = (
-            f"step {step}/{self.steps}  loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {clock(seconds_left)} left"
-        )
+    def show(self, progress: Progress) -> None:
+        """Show the state after a step."""
+        if self.silent:
+            return
+        last = progress.step == progress.steps
         if self.live:
-            self.stream.write(f"\r\x1b[K{text}")
-            if step == self.steps:
-                self.stream.write("\n")
-        elif step % self.every == 0 or step in (1, self.steps):
-            self.stream.write(text + "\n")
+            self.stream.write(f"\r\x1b[K{progress}" + "\n" * last)
+        elif progress.step % self.every == 0 or progress.step == 1 or last:
+            self.stream.write(f"{progress}\n")
         self.stream.flush()
 
     def say(self, text: str) -> None:
         """A line of its own, without tearing the live one."""
-        self.stream.write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
-        self.stream.flush()
+        if not self.silent:
+            self.stream.write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
+            self.stream.flush()
 
 
 def clock(seconds: float) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from corpus.errors import UsageError
 from corpus.option import option
+from trainer.shards import local, rows_here, summed_over_shards
+
+MOMENTS = 2
+"""Numbers that either optimizer keeps per parameter."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +28,19 @@ class OptimizerConfig:
     beta1: float = option(0.9, "decay of the first moment")
     beta2: float = option(0.95, "adamw: decay of the second moment (palm-adafactor uses 1 - k^-0.8)")
     epsilon: float = option(1e-8, "adamw: added to the root of the second moment")
-    weight_decay: float = option(0.1, "adamw: decoupled weight decay of matrices (palm-adafactor uses lr²)")
-    clip: float = option(1.0, "largest global norm of the gradient")
+    weight_decay: float = option(0.1, "adamw: decoupled weight decay of matrices (palm-adafactor uses lr²); 0: none")
+    clip: float = option(1.0, "largest global norm of the gradient; 0: it is not clipped")
 
     def __post_init__(self) -> None:
-        for name in ("lr", "epsilon", "clip"):
+        for name in ("lr", "epsilon"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"optimizer.{name} is {getattr(self, name)}: give a number above 0.")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"optimizer.{name} is {getattr(self, name)}: give a number in [0, 1).")
-        if self.weight_decay < 0:
-            raise UsageError(f"optimizer.weight_decay is {self.weight_decay}: give a number of at least 0.")
-
-    @property
-    def moments(self) -> int:
-        """Numbers kept per parameter."""
-        return 2
+        for name in ("weight_decay", "clip"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"optimizer.{name} is {getattr(self, name)}: give a number of at least 0.")
 
 
 class PalmAdafactor(torch.optim.Optimizer):
@@ -86,14 +89,30 @@ class PalmAdafactor(torch.optim.Optimizer):
         second: Tensor = state["exp_avg_sq"]
         second.mul_(beta2).add_(gradient.square().add_(self.TINY), alpha=1.0 - beta2)
         update = gradient / second.sqrt()
-        parts = self.sizes.get(parameter, (parameter.shape[0],))
-        for matrix, change in zip(torch.split(parameter, list(parts)), torch.split(update, list(parts)), strict=True):
-            change.mul_(matrix.square().mean().sqrt().clamp_(min=self.FLOOR).mul_(lr))
+        for rows, scale in self._scales(parameter):
+            local(update)[rows].mul_(scale.clamp_(min=self.FLOOR).mul_(lr))
         first: Tensor = state["exp_avg"]
         first.mul_(beta1).add_(update, alpha=1.0 - beta1)
         if parameter.dim() > 1:
             parameter.mul_(1.0 - lr * lr)
         parameter.sub_(first)
+
+    def _scales(self, parameter: nn.Parameter) -> list[tuple[slice, Tensor]]:
+        """For each matrix of a parameter the rows of this rank's part that are its, and the RMS of the whole matrix."""
+        parts = self.sizes.get(parameter, (parameter.shape[0],))
+        here, mine = rows_here(parameter), local(parameter)
+        bounds = [0, *accumulate(parts)]
+        pieces = [
+            slice(*(min(max(bound - here.start, 0), len(here)) for bound in (begin, end)))
+            for begin, end in pairwise(bounds)
+        ]
+        if mine is parameter:
+            return [(rows, mine[rows].square().mean().sqrt()) for rows in pieces]
+        sums = summed_over_shards(parameter, torch.stack([mine[rows].square().sum() for rows in pieces]))
+        columns = parameter.numel() // parameter.shape[0]
+        return [
+            (rows, (total / (size * columns)).sqrt()) for rows, total, size in zip(pieces, sums, parts, strict=True)
+        ]
 
 
 def build_optimizer(
@@ -109,6 +128,12 @@ def build_optimizer(
     ]
     betas = (config.beta1, config.beta2)
     return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> float:
+    """Scale the gradients so that their global norm is at most `largest` (0: as it is); gives the norm before."""
+    norm = torch.nn.utils.clip_grad_norm_(parameters, largest or math.inf)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -129,7 +154,21 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, nn.P
 def load_optimizer(
     optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Put back what `optimizer_tensors` gave, and nothing else, also on another device or another number of ranks.
+
+    Counts of steps stay where the optimizer keeps them: AdamW's beside its moments, for the fused kernel.
+    """
+    adam = isinstance(optimizer, torch.optim.AdamW)
+    optimizer.state.clear()
     for key, value in tensors.items():
         name, _, moment = key.rpartition("/")
-        optimizer.state[named[name]][moment] = value.clone()
+        parameter = named[name]
+        if moment == "step":
+            optimizer.state[parameter][moment] = value.to(parameter.device if adam else "cpu", copy=True)
+        elif isinstance(value, DTensor):
+            optimizer.state[parameter][moment] = value
+        else:
+            fresh = torch.zeros_like(parameter)
+            rows = rows_here(parameter)
+            local(fresh).copy_(value[rows.start : rows.stop])
+            optimizer.state[parameter][moment] = fresh

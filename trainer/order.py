@@ -42,6 +42,12 @@ def next_batch(next_row: int, batch_size: int, skipped: Sequence[RowRange] = ())
     return taken, next_row
 
 
+def step_rows(rows_before: int, batch_size: int, skipped: Sequence[RowRange] = ()) -> list[RowRange]:
+    """The rows of a step of `batch_size` rows that comes after `rows_before` rows of earlier steps."""
+    _, begin = next_batch(0, rows_before, skipped) if rows_before else ([], 0)
+    return next_batch(begin, batch_size, skipped)[0]
+
+
 def rows_left(rows: int, next_row: int, skipped: Sequence[RowRange] = ()) -> int:
     """How many of the rows from `next_row` to `rows` the ledger does not skip."""
     left = rows - next_row

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from trainer.config import RunConfig, preset_differences
-from trainer.loss import CHUNK_LOGITS
-from trainer.models.presets import find_preset
+from trainer.config import RunConfig, preset_differences, reserve_rows
+from trainer.loss import chunk_rows
+from trainer.optimizers import MOMENTS
 
-_FLOAT = 4
+_FLOAT, _HALF = 4, 2
 
 
-def memory_bytes(config: RunConfig) -> int:
-    """About how much memory the run holds: weights, gradients, moments, and what the backward pass needs."""
+def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> int:
+    """About how much memory one of the ranks holds: weights, gradients, moments, and what the backward pass needs.
+
+    `device`: "cpu" or "cuda"; `sharded`: the ranks hold a part of the weights each.
+    """
     shape, training = config.model, config.training
-    states = shape.parameters * _FLOAT * (2 + config.optimizer.moments)
-    per_layer = 6 * shape.width + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
-    tokens = training.micro_rows * config.data.sequence_length
-    activations = tokens * (shape.layers * per_layer + 4 * shape.width) * _FLOAT
-    if training.document_mask:
+    half = training.precision == "bf16"
+    states = shape.parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
+    weights = shape.parameters * _HALF if half else 0  # what the products take of the float32 weights
+    tokens = min(training.micro_rows, -(-max(config.ramp.rows) // ranks)) * config.data.sequence_length
+    activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.width * _FLOAT)
+    if training.document_mask and device == "cpu":
         activations += tokens * config.data.sequence_length
-    logits = 2 * min(CHUNK_LOGITS, tokens * shape.vocabulary) * _FLOAT
-    return states + activations + logits
+    logits = chunk_rows(tokens, shape.vocabulary, device) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
+    return states + weights + activations + logits
 
 
-def plan_lines(config: RunConfig) -> list[str]:
-    """The plan as lines to print."""
-    shape, training = config.model, config.training
-    tokens = training.steps * config.tokens_per_step
+def _kept(config: RunConfig) -> int:
+    """Numbers per token that the blocks keep for the backward pass; those of one block are there in any case."""
+    shape, mode = config.model, config.training.recompute
+    block = 6 * shape.width + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
+    if mode == "none":
+        return shape.layers * block
+    linear = 2 * shape.width + 2 * shape.query_width + 2 * shape.key_width + 2 * shape.feed_forward
+    return shape.layers * (shape.width + (linear if mode == "selective" else 0)) + block
+
+
+def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> list[str]:
+    """The plan as lines to print; arguments as for `memory_bytes`."""
+    shape, training, ramp = config.model, config.training, config.ramp
+    rows, tokens = ramp.rows_before(training.steps), config.tokens_after(training.steps)
     flops = tokens * shape.flops_per_token(config.data.sequence_length)
-    checkpoint = shape.parameters * _FLOAT * (1 + config.optimizer.moments)
-    micro = "" if training.micro_rows == training.batch_size else f", {training.micro_rows:,} at once"
+    checkpoint = shape.parameters * _FLOAT * (1 + MOMENTS)
+    sizes = f"{ramp} rows" if len(ramp.rows) > 1 else f"of {training.batch_size:,} rows"
+    micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
+    memory, each = memory_bytes(config, device, ranks, sharded), " a rank" if ranks > 1 else ""
     lines = [
         f"model       {config.name}: {shape.parameters:,} parameters, vocabulary {shape.vocabulary:,}",
-        f"data        {config.data.rows:,} rows of {config.data.sequence_length:,} tokens; the run reads "
-        f"{training.steps * training.batch_size:,}",
-        f"steps       {training.steps:,} of {training.batch_size:,} rows = {config.tokens_per_step:,} tokens{micro}; "
-        f"{tokens:,} in all",
+        f"data        {config.data.rows:,} rows of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
+        f"steps       {training.steps:,} {sizes}{micro}; {tokens:,} tokens in all",
         f"optimizer   {config.optimizer.name}, peak rate {config.optimizer.lr:g}, {config.schedule.name} schedule",
-        f"cost        {flops:.3g} FLOPs, about {memory_bytes(config) / 1e6:,.0f} MB of memory, "
+        f"spikes      {_spike_line(config)}",
+        f"cost        {flops:.3g} FLOPs, about {memory / 1e6:,.0f} MB of memory{each}, "
         f"{checkpoint / 1e6:,.0f} MB per checkpoint",
     ]
-    usual = find_preset(config.name).batch_size
-    if training.batch_size != usual:
-        lines.append(f"differs     training.batch_size = {training.batch_size} (preset: {usual})")
     return lines + [f"differs     {line}" for line in preset_differences(config)]
+
+
+def _spike_line(config: RunConfig) -> str:
+    spikes, steps = config.spikes, config.training.steps
+    if spikes.mode != "rewind":
+        return spikes.mode
+    spare = config.data.rows - config.ramp.rows_before(steps)
+    wanted = reserve_rows(config.ramp, steps, spikes)
+    kept = f"{wanted:,} rows in reserve" if spare >= wanted else f"only {spare:,} of {wanted:,} rows in reserve"
+    return (
+        f"go back {spikes.steps_back(steps):,} steps, pass over {spikes.batches_skipped(steps):,} batches, at most "
+        f"{spikes.max_rewinds} times; {kept}"
+    )

@@ -1,4 +1,4 @@
-"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `tokenizer.model`."""
+"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `ledger.json` after a spike."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from corpus.data.files import sync_file, write_atomic
 from corpus.data.manifest import differences
 from corpus.errors import DataError, UsageError
 from trainer.config import RunConfig
+from trainer.ledger import Ledger
 from trainer.models.shape import ModelShape
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 TOKENIZER = "tokenizer.model"
+TOKENIZER_JSON = "tokenizer.json"
+LEDGER = "ledger.json"
+TENSORBOARD = "tensorboard"
 LOCK = "_lock"
-_OURS = {CONFIG, METRICS, CHECKPOINTS, TOKENIZER, LOCK}
+_EMPTY = Ledger()
 
 
 class Run:
@@ -32,6 +36,8 @@ class Run:
         self.metrics = path / METRICS
         self.checkpoints = path / CHECKPOINTS
         self.tokenizer = path / TOKENIZER
+        self.ledger = path / LEDGER
+        self.tensorboard = path / TENSORBOARD
 
     def read_config(self) -> dict[str, Any] | None:
         """`config.json`, None where there is none; a DataError where it cannot be read."""
@@ -72,18 +78,24 @@ class Run:
 
     def _refuse_foreign(self) -> None:
         names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
-        if CONFIG not in names and names - {LOCK, TOKENIZER}:
+        if CONFIG not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, LEDGER}:
             raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
 
-    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool) -> None:
-        """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew."""
+    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, ledger: Ledger = _EMPTY) -> None:
+        """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew.
+
+        A new run begins with `ledger`. `tokenizer` is a SentencePiece model; a `tokenizer.json` beside it comes along.
+        """
         old = self.read_config()
         new = config.to_json()
         if old is not None and not overwrite:
             changed = differences(old, new)
             if changed:
+                # the digests alone would not say what to look at
+                other = old["data"]["tokenizer"] != new["data"]["tokenizer"]
                 raise UsageError(
-                    f"{self.path} was made with another configuration ({'; '.join(changed)}): "
+                    f"{self.path} was made with {'another tokenizer' if other else 'another configuration'} "
+                    f"({'; '.join(changed)}): "
                     "give --overwrite to start it anew, or another --output."
                 )
             return
@@ -91,16 +103,21 @@ class Run:
             if old is not None:
                 self._clear()
             if tokenizer is not None:
-                shutil.copyfile(tokenizer, self.tokenizer)
-                sync_file(self.tokenizer)
+                for name in (TOKENIZER, TOKENIZER_JSON):
+                    if (tokenizer.parent / name).exists():
+                        shutil.copyfile(tokenizer.parent / name, self.path / name)
+                        sync_file(self.path / name)
+            if ledger.entries:
+                ledger.save(self.ledger)
             write_atomic(self.path / CONFIG, _pretty(new))
         except OSError as error:
             raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
 
     def _clear(self) -> None:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        for path in (self.metrics, self.tokenizer, self.path / CONFIG):
+        for directory in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(directory, ignore_errors=True)
+        for path in (self.metrics, self.ledger, self.tokenizer, self.path / TOKENIZER_JSON, self.path / CONFIG):
             path.unlink(missing_ok=True)
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 
 from corpus.errors import DataError
+
+_BLANK = "\u2581"
+"""What stands for a blank in SentencePiece's pieces."""
 
 
 class TextCodec:
@@ -32,3 +37,23 @@ class TextCodec:
         size = self.model.get_piece_size()
         text: str = self.model.decode([int(value) for value in ids if int(value) < size])
         return text
+
+
+def token_bytes(path: Path, vocabulary: int) -> npt.NDArray[np.int64]:
+    """For every id the bytes of UTF-8 text that it stands for, inside a document and as its first: int64 [2, vocabulary].
+
+    The pieces of a text without unknown characters add up to its bytes. Control pieces, such as the end of a document,
+    the unknown one, and ids beyond the tokenizer's stand for none. Where the tokenizer puts a blank before a text, the
+    first piece has one byte less, for that blank is none of the text's.
+    """
+    model = TextCodec(path).model
+    sizes = np.zeros((2, vocabulary), np.int64)
+    blank_first = "".join(model.encode("a", out_type=str)).startswith(_BLANK)
+    for number in range(min(vocabulary, model.get_piece_size())):
+        if model.is_byte(number):
+            sizes[:, number] = 1
+        elif not model.is_control(number) and not model.is_unknown(number):
+            piece = model.id_to_piece(number)
+            sizes[:, number] = len(piece.replace(_BLANK, " ").encode())
+            sizes[1, number] -= blank_first and piece.startswith(_BLANK)
+    return sizes

@@ -42,8 +42,11 @@ def write_packed(
     shards: int = 1,
     batch_rows: int = 7,
     tokenizer: str = "t0",
+    packing: str = "concatenate",
+    listed: Sequence[tuple[str, int]] = (),
 ) -> Path:
-    """Write a packed set; `segments` are (start in the document, length) pairs per row, by default one per row."""
+    """Write a packed set; `segments` are (start in the document, length) pairs per row, by default one per row, and
+    `listed` the files of its list of documents with their rows."""
     rows, width = tokens.shape
     names = list(domains or ["web"] * rows)
     spans = segments or [[(0, width)]] * rows
@@ -74,7 +77,7 @@ def write_packed(
     Manifest(
         kind="packed",
         stage="mix",
-        config={},
+        config={"packing": packing},
         inputs=(),
         counts={},
         totals={"tokens": int(tokens.size)},
@@ -84,6 +87,8 @@ def write_packed(
             "sequence_length": width - 1,
             "vocab_size": vocabulary,
             "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": EOD},
+            "documents": [{"name": name, "rows": number} for name, number in listed],
+            "sources": [{"domain": "web", "documents": sum(number for _, number in listed), "inputs": []}],
         },
     ).save(directory)
     return directory

@@ -123,6 +123,27 @@ def test_torn_ones_do_not_count_as_kept(tmp_path: Path) -> None:
     assert newest(store)[0] == 1
 
 
+def test_a_newer_one_with_a_flipped_bit_never_costs_the_last_whole_one(tmp_path: Path) -> None:
+    directory = tmp_path / "c"
+    for step in (1, 4):
+        save(CheckpointStore(directory), step)
+    file = directory / "step-000004" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    store = CheckpointStore(directory, keep=1)
+    save(store, 2)
+    assert sorted(path.name for path in directory.iterdir()) == ["step-000002", "step-000004"]
+    assert newest(store)[0] == 2
+    # out of the way, and gone when the run is as far again
+    store.set_aside_after(2)
+    assert newest(store) == (2, [])
+    save(store, 3)
+    assert sorted(path.name for path in directory.iterdir()) == [".step-000004.torn", "step-000003"]
+    save(store, 5)
+    assert sorted(path.name for path in directory.iterdir()) == ["step-000005"]
+
+
 def test_a_full_disk_is_one_sentence_and_the_last_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = CheckpointStore(tmp_path / "c", keep=1)
     save(store, 1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sentencepiece
 import torch
@@ -15,9 +19,14 @@ from click.testing import CliRunner, Result
 from corpus.errors import UsageError
 from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
+from trainer.data import PackedRows
+from trainer.distributed import Ranks
+from trainer.evaluation import Validation, evaluate
 from trainer.generate import SamplingConfig, choose, continue_ids
+from trainer.hardware import Utilisation, peak_flops
 from trainer.models.model import LanguageModel, initialise
 from trainer.models.shape import ModelShape
+from trainer.text import TextCodec, token_bytes
 
 TINY = ["--set", "model.layers=1", "--set", "model.width=32", "--batch-size", "4", "--threads", "1"]
 WORDS = [
@@ -178,3 +187,101 @@ def test_generation_equals_recomputing_everything() -> None:
         # beyond the sequence length, and with a prompt longer than it, it goes on
         assert len(continue_ids(model, prompt, SamplingConfig(max_tokens=60), stop=-1)) == 60
         assert len(continue_ids(model, [EOD] * 40, SamplingConfig(max_tokens=5), stop=-1)) == 5
+
+
+def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = tmp_path / "fit.yaml"
+    config.write_text(
+        f"data: {packed}\noutput: {run}\nmodel: {{name: llama-tiny, layers: 1, width: 32}}\nsteps: 9\n"
+        f"batch-size: 4\nthreads: 1\nvalidation: {packed}\n"
+    )
+    result = call("fit", "--config", config, "--steps", "2")
+    assert result.exit_code == 0, result.output
+    assert "differs     model.width = 32 (preset: 128)" in result.output
+    assert "steps       2 of 4 rows" in result.output
+    [record] = [
+        record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if "domains" in record
+    ]
+    # no document begins in these targets: their bytes, by decoding them token for token
+    model = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
+    pieces = [model.id_to_piece(int(token)) for token in learnable_rows(40, 16, 60)[:, 1:].ravel() if token > 2]
+    size = sum(len(piece.replace("▁", " ").encode()) for piece in pieces)
+    tokens = 40 * 16
+    assert record["bits_per_byte"] == pytest.approx(record["loss"] * tokens / math.log(2) / size, rel=1e-9)
+    assert f"bits/byte {record['bits_per_byte']:.4f}" in call("eval", run, "--validation", packed).output
+    errors(call("fit", "--config", config, "--steps", "x"), 2, "Invalid value for '--steps'")
+    config.write_text("modle: llama-tiny\n")
+    errors(call("fit", "--config", config), 2, "did you mean 'model'?")
+    errors(call("fit", "--data", packed), 2, "--model and --output must be given")
+
+
+def test_tensorboard_is_a_sentence_or_a_directory(packed: Path, tmp_path: Path) -> None:
+    result = fit(packed, tmp_path / "run", "--tensorboard")
+    if importlib.util.find_spec("tensorboard") is None:
+        errors(result, 2, "--tensorboard needs the package tensorboard")
+    else:
+        assert result.exit_code == 0, result.output
+        assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_token_bytes_add_up_to_the_text(packed: Path) -> None:
+    path = packed / "_tokenizer" / "tokenizer.model"
+    codec = TextCodec(path)
+    sizes = token_bytes(path, 80)
+    text = "the cat sat by the red house"
+    ids = codec.encode(text)
+    assert sizes[0, ids].sum() == len(text.encode()) + 1  # SentencePiece puts a blank in front
+    assert sizes[1, ids[0]] + sizes[0, ids[1:]].sum() == len(text.encode())
+    assert sizes[:, 60:].sum() == 0
+    assert sizes[:, EOD].sum() == 0
+
+
+def test_bits_per_byte_counts_the_bytes_of_the_documents(packed: Path, tmp_path: Path) -> None:
+    path = packed / "_tokenizer" / "tokenizer.model"
+    codec = TextCodec(path)
+    texts = ["the cat", "sat by the red house", "old songs"]
+    parts = [[*codec.encode(text), EOD] for text in texts]
+    row = [EOD, *(number for part in parts for number in part)]
+    # the first segment goes on with a document of the row before, whose end it holds
+    spans = [[(7, 1), *((0, len(part)) for part in parts)]]
+    rows = PackedRows(write_packed(tmp_path / "p", np.array([row]), 60, segments=spans))
+    asked = Validation({"p": rows}, 1, token_bytes=token_bytes(path, 64))
+    scores = evaluate(lambda tokens, targets, mask: torch.ones(targets.shape), asked, Ranks())
+    assert scores is not None
+    assert scores["web"].bytes == sum(len(text.encode()) for text in texts)
+    assert scores["web"].tokens == len(row) - 1
+
+
+def test_help_says_where_the_settings_are(packed: Path) -> None:
+    assert "…" not in call("--help").output
+    assert "..." not in call("--help").output.partition("Commands:")[2]
+    assert "trainer settings lists them" in " ".join(call("fit", "--help").output.split())
+    lines = {line.split()[0]: line for line in call("settings", "palm-540b").output.splitlines()}
+    assert "0:512,50000:1024,115000:2048" in lines["training.batch_ramp"]
+    assert "0: it is not clipped" in lines["optimizer.clip"]
+    assert "palm-adafactor" in lines["optimizer.name"]
+    assert lines.keys() == {line.split()[0] for line in call("settings").output.splitlines()}
+    errors(call("settings", "lama-7b"), 2, "did you mean 'llama-7b'?")
+
+
+def test_device_and_launcher_errors(packed: Path, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        errors(fit(packed, tmp_path / "run", "--device", "cuda"), 2, "torch sees no GPU here")
+
+
+def test_mfu_is_given_for_known_hardware_only() -> None:
+    shape = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
+    known = Utilisation(shape, 2048, peak_flops("NVIDIA H200"))
+    plain, whole = known.mfu(50_000.0) or (0.0, 0.0)
+    assert whole == pytest.approx(50_000 * (6 * shape.matrix_parameters + 12 * 22 * 2048 * 2048) / 989e12)
+    assert plain < whole
+    assert known.text(50_000.0) == f"MFU {whole:.1%} (6N: {plain:.1%})"
+    assert Utilisation(shape, 2048, None).text(1.0) == "MFU n/a"
+    assert peak_flops("NVIDIA A100-SXM4-80GB") == 312e12
+    assert peak_flops("NVIDIA H100 PCIe") == 756e12
+    assert peak_flops("NVIDIA A100 80GB PCIe") == 312e12
+    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("NVIDIA GeForce RTX 4090") == 165.2e12
+    for unknown in ("GeForce GT 710", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H800 PCIe", "NVIDIA H20 NVL16", ""):
+        assert peak_flops(unknown) is None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.data import packed as data_module
+from corpus.data.packed import PADDING
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
-from trainer import data as data_module
-from trainer.data import PackedRows, Segment, open_validation
+from trainer.data import PackedRows, Segment, open_validation, read_tensor
 from trainer.order import RowRange, next_batch, rows_left
 
 
@@ -70,6 +75,95 @@ def test_segments_that_do_not_fill_their_row_are_refused(tmp_path: Path) -> None
     rows = PackedRows(write_packed(tmp_path / "p", learnable_rows(3, 12, 300), 300, segments=spans))
     with pytest.raises(DataError, match=r"segments of row 2 .* hold 12 tokens and not 13"):
         rows.documents(slice(1, 3))
+
+
+def test_padding_is_no_document_and_no_target(tmp_path: Path) -> None:
+    spans = [[(0, 13)], [(0, 4), (0, 5)], [], [(0, 1)], [(7, 2), (0, 11)]]
+    path = write_packed(
+        tmp_path / "p", learnable_rows(5, 12, 300), 300, segments=spans, packing="best-fit", batch_rows=2
+    )
+    rows = PackedRows(path)
+    documents, targets = rows.documents(slice(0, 5)), rows.target_mask(slice(0, 5))
+    assert targets is not None
+    for row, parts in enumerate(spans):
+        lengths = [length for _, length in parts]
+        filled = [n for n, length in enumerate(lengths) for _ in range(length)]
+        assert documents[row].tolist() == filled + [PADDING] * (13 - len(filled))
+        assert targets[row].tolist() == [place < len(filled) for place in range(1, 13)]
+    assert np.array_equal(rows.documents(slice(1, 4)), documents[1:4])
+    assert rows.documents(slice(2, 2)).shape == (0, 13)
+    plain = PackedRows(write_packed(tmp_path / "q", learnable_rows(5, 12, 300), 300))
+    assert plain.target_mask(slice(0, 5)) is None
+    over = write_packed(tmp_path / "r", learnable_rows(1, 12, 300), 300, segments=[[(0, 14)]], packing="best-fit")
+    with pytest.raises(DataError, match=r"segments of row 0 .* hold 14 tokens and not 13"):
+        PackedRows(over).target_mask(slice(0, 1))
+
+
+@given(st.data())
+def test_any_slice_equals_row_by_row(data: st.DataObject) -> None:
+    spans = data.draw(
+        st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=3), min_size=1, max_size=12)
+    )
+    tokens = learnable_rows(len(spans), 11, 300)
+    with tempfile.TemporaryDirectory() as folder:
+        shards = data.draw(st.integers(1, len(spans)))
+        rows = PackedRows(
+            write_packed(
+                Path(folder, "p"), tokens, 300, segments=spans, packing="best-fit", shards=shards, batch_rows=3
+            )
+        )
+        first = data.draw(st.integers(0, len(spans)))
+        last = data.draw(st.integers(first, len(spans)))
+        piece = slice(first, last)
+        assert np.array_equal(rows[piece], tokens[piece])
+        assert [[(s.start, s.length) for s in row] for row in rows.segments(piece)] == spans[piece]
+        copied = np.zeros((last - first, 12), np.int64)
+        rows.copy_into(piece, copied)
+        assert np.array_equal(copied, tokens[piece])
+        single = [rows.documents(slice(row, row + 1))[0].tolist() for row in range(first, last)]
+        assert rows.documents(piece).tolist() == single
+        assert rows.epochs(piece) == [0] * (last - first)
+
+
+def test_a_set_goes_to_other_processes_without_its_rows(tmp_path: Path) -> None:
+    tokens = learnable_rows(50, 12, 300)
+    rows = PackedRows(write_packed(tmp_path / "p", tokens, 300, shards=3))
+    rows[0:50]
+    sent = pickle.dumps(rows)
+    assert len(sent) < 1000
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert np.array_equal(pool.apply(read_some, (rows,)), tokens[10:30])
+
+
+def read_some(rows: PackedRows) -> object:
+    return rows[10:30].copy()
+
+
+def test_a_closed_set_is_unmapped_and_opens_again(tmp_path: Path) -> None:
+    tokens = learnable_rows(50, 12, 300)
+    path = write_packed(tmp_path / "p", tokens, 300, shards=3)
+    rows = PackedRows(path)
+    view = rows[0:5]
+    rows[0:50]
+    rows.close()
+    assert not any(shard._batches for shard in rows.shards)
+    assert np.array_equal(view, tokens[:5])
+    del view
+    if Path("/proc/self/maps").exists():
+        assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert np.array_equal(rows[0:50], tokens)
+
+
+def test_rows_become_int64_tensors(tmp_path: Path) -> None:
+    tokens = learnable_rows(20, 12, 300)
+    rows = PackedRows(write_packed(tmp_path / "p", tokens, 300, shards=3))
+    made = read_tensor(rows, slice(3, 17))
+    assert made.dtype == torch.int64
+    assert np.array_equal(made.numpy(), tokens[3:17])
+    again = read_tensor(rows, slice(2, 16), made)
+    assert again.data_ptr() == made.data_ptr()
+    assert np.array_equal(again.numpy(), tokens[2:16])
+    assert np.array_equal(read_tensor(rows, slice(18, 20), made).numpy(), tokens[18:20])
 
 
 def test_a_shard_cut_short_is_refused_in_one_sentence(tmp_path: Path) -> None:

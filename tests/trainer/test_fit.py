@@ -18,13 +18,16 @@ import torch
 
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
-from trainer import step as step_module
+from trainer import parallel
 from trainer.checkpoint import CheckpointStore
-from trainer.config import FitRequest, resolve_config
+from trainer.config import resolve_config
 from trainer.data import PackedRows
+from trainer.ledger import Ledger, LedgerEntry
 from trainer.loop import fit
+from trainer.order import RowRange
+from trainer.request import FitRequest
 from trainer.state import TrainingState
-from trainer.step import train_step
+from trainer.step import Measured, measure, update
 
 VOCABULARY = 100
 LENGTH = 16
@@ -110,7 +113,7 @@ def test_a_kill_at_any_point_of_any_save_changes_nothing(ask: FitRequest, tmp_pa
     straight = replace(ask, output=tmp_path / "straight")
     seen: list[str] = []
     fit(straight, quiet, seen.append)
-    for number in range(0, len(seen), 3):
+    for number in range(0, len(seen), 7):
         output = tmp_path / f"killed-{number}"
         calls = 0
 
@@ -204,6 +207,13 @@ def new_state(ask: FitRequest, **changes: Any) -> TrainingState:
     return TrainingState(resolve_config(replace(ask, **changes), PackedRows(ask.data).identity, {}))
 
 
+def train_step(state: TrainingState, data: PackedRows) -> Measured:
+    """Do the next update whatever it looks like."""
+    measured = measure(state, data)
+    update(state, measured)
+    return measured
+
+
 @pytest.mark.parametrize("model", ["llama-tiny", "palm-tiny"])
 def test_accumulation_of_four_equals_one(ask: FitRequest, model: str) -> None:
     sets = {"model": model, "settings": ("model.layers=2", "model.width=32"), "batch_size": 8, "steps": 10}
@@ -216,11 +226,9 @@ def test_accumulation_of_four_equals_one(ask: FitRequest, model: str) -> None:
 
 
 def test_rows_of_the_ledger_are_passed_over(ask: FitRequest) -> None:
-    from trainer.order import RowRange
-
     data = PackedRows(ask.data)
     state = new_state(ask)
-    state.skipped = (RowRange(2, 5),)
+    state.ledger = Ledger((LedgerEntry(9, "rewind", "", 0, 0, RowRange(2, 5)),))
     train_step(state, data)
     assert (state.step, state.next_row) == (1, 7)
 
@@ -267,7 +275,11 @@ def test_more_tokens_than_packed(ask: FitRequest) -> None:
 
 def test_steps_default_to_one_pass_and_tokens_round_up(ask: FitRequest) -> None:
     identity = PackedRows(ask.data).identity
-    assert resolve_config(replace(ask, steps=None), identity, {}).training.steps == 30
+    # of the 30 batches 3 times 5 % of the steps are kept for rewinds
+    assert resolve_config(replace(ask, steps=None), identity, {}).training.steps == 26
+    for setting in ("spikes.mode=stop", "spikes.max_rewinds=0"):
+        whole = replace(ask, steps=None, settings=(setting,))
+        assert resolve_config(whole, identity, {}).training.steps == 30
     config = resolve_config(replace(ask, steps=None, tokens=4 * LENGTH * 2 + 1), identity, {})
     assert config.training.steps == 3
 
@@ -287,6 +299,14 @@ def test_paper_models_refuse_other_data(ask: FitRequest) -> None:
         ("schedule.name=cosin", "did you mean 'cosine'"),
         ("training.document_mask=1", "true or false"),
         ("optimizer.lr", "no value"),
+        ("optimizer.lr=inf", "is not finite: give a finite number"),
+        ("optimizer.clip=inf", "is not finite: .*0: it is not clipped"),
+        ("optimizer.weight_decay=nan", "is not finite: .*0: none"),
+        ("training.z_loss=nan", "is not finite: .*0: none"),
+        ("spikes.loss_threshold=1e999", "is not finite: .*0: never"),
+        ("training.seed=9223372036854775808", r"below 2\*\*63"),
+        ("model.norm_epsilon=-1", "at least 0"),
+        ("model.rope_base=0", "above 0"),
     ],
 )
 def test_wrong_settings_are_refused(ask: FitRequest, setting: str, match: str) -> None:
@@ -302,6 +322,22 @@ def test_a_changed_configuration_wants_overwrite(ask: FitRequest) -> None:
     assert json.loads((ask.output / "config.json").read_text())["optimizer"]["lr"] == 0.5
     assert (ask.output / "mine.txt").read_text() == "kept"
     assert len(records(ask.output)) == 3
+
+
+def test_another_tokenizer_is_said_in_words(ask: FitRequest, tmp_path: Path) -> None:
+    fit(replace(ask, steps=3), quiet)
+    tokens = learnable_rows(120, LENGTH, VOCABULARY)
+    other = write_packed(tmp_path / "other", tokens, VOCABULARY, tokenizer="other")
+    refused(replace(ask, steps=3, data=other), UsageError, r"was made with another tokenizer \(.*--overwrite")
+
+
+def test_a_token_beyond_the_vocabulary_is_a_sentence(ask: FitRequest, tmp_path: Path) -> None:
+    tokens = learnable_rows(120, LENGTH, VOCABULARY)
+    tokens[5, 3] = VOCABULARY + 40
+    broken = write_packed(tmp_path / "broken", tokens, VOCABULARY)
+    refused(
+        replace(ask, data=broken), DataError, r"row 5 of .*broken holds the token 140, and its vocabulary ends at 99"
+    )
 
 
 def test_foreign_directories_are_refused(ask: FitRequest) -> None:
@@ -324,23 +360,40 @@ def test_a_validation_set_of_another_tokenizer_is_refused(ask: FitRequest, tmp_p
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = replace(ask, settings=(*ask.settings, "spikes.mode=stop"))
     fit(replace(ask, steps=12), quiet)
-    genuine = step_module.training_loss
-    calls = 0
-
-    def poisoned(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        nonlocal calls
-        calls += 1
-        loss, sums = genuine(*arguments)
-        return (loss * float("nan"), sums * float("nan")) if calls == 8 else (loss, sums)
-
-    monkeypatch.setattr(step_module, "training_loss", poisoned)
-    refused(replace(ask, overwrite=True, seed=3), DataError, r"loss is not finite in step 8 \(rows 28 to 31")
+    poison(monkeypatch, {8})
+    refused(replace(ask, overwrite=True, seed=3), DataError, r"in step 8 the loss is not finite \(rows 28 to 31\)")
     found = CheckpointStore(ask.output / "checkpoints").newest(quiet)
     assert found is not None
     assert found.step == 6
 
 
-def test_an_exploding_rate_is_stopped(ask: FitRequest) -> None:
+def poison(monkeypatch: pytest.MonkeyPatch, calls: set[int]) -> None:
+    """Make the losses of the given calls, from 1, no numbers."""
+    genuine = parallel.training_loss
+    number = 0
+
+    def poisoned(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal number
+        number += 1
+        loss, sums = genuine(*arguments)
+        return (loss * float("nan"), sums * float("nan")) if number in calls else (loss, sums)
+
+    monkeypatch.setattr(parallel, "training_loss", poisoned)
+
+
+@pytest.mark.parametrize("mode", ["rewind", "skip-update", "stop", "ignore"])
+def test_nan_in_the_first_step_stops_the_run(ask: FitRequest, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    poison(monkeypatch, {1})
+    refused(replace(ask, settings=(*ask.settings, f"spikes.mode={mode}")), DataError, r"not finite in step 1 \(rows 0 ")
+    assert not (ask.output / "ledger.json").exists()
+
+
+def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitRequest) -> None:
     settings = (*ask.settings, "optimizer.lr=1e30", "schedule.warmup=0")
-    refused(replace(ask, settings=settings), DataError, "not finite in step 2 ")
+    refused(
+        replace(ask, settings=settings),
+        DataError,
+        r"in step 2 .* after 3 rewinds \(spikes in the steps 2, 2, 2\): lower",
+    )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from corpus.errors import UsageError
+from trainer.export.hf import hf_config
+from trainer.export.llama import llama_tensors
 from trainer.models.attention import document_mask
 from trainer.models.model import LanguageModel, initialise
 from trainer.models.presets import PRESETS, find_preset
 from trainer.models.shape import ModelShape
+from trainer.parallel import TrainingModel
 
 PAPER_COUNTS = {
     "llama-7b": 6_738_415_616,
@@ -91,7 +96,7 @@ def twin_rotate(vector: Tensor, position: int, base: float) -> Tensor:
     turned = vector.clone()
     for i in range(size // 2):
         angle = position * base ** (-2 * i / size)
-        a, b = float(vector[i]), float(vector[i + size // 2])
+        a, b = vector[i], vector[i + size // 2]
         turned[i] = a * math.cos(angle) - b * math.sin(angle)
         turned[i + size // 2] = a * math.sin(angle) + b * math.cos(angle)
     return turned
@@ -114,10 +119,13 @@ def twin_attention(shape: ModelShape, weight: Tensor, output: Tensor, x_TD: Tens
     return mixed @ output.T
 
 
-def twin_logits(model: LanguageModel, tokens: Tensor) -> Tensor:
+def exact_weights(model: LanguageModel) -> dict[str, Tensor]:
+    """The weights in float64, as leaves of their own."""
+    return {name: value.detach().double().requires_grad_() for name, value in model.named_parameters()}
+
+
+def twin_logits(shape: ModelShape, w: dict[str, Tensor], tokens: Tensor) -> Tensor:
     """The whole model in float64, a position and a head at a time: [T] -> [T, V]."""
-    shape = model.shape
-    w = {name: value.detach().double() for name, value in model.named_parameters()}
 
     def norm(x: Tensor, scale: Tensor) -> Tensor:
         if shape.norm == "layer":
@@ -150,7 +158,47 @@ def test_logits_equal_the_twin(family: str) -> None:
     tokens = torch.randint(50, (2, 11), generator=torch.Generator().manual_seed(3))
     logits = model.logits(tokens)
     for row in range(2):
-        torch.testing.assert_close(logits[row].double(), twin_logits(model, tokens[row]), atol=1e-5, rtol=1e-5)
+        wanted = twin_logits(model.shape, exact_weights(model), tokens[row])
+        torch.testing.assert_close(logits[row].double(), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "palm"])
+def test_gradients_equal_the_twin(family: str) -> None:
+    model = build(small(family))
+    tokens = torch.randint(50, (12,), generator=torch.Generator().manual_seed(3))
+    loss, _ = TrainingModel(model)(tokens[None, :-1], tokens[None, 1:], None, None, 0.01, 11)
+    loss.backward()
+    weights = exact_weights(model)
+    logits = twin_logits(model.shape, weights, tokens[:-1])
+    z = logits.exp().sum(1).log()
+    (functional.cross_entropy(logits, tokens[1:]) + 0.01 * z.square().mean()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), name
+        torch.testing.assert_close(parameter.grad.double(), weights[name].grad, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"key_heads": 2, "head_size": 16, "rope_base": 500.0, "norm_epsilon": 1e-3}])
+def test_llama_tiny_equals_transformers(changes: dict[str, float]) -> None:
+    """Logits, loss and every gradient, in float32 to 1e-5."""
+    transformers = pytest.importorskip("transformers")
+    shape = replace(PRESETS["llama-tiny"].shape, vocabulary=512, sequence_length=96, **changes)  # type: ignore[arg-type]
+    model, gradients = build(shape), LanguageModel(shape)
+    theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**hf_config(shape, 2)))
+    theirs.load_state_dict(llama_tensors(model))
+    tokens = torch.randint(512, (3, 97), generator=torch.Generator().manual_seed(3))
+    output = theirs(input_ids=tokens[:, :-1])
+    torch.testing.assert_close(model.logits(tokens[:, :-1]), output.logits, atol=1e-5, rtol=1e-5)
+    wanted = functional.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
+    loss, _ = TrainingModel(model)(tokens[:, :-1], tokens[:, 1:], None, None, 0.0, 3 * 96)
+    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
+    wanted.backward()
+    loss.backward()
+    gradients.load_state_dict({name: parameter.grad for name, parameter in model.named_parameters()})
+    named = dict(theirs.named_parameters())
+    assert set(llama_tensors(gradients)) == set(named)
+    for name, gradient in llama_tensors(gradients).items():
+        assert gradient.any(), name
+        torch.testing.assert_close(gradient, named[name].grad, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["llama", "palm"])
@@ -166,6 +214,24 @@ def test_document_mask_lets_nothing_through(family: str) -> None:
     assert not torch.equal(before[:, :7], after[:, :7])
     # without the mask the change is seen
     assert not torch.equal(model.logits(tokens)[:, 7:], model.logits(changed)[:, 7:])
+
+
+@pytest.mark.parametrize("family", ["llama", "palm"])
+def test_documents_under_a_mask_are_what_they_are_alone(family: str) -> None:
+    """Rotary positions count from the row's start, and only their differences are seen."""
+    model = build(small(family))
+    tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(4))
+    mask = document_mask(torch.tensor([[0] * 7 + [1] * 9]))
+    torch.testing.assert_close(model.logits(tokens, mask)[:, 7:], model.logits(tokens[:, 7:]), atol=1e-5, rtol=1e-5)
+
+
+def test_padding_under_a_mask_is_finite_and_leaks_nothing() -> None:
+    model = build(small("llama"))
+    tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(4))
+    mask = document_mask(torch.tensor([[0] * 7 + [1] * 4 + [-1] * 5]))
+    loss, _ = TrainingModel(model)(tokens, tokens.masked_fill(torch.arange(16) > 9, -100), mask, None, 0.0, 10)
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 def test_document_mask_of_one_document_is_the_causal_one() -> None:

@@ -15,6 +15,7 @@ from trainer.optimizers import (
     OptimizerConfig,
     PalmAdafactor,
     build_optimizer,
+    clip_gradients,
     load_optimizer,
     optimizer_tensors,
     set_rate,
@@ -129,6 +130,7 @@ def problem() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("z_weight", [0.0, 0.3])
 def test_loss_and_gradients_equal_autograd(monkeypatch: pytest.MonkeyPatch, chunk_logits: int, z_weight: float) -> None:
     monkeypatch.setattr(loss_module, "CHUNK_LOGITS", chunk_logits)
+    monkeypatch.setattr(loss_module, "CHUNK_ROWS", 1)
     hidden, output, targets = problem()
     loss, sums = training_loss(hidden, output, targets, 0.7, z_weight, 40)
     (2.5 * loss).backward()
@@ -144,3 +146,11 @@ def test_loss_and_gradients_equal_autograd(monkeypatch: pytest.MonkeyPatch, chun
     each = position_losses(hidden.detach(), output.detach(), targets, 0.7)
     torch.testing.assert_close(each, functional.cross_entropy(logits, targets, reduction="none").detach())
     assert float(sums[0]) == pytest.approx(float(each.sum()), rel=1e-5)
+
+
+def test_the_gradient_is_clipped_to_a_norm_or_left() -> None:
+    weight = torch.nn.Parameter(torch.ones(4))
+    for largest, norm in ((0.0, 6.0), (100.0, 6.0), (1.5, 1.5)):
+        weight.grad = torch.full((4,), 3.0)
+        assert clip_gradients([weight], largest) == 6.0
+        assert float(weight.grad.norm()) == pytest.approx(norm, rel=1e-5)

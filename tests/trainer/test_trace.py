@@ -11,19 +11,24 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.data.dataset import Dataset
+from corpus.data.provenance import DocumentList
 from corpus.errors import DataError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
-from trainer.order import RowRange, next_batch
-from trainer.trace import document_ids, step_rows
+from trainer.order import RowRange, next_batch, step_rows
+
+LISTED = (("00000.parquet", 90), ("00001.parquet", 110))
 
 
-def write_documents(packed: Path, numbers: int) -> None:
+def write_documents(packed: Path) -> None:
     """Ids `d0`, `d1`, … in two files of several row groups."""
     (packed / "_documents").mkdir()
-    ids = [f"d{number}" for number in range(numbers)]
-    for name, part in (("00000.parquet", ids[:90]), ("00001.parquet", ids[90:])):
-        pq.write_table(pa.table({"id": part}), packed / "_documents" / name, row_group_size=25)
+    first = 0
+    for name, rows in LISTED:
+        table = pa.table({"id": [f"d{number}" for number in range(first, first + rows)], "tokens": [100] * rows})
+        pq.write_table(table, packed / "_documents" / name, row_group_size=25)
+        first += rows
 
 
 def call(*arguments: str | Path) -> Result:
@@ -32,9 +37,14 @@ def call(*arguments: str | Path) -> Result:
 
 def test_documents_of_a_step(tmp_path: Path) -> None:
     packed = write_packed(
-        tmp_path / "packed", learnable_rows(20, 16, 60), 60, segments=[[(70, 5), (0, 12)]] * 20, domains=["a", "b"] * 10
+        tmp_path / "packed",
+        learnable_rows(20, 16, 60),
+        60,
+        segments=[[(70, 5), (0, 12)]] * 20,
+        domains=["a", "b"] * 10,
+        listed=LISTED,
     )
-    write_documents(packed, 200)
+    write_documents(packed)
     run = tmp_path / "run"
     sizes = ["--steps", "3", "--batch-size", "4", "--threads", "1", "--set", "model.layers=1"]
     assert call("fit", "--data", packed, "--model", "llama-tiny", "--output", run, *sizes).exit_code == 0
@@ -54,12 +64,19 @@ def test_documents_of_a_step(tmp_path: Path) -> None:
     assert (result.exit_code, "was not trained on" in result.output) == (2, True)
 
 
-def test_document_ids_across_files_and_row_groups(tmp_path: Path) -> None:
-    write_documents(tmp_path, 200)
+def test_documents_across_files_and_row_groups(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", learnable_rows(2, 4, 60), 60, listed=LISTED)
+    write_documents(packed)
+    listed = DocumentList(Dataset.open(packed))
     wanted = [199, 0, 24, 25, 89, 90, 114, 115]
-    assert document_ids(tmp_path, wanted) == {number: f"d{number}" for number in wanted}
-    with pytest.raises(DataError, match="does not list document 200"):
-        document_ids(tmp_path, [3, 200])
+    found = listed.read(wanted)
+    assert {number: document.id for number, document in found.items()} == {number: f"d{number}" for number in wanted}
+    assert found[90].row == 90
+    with pytest.raises(DataError, match="lists no document 200"):
+        listed.read([3, 200])
+    (packed / "_documents" / "00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"00001\.parquet cannot be read"):
+        listed.read([150])
 
 
 @given(
@@ -71,4 +88,4 @@ def test_step_rows_equal_walking_all_steps(step: int, batch_size: int, holes: li
     row = 0
     for _ in range(step):
         taken, row = next_batch(row, batch_size, holes)
-    assert step_rows(step, batch_size, tuple(holes)) == taken
+    assert step_rows((step - 1) * batch_size, batch_size, holes) == taken

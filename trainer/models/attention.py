@@ -1,11 +1,18 @@
 """Causal self-attention with rotary positions and any number of key heads (one: multi-query, Shazeer 2019).
 
+No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a row are kept apart by a
+boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary positions
+count from the row's start in both: attention sees differences of positions alone, so a document need not start at 0.
+
 Shape suffixes: B rows, T positions, S positions seen, D width, H query heads, K key heads, E head size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache as once
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +37,17 @@ class LayerCache:
         return self.keys[:, :, :stop], self.values[:, :, :stop]
 
 
+@dataclass(frozen=True)
+class DocumentBlocks:
+    """A document mask for FlexAttention: torch's block mask, whose type loads the compiler when it is imported."""
+
+    blocks: Any
+
+
+Mask = Tensor | DocumentBlocks | None
+"""Who may look at whom: bool [B, 1, T, T] (True: may look), FlexAttention's blocks, or the causal rule (None)."""
+
+
 class Attention(nn.Module):
     """Fused query, key and value projection, scaled dot products, output projection; no biases."""
 
@@ -44,14 +62,14 @@ class Attention(nn.Module):
         self,
         x_BTD: Tensor,
         table_2TE: Tensor,
-        mask_B1TT: Tensor | None = None,
+        mask: Mask = None,
         cache: LayerCache | None = None,
         start: int = 0,
     ) -> Tensor:
         """Attend to earlier positions: [B, T, D] -> [B, T, D].
 
-        `mask` (True: may look) replaces the causal rule and must contain it. With a `cache` the input is the positions
-        from `start` on: a whole prompt at 0, then one at a time.
+        A `mask` replaces the causal rule and contains it. With a `cache` the input is the positions from `start` on: a
+        whole prompt at 0, then one at a time.
         """
         B, T, _ = x_BTD.shape
         query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
@@ -61,21 +79,60 @@ class Attention(nn.Module):
         if cache is not None:
             assert start == 0 or T == 1, "a cache is filled by a prompt, then one position at a time"
             key_BKSE, value_BKSE = cache.extend(start, key_BKSE, value_BKSE)
-        mixed_BHTE = functional.scaled_dot_product_attention(
-            query_BHTE,
-            key_BKSE,
-            value_BKSE,
-            attn_mask=mask_B1TT,
-            is_causal=mask_B1TT is None and T > 1,
-            enable_gqa=self.key_heads != self.heads,
-        )
+        mixed_BHTE = _mix(query_BHTE, key_BKSE, value_BKSE, mask)
         output: Tensor = self.output(mixed_BHTE.transpose(1, 2).reshape(B, T, -1))
         return output
 
 
-def document_mask(document_BT: Tensor) -> Tensor:
-    """The causal mask that keeps documents apart: [B, T] document numbers -> bool [B, 1, T, T] (True: may look)."""
+def _mix(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask: Mask) -> Tensor:
+    """Softmax-weighted values: [B, H, T, E]."""
+    shared = key_BKSE.shape[1] != query_BHTE.shape[1]
+    if isinstance(mask, DocumentBlocks):
+        mixed: Tensor = _attend_in_documents(query_BHTE, key_BKSE, value_BKSE, mask, shared)
+        return mixed
+    causal = mask is None and query_BHTE.shape[2] > 1
+    return functional.scaled_dot_product_attention(
+        query_BHTE, key_BKSE, value_BKSE, attn_mask=mask, is_causal=causal, enable_gqa=shared
+    )
+
+
+# inlined into a compiled block FlexAttention gave wrong values (torch 2.13, CPU); compiled by itself it does not
+@torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]  # torch leaves it untyped
+def _attend_in_documents(
+    query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask: DocumentBlocks, shared: bool
+) -> Tensor:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    mixed: Tensor = _compiled(flex_attention)(
+        query_BHTE, key_BKSE, value_BKSE, block_mask=mask.blocks, enable_gqa=shared
+    )
+    return mixed
+
+
+def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:
+    """The causal mask that keeps documents apart, for [B, T] document numbers on the device of the model.
+
+    Padding needs a number of its own: it may look at itself, so that no position is left without any.
+    """
+    if document_BT.is_cuda:
+        return _document_blocks(document_BT)
     length = document_BT.shape[1]
     causal_TT = torch.ones(length, length, dtype=torch.bool, device=document_BT.device).tril()
     same_BTT = document_BT[:, :, None] == document_BT[:, None, :]
     return (same_BTT & causal_TT)[:, None]
+
+
+def _document_blocks(document_BT: Tensor) -> DocumentBlocks:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def may_look(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (document_BT[row, query] == document_BT[row, key])
+
+    B, T = document_BT.shape
+    return DocumentBlocks(_compiled(create_block_mask)(may_look, B, None, T, T, device=document_BT.device))
+
+
+@once
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """FlexAttention has no backward pass unless compiled, and its block mask else goes through one of [B, T, T]."""
+    return torch.compile(function, dynamic=False)

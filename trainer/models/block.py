@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from trainer.models.attention import Attention, LayerCache
+from trainer.models.attention import Attention, LayerCache, Mask
+from trainer.models.dropout import Dropout
 from trainer.models.mlp import SwiGLU
 from trainer.models.norm import build_norm
+from trainer.models.recompute import recomputed
 from trainer.models.shape import ModelShape
 
 
@@ -15,18 +17,31 @@ class PreNormBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
+        self.recompute = "none"
         self.attention_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
         self.attention = Attention(shape)
         self.mlp_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
         self.mlp = SwiGLU(shape)
 
     def forward(
-        self, x_BTD: Tensor, table: Tensor, mask: Tensor | None = None, cache: LayerCache | None = None, start: int = 0
+        self,
+        x_BTD: Tensor,
+        table: Tensor,
+        mask: Mask = None,
+        cache: LayerCache | None = None,
+        start: int = 0,
+        dropout: Dropout | None = None,
     ) -> Tensor:
-        """[B, T, D] -> [B, T, D]; the other arguments are those of `Attention`."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), table, mask, cache, start)
-        output: Tensor = x_BTD + self.mlp(self.mlp_norm(x_BTD))
-        return output
+        """[B, T, D] -> [B, T, D]; `dropout` goes over what attention and MLP add, the rest is as for `Attention`."""
+        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+
+    def _block(
+        self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
+    ) -> Tensor:
+        mixed_BTD = self.attention(self.attention_norm(x_BTD), table, mask, cache, start)
+        x_BTD = x_BTD + (mixed_BTD if dropout is None else dropout.at(0)(mixed_BTD))
+        fed_BTD = self.mlp(self.mlp_norm(x_BTD))
+        return x_BTD + (fed_BTD if dropout is None else dropout.at(1)(fed_BTD))
 
 
 class ParallelBlock(nn.Module):
@@ -34,17 +49,29 @@ class ParallelBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
+        self.recompute = "none"
         self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
         self.attention = Attention(shape)
         self.mlp = SwiGLU(shape)
 
     def forward(
-        self, x_BTD: Tensor, table: Tensor, mask: Tensor | None = None, cache: LayerCache | None = None, start: int = 0
+        self,
+        x_BTD: Tensor,
+        table: Tensor,
+        mask: Mask = None,
+        cache: LayerCache | None = None,
+        start: int = 0,
+        dropout: Dropout | None = None,
     ) -> Tensor:
-        """[B, T, D] -> [B, T, D]; the other arguments are those of `Attention`."""
+        """[B, T, D] -> [B, T, D]; the arguments are those of `PreNormBlock`."""
+        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+
+    def _block(
+        self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
+    ) -> Tensor:
         normed_BTD = self.norm(x_BTD)
-        output: Tensor = x_BTD + self.attention(normed_BTD, table, mask, cache, start) + self.mlp(normed_BTD)
-        return output
+        added_BTD = self.attention(normed_BTD, table, mask, cache, start) + self.mlp(normed_BTD)
+        return x_BTD + (added_BTD if dropout is None else dropout.at(0)(added_BTD))
 
 
 def build_block(shape: ModelShape) -> nn.Module:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.attention import LayerCache
-from trainer.models.block import build_block
+from trainer.models.attention import LayerCache, Mask
+from trainer.models.block import ParallelBlock, PreNormBlock, build_block
+from trainer.models.dropout import Dropout
 from trainer.models.norm import build_norm
+from trainer.models.recompute import RECOMPUTE
 from trainer.models.rope import rotary_table
 from trainer.models.shape import ModelShape
 
@@ -51,24 +53,50 @@ class LanguageModel(nn.Module):
         """The output layer's matrix: [V, D], the embedding itself where they are tied."""
         return self.embedding if self.head is None else self.head
 
-    def forward(self, tokens_BT: Tensor, mask_B1TT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, tokens_BT: Tensor, mask: Mask = None, cache: Cache | None = None, dropout: Dropout | None = None
+    ) -> Tensor:
         """The last hidden states [B, T, D], normed, before the output layer; tokens are int64 [B, T].
 
-        The loss works on these chunk by chunk, so that the logits of a whole batch never exist at once.
+        The loss works on these chunk by chunk, so that the logits of a whole batch never exist at once. `mask` is that
+        of `attention.document_mask`, None for the causal one; `dropout` is for training alone.
         """
         start = 0 if cache is None else cache.length
         table = self.rotary[:, start : start + tokens_BT.shape[1]]
         x_BTD = functional.embedding(tokens_BT, self.embedding)
+        if dropout is not None:
+            x_BTD = dropout.at(len(self.blocks))(x_BTD)
         for index, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, table, mask_B1TT, None if cache is None else cache.layers[index], start)
+            layer_cache = None if cache is None else cache.layers[index]
+            x_BTD = block(x_BTD, table, mask, layer_cache, start, None if dropout is None else dropout.at(index))
         if cache is not None:
             cache.length += tokens_BT.shape[1]
         normed: Tensor = self.norm(x_BTD)
         return normed
 
-    def logits(self, tokens_BT: Tensor, mask_B1TT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def logits(self, tokens_BT: Tensor, mask: Mask = None, cache: Cache | None = None) -> Tensor:
         """Logits of the next token at every position: float32 [B, T, V]."""
-        return functional.linear(self(tokens_BT, mask_B1TT, cache), self.output_VD).float() * self.shape.logit_scale
+        return self._head(self(tokens_BT, mask, cache))
+
+    def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+        """Logits of the token after the last: float32 [B, V]."""
+        return self._head(self(tokens_BT, None, cache)[:, -1])
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
+
+    def recompute(self, mode: str) -> None:
+        """Set what the blocks make again in the backward pass (see `trainer.models.recompute`)."""
+        assert mode in RECOMPUTE
+        for block in self.blocks:
+            assert isinstance(block, PreNormBlock | ParallelBlock)
+            block.recompute = mode
+
+    def compile_blocks(self) -> None:
+        """Compile the blocks at their first use. On a CPU the bits are those of the next run only under
+        `torch.use_deterministic_algorithms(True)`; they are never those of the blocks as they are."""
+        for block in self.blocks:
+            block.compile()
 
     def new_cache(self, rows: int) -> Cache:
         """An empty cache for `rows` rows of at most the model's sequence length."""

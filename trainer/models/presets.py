@@ -18,7 +18,8 @@ from trainer.schedules import ScheduleConfig
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and how its paper trained it. `batch_size` is in rows."""
+    """A model and how its paper trained it. `batch_size` is in rows, that of the start where there is a `batch_ramp`:
+    `START:ROWS,...`, from which step (or token: 3B) on a batch has how many rows."""
 
     shape: ModelShape
     optimizer: OptimizerConfig
@@ -26,6 +27,7 @@ class Preset:
     batch_size: int
     z_loss: float = 0.0
     fixed: bool = False
+    batch_ramp: str = ""
 
 
 def _llama(layers: int, width: int, heads: int, feed_forward: int) -> ModelShape:
@@ -71,8 +73,8 @@ _PALM_SCHEDULE = ScheduleConfig(name="inverse-square-root", warmup=0.0, hold=100
 PALM_Z_LOSS = 1e-4
 
 
-def _palm_recipe(shape: ModelShape, batch_size: int) -> Preset:
-    return Preset(shape, _PALM_OPTIMIZER, _PALM_SCHEDULE, batch_size, PALM_Z_LOSS, fixed=True)
+def _palm_recipe(shape: ModelShape, batch_size: int, batch_ramp: str = "") -> Preset:
+    return Preset(shape, _PALM_OPTIMIZER, _PALM_SCHEDULE, batch_size, PALM_Z_LOSS, fixed=True, batch_ramp=batch_ramp)
 
 
 def _small_llama(shape: ModelShape, lr: float, batch_size: int) -> Preset:
@@ -85,6 +87,8 @@ def _small_palm(shape: ModelShape, batch_size: int) -> Preset:
     return Preset(shape, _PALM_OPTIMIZER, schedule, batch_size, PALM_Z_LOSS)
 
 
+# PaLM's Table 1 has 8B's batch grow from 256 to 512 rows and 62B's from 512 to 1,024, but the paper gives steps for
+# 540B's alone: the two keep their first size here, unless training.batch_ramp says when they grow
 PRESETS: Mapping[str, Preset] = {
     "llama-7b": _llama_recipe(_llama(32, 4096, 32, 11008), 3e-4),
     "llama-13b": _llama_recipe(_llama(40, 5120, 40, 13824), 3e-4),
@@ -92,7 +96,7 @@ PRESETS: Mapping[str, Preset] = {
     "llama-65b": _llama_recipe(_llama(80, 8192, 64, 22016), 1.5e-4),
     "palm-8b": _palm_recipe(_palm(32, 4096, 16, 256, 256000), 256),
     "palm-62b": _palm_recipe(_palm(64, 8192, 32, 256, 256000), 512),
-    "palm-540b": _palm_recipe(_palm(118, 18432, 48, 256, 256000), 512),
+    "palm-540b": _palm_recipe(_palm(118, 18432, 48, 256, 256000), 512, "0:512,50000:1024,115000:2048"),
     "llama-tiny": _small_llama(_llama(4, 128, 4, 512), 3e-3, 8),
     "llama-60m": _small_llama(_llama(8, 512, 8, 1536), 1e-3, 32),
     "llama-125m": _small_llama(_llama(12, 768, 12, 2048), 6e-4, 256),

@@ -17,10 +17,10 @@ def rotary_table(length: int, head_size: int, base: float) -> Tensor:
 
 
 def rotate(x_BHTE: Tensor, table_2TE: Tensor) -> Tensor:
-    """Turn the heads of `x` by the angles of their positions.
+    """Turn the heads of `x` by the angles of their positions, in float32 whatever the dtype of `x`.
 
     x: [B, H, T, E]; table: [2, T, E/2], the rows of the positions of `x`.
     """
-    cosine, sine = table_2TE.type_as(x_BHTE)
-    first, second = x_BHTE.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+    cosine, sine = table_2TE
+    first, second = x_BHTE.float().chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).type_as(x_BHTE)

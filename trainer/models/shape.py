@@ -36,6 +36,10 @@ class ModelShape:
         for name in sizes:
             if getattr(self, name) < 1:
                 raise UsageError(f"model.{name} is {getattr(self, name)}: give a number of at least 1.")
+        if not self.norm_epsilon >= 0:
+            raise UsageError(f"model.norm_epsilon is {self.norm_epsilon}: give a number of at least 0.")
+        if not self.rope_base > 0:
+            raise UsageError(f"model.rope_base is {self.rope_base}: give a number above 0.")
         if self.heads % self.key_heads:
             raise UsageError(
                 f"model.heads ({self.heads}) is no multiple of model.key_heads ({self.key_heads}): give one that is."

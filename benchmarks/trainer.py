@@ -1,0 +1,200 @@
+"""`python -m benchmarks.trainer [--quick]`: step time and peak memory of training, against transformers and litgpt.
+
+The same shapes, batch, precision, threads and amount of data, one after the other in one run. Ours is `trainer fit` as a
+user calls it: the seconds are those of its `metrics.jsonl` (data included), the peak that of the whole process with its
+saves. The peers are bare loops over random tokens, so that what they read and save is not counted. The median of the
+steps after the first two counts. Where there is a GPU: model FLOPs utilisation of a LLaMA of 1.1 B parameters, bf16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.environment import environment, installed
+from benchmarks.measure import machine, measure
+from trainer.hardware import peak_flops
+from trainer.models.presets import PRESETS
+from trainer.models.shape import ModelShape
+
+ROWS, LENGTH = 4, 512
+WARM = 2
+"""First steps that do not count: memory is touched for the first time and the optimizer makes its moments."""
+PEERS = Path(__file__).with_name("trainer_peers.py")
+HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
+TINYLLAMA = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: seconds a step, peak bytes, share of the time that ours waited for data."""
+
+    name: str
+    seconds: float
+    peak: int
+    waiting: float | None = None
+
+    def line(self, base: Row) -> str:
+        """With the ratios to `base`."""
+        waiting = "" if self.waiting is None else f"   waits for data {self.waiting:.3%}"
+        return (
+            f"  {self.name:34} {self.seconds:7.2f} s  {self.seconds / base.seconds:5.2f}×   "
+            f"{self.peak / 1e6:8,.0f} MB  {self.peak / base.peak:5.2f}×{waiting}"
+        )
+
+
+def write_packed(directory: Path, rows: int, length: int, vocabulary: int = 32000) -> None:
+    """A packed set of random ids."""
+    from tests.trainer.packed import write_packed as write
+
+    write(directory, np.random.default_rng(0).integers(3, vocabulary, (rows, length + 1)), vocabulary)
+
+
+def ours(packed: Path, folder: Path, steps: int, options: list[str], rows: int = ROWS) -> Row:
+    """`trainer fit` for some steps."""
+    run = folder / "run"
+    command = [sys.executable, "-m", "trainer", "fit", "--data", packed, "--output", run, "--overwrite"]
+    command += ["--steps", str(steps), "--batch-size", str(rows), "--save-every", "1000", *options]
+    result = measure(command)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    train = [record for record in records if record["kind"] == "train"][WARM:]
+    seconds = statistics.median(record["seconds"] for record in train)
+    waiting = sum(record["data_seconds"] for record in train) / sum(record["seconds"] for record in train)
+    return Row("ours", seconds, result.peak, waiting)
+
+
+def peer(name: str, python: Path | str, shape: ModelShape, precision: str, steps: int, huge: bool = False) -> Row:
+    """A peer's loop."""
+    case = {
+        "vocabulary": shape.vocabulary,
+        "layers": shape.layers,
+        "width": shape.width,
+        "heads": shape.heads,
+        "feed_forward": shape.feed_forward,
+        "rows": ROWS,
+        "length": LENGTH,
+        "precision": precision,
+        "steps": steps,
+        "threads": len(os.sched_getaffinity(0)),
+    }
+    # -P: the folder of the script has modules with names of Python's own
+    result = measure([python, "-P", PEERS, name, json.dumps(case)], HUGE_PAGES if huge else None)
+    seconds = json.loads(result.output.splitlines()[-1])["seconds"][WARM:]
+    return Row(f"{name} {precision}{', huge pages' if huge else ''}", statistics.median(seconds), result.peak)
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices (else they are emulated, and slow)."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def litgpt_python() -> Path | None:
+    """An environment with litgpt and our version of torch, or None where it cannot be made."""
+    import torch
+
+    try:
+        return environment("litgpt", [f"torch=={torch.__version__}", "litgpt"])
+    except subprocess.CalledProcessError:
+        return None
+
+
+def show(title: str, rows: list[Row]) -> None:
+    print(f"\n{title}", flush=True)
+    for row in rows:
+        print(row.line(rows[0]), flush=True)
+
+
+def cpu(folder: Path, steps: int, large: int, litgpt: Path | None) -> None:
+    """The tables of the 60 M model, with 32,000 and with 256,000 rows of vocabulary."""
+    shape = PRESETS["llama-60m"].shape
+    packed = folder / "packed"
+    write_packed(packed, ROWS * (steps + large) * 2, LENGTH)
+    base = ["--model", "llama-60m", "--set", "optimizer.lr=1e-3", "--set", "model.vocabulary=32000"]
+    rows = [peer("transformers", sys.executable, shape, "fp32", steps)]
+    rows.append(peer("transformers", sys.executable, shape, "fp32", steps, huge=True))
+    if litgpt is not None:
+        rows.append(peer("litgpt", litgpt, shape, "fp32", steps))
+    for name, more in {
+        "ours fp32": [],
+        "ours fp32, selective recomputation": ["--set", "training.recompute=selective"],
+        "ours bf16": ["--precision", "bf16"],
+    }.items():
+        if name == "ours bf16" and not has_bf16():
+            continue
+        measured = ours(packed, folder, steps, [*base, *more])
+        rows.append(Row(name, measured.seconds, measured.peak, measured.waiting))
+    if has_bf16():
+        rows.append(peer("transformers", sys.executable, shape, "bf16", steps))
+    else:
+        print("this CPU has no bf16 products: no bf16 rows")
+    show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 32,000", rows)
+    if large:
+        wide = ModelShape(**(vars(shape) | {"vocabulary": 256000}))
+        rows = [peer("transformers", sys.executable, wide, "fp32", large)]
+        rows.append(ours(packed, folder, large, [*base[:-1], "model.vocabulary=256000"]))
+        show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 256,000", rows)
+
+
+def gpu(folder: Path, steps: int) -> None:
+    """Utilisation of one GPU by a LLaMA of 1.1 B parameters at sequence 2048, on the 6N + 12·L·d·T basis."""
+    import torch
+
+    name = torch.cuda.get_device_name()
+    peak = peak_flops(name)
+    shape = TINYLLAMA
+    write_packed(folder / "long", 32 * steps * 2, shape.sequence_length)
+    sizes: dict[str, Any] = {key: value for key, value in vars(shape).items() if isinstance(value, int)}
+    settings = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}") if key != "tied"]
+    options = [
+        "--model",
+        "llama-tiny",
+        "--device",
+        "cuda",
+        "--precision",
+        "bf16",
+        "--micro-batch-size",
+        "16",
+        *settings,
+    ]
+    print(f"\n{name}, LLaMA of {shape.parameters / 1e9:.2f} B parameters, 32 × 2,048 tokens, bf16")
+    for compiled in ("false", "true"):
+        row = ours(folder / "long", folder, steps, [*options, "--set", f"training.compile={compiled}"], rows=32)
+        rate = 32 * shape.sequence_length / row.seconds
+        flops = rate * shape.flops_per_token(shape.sequence_length)
+        used = "n/a" if peak is None else f"{flops / peak:.1%}"
+        print(f"  compile {compiled:5}  {row.seconds:6.3f} s a step, {rate:,.0f} tokens/s, MFU {used}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="4 steps, without litgpt and the large vocabulary")
+    parser.add_argument("--only", choices=["cpu", "gpu"], help="one of the two parts")
+    options = parser.parse_args()
+    import torch
+
+    litgpt = None if options.quick else litgpt_python()
+    print(machine())
+    names = ["torch", "transformers"]
+    print(", ".join(installed(Path(sys.executable), name) for name in names), end="")
+    print(f", {installed(litgpt, 'litgpt')}" if litgpt else ", litgpt not measured")
+    with tempfile.TemporaryDirectory() as folder:
+        if options.only != "gpu":
+            cpu(Path(folder), 4 if options.quick else 8, 0 if options.quick else 4, litgpt)
+        if torch.cuda.is_available() and options.only != "cpu":
+            gpu(Path(folder), 12)
+
+
+if __name__ == "__main__":
+    main()
