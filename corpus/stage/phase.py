@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -53,9 +54,10 @@ class PhaseRun:
 
     def _look(self) -> None:
         """Take up results that were published since the last look."""
-        for index in range(self.phase.tasks):
+        published = {int(name) for name in os.listdir(self.work / self.phase.name) if name.isdigit()}
+        for index in sorted(published - self._results.keys()):
             directory = task_directory(self.work, self.phase.name, index)
-            if index not in self._results and (directory / RESULT).exists():
+            if index < self.phase.tasks and (directory / RESULT).exists():
                 self._results[index] = TaskResult.load(directory)
 
     def _tick(self, rank: int, documents: int, size: int) -> None:
