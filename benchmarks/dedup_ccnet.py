@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 warnings.simplefilter("ignore")
-from cc_net import dedup, jsonql  # noqa: E402
+from cc_net import dedup, jsonql  # noqa: E402  # its own warnings are silenced before
 
 
 def main() -> None:

@@ -159,7 +159,9 @@ class PackedRows:
         """Segments per row, and their lengths one after the other."""
         parts = [batch.lengths(first, last) for batch, first, last in self._pieces(rows)]
         none = np.zeros(0, np.int64)
-        return tuple(np.concatenate([none, *(part[k] for part in parts)]) for k in (0, 1))  # type: ignore[return-value]
+        return np.concatenate([none, *(part[0] for part in parts)]), np.concatenate(
+            [none, *(part[1] for part in parts)]
+        )
 
     def _filled(self, rows: slice, counts: Ints, lengths: Ints) -> Ints:
         """Tokens of documents per row; a DataError where they are more than a row or, without padding, fewer."""
@@ -304,7 +306,7 @@ class _Batch:
         return names
 
     def epochs(self, first: int, last: int) -> list[int]:
-        return _numbers(self.batch.column("epoch"), np.uint16)[first:last].tolist()  # type: ignore[no-any-return]
+        return [int(epoch) for epoch in _numbers(self.batch.column("epoch"), np.uint16)[first:last]]
 
 
 def _numbers(array: Any, dtype: Any) -> npt.NDArray[Any]:
