@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MODELS = [*PRESETS, "symbols", "unigram"]
 VOCABULARY = 8000
-SYMBOLS = ("<code>", "</code>", "[", "]]", "--", "the ", "é")
+SYMBOLS = ("<code>", "</code>", "[", "]]", "--", "the", "é")
 TRAINING_CHARACTERS = 400_000
 """Characters of each folder that the models are trained on."""
 UNIGRAM_CHARACTERS = 4_000_000
