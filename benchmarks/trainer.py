@@ -1,9 +1,10 @@
 """`python -m benchmarks.trainer [--quick]`: step time and peak memory of training, against transformers and litgpt.
 
-The same shapes, batch, precision, threads and amount of data, one after the other in one run. Ours is `trainer fit` as a
-user calls it: the seconds are those of its `metrics.jsonl` (data included), the peak that of the whole process with its
-saves. The peers are bare loops over random tokens, so that what they read and save is not counted. The median of the
-steps after the first two counts. Where there is a GPU: model FLOPs utilisation of a LLaMA of 1.1 B parameters, bf16.
+The same shapes, batch, precision, threads and amount of data, by turns in one run. Ours is `trainer fit` as a user calls
+it: the seconds are those of its `metrics.jsonl` (data included), the peak that of the whole process with its saves. The
+peers are bare loops over random tokens, so that what they read and save is not counted. The median of the steps after the
+first two counts, and the median of the runs. Where there is a GPU: model FLOPs utilisation of a LLaMA of 1.1 B parameters,
+bf16.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +93,7 @@ def peer(name: str, python: Path | str, shape: ModelShape, precision: str, steps
     # -P: the folder of the script has modules with names of Python's own
     result = measure([python, "-P", PEERS, name, json.dumps(case)], HUGE_PAGES if huge else None)
     seconds = json.loads(result.output.splitlines()[-1])["seconds"][WARM:]
-    return Row(f"{name} {precision}{', huge pages' if huge else ''}", statistics.median(seconds), result.peak)
+    return Row(name, statistics.median(seconds), result.peak)
 
 
 def has_bf16() -> bool:
@@ -110,41 +113,49 @@ def litgpt_python() -> Path | None:
         return None
 
 
-def show(title: str, rows: list[Row]) -> None:
-    print(f"\n{title}", flush=True)
+def show(title: str, cases: Mapping[str, Callable[[], Row]], runs: int) -> None:
+    """Measure the cases one after the other, `runs` times over, and print the medians; the first is the base."""
+    rounds = [[case() for case in cases.values()] for _ in range(runs)]
+    rows = []
+    for name, found in zip(cases, zip(*rounds, strict=True), strict=True):
+        seconds = statistics.median(row.seconds for row in found)
+        rows.append(Row(name, seconds, max(row.peak for row in found), found[0].waiting))
+    print(f"\n{title}, median of {runs}", flush=True)
     for row in rows:
         print(row.line(rows[0]), flush=True)
 
 
-def cpu(folder: Path, steps: int, large: int, litgpt: Path | None) -> None:
+def cpu(folder: Path, steps: int, large: int, runs: int, litgpt: Path | None) -> None:
     """The tables of the 60 M model, with 32,000 and with 256,000 rows of vocabulary."""
     shape = PRESETS["llama-60m"].shape
     packed = folder / "packed"
     write_packed(packed, ROWS * (steps + large) * 2, LENGTH)
-    base = ["--model", "llama-60m", "--set", "optimizer.lr=1e-3", "--set", "model.vocabulary=32000"]
-    rows = [peer("transformers", sys.executable, shape, "fp32", steps)]
-    rows.append(peer("transformers", sys.executable, shape, "fp32", steps, huge=True))
+    base = ["--model", "llama-60m", "--set", "optimizer.lr=1e-3", "--set"]
+    small = [*base, "model.vocabulary=32000"]
+    hugging = partial(peer, "transformers", sys.executable)
+    cases: dict[str, Callable[[], Row]] = {
+        "transformers fp32": partial(hugging, shape, "fp32", steps),
+        "ours fp32": partial(ours, packed, folder, steps, small),
+        "transformers fp32, huge pages": partial(hugging, shape, "fp32", steps, huge=True),
+        "ours fp32, selective recomputation": partial(
+            ours, packed, folder, steps, [*small, "--set", "training.recompute=selective"]
+        ),
+    }
     if litgpt is not None:
-        rows.append(peer("litgpt", litgpt, shape, "fp32", steps))
-    for name, more in {
-        "ours fp32": [],
-        "ours fp32, selective recomputation": ["--set", "training.recompute=selective"],
-        "ours bf16": ["--precision", "bf16"],
-    }.items():
-        if name == "ours bf16" and not has_bf16():
-            continue
-        measured = ours(packed, folder, steps, [*base, *more])
-        rows.append(Row(name, measured.seconds, measured.peak, measured.waiting))
+        cases["litgpt fp32"] = partial(peer, "litgpt", litgpt, shape, "fp32", steps)
     if has_bf16():
-        rows.append(peer("transformers", sys.executable, shape, "bf16", steps))
+        cases["ours bf16"] = partial(ours, packed, folder, steps, [*small, "--precision", "bf16"])
+        cases["transformers bf16"] = partial(hugging, shape, "bf16", steps)
     else:
         print("this CPU has no bf16 products: no bf16 rows")
-    show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 32,000", rows)
+    show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 32,000", cases, runs)
     if large:
         wide = ModelShape(**(vars(shape) | {"vocabulary": 256000}))
-        rows = [peer("transformers", sys.executable, wide, "fp32", large)]
-        rows.append(ours(packed, folder, large, [*base[:-1], "model.vocabulary=256000"]))
-        show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 256,000", rows)
+        cases = {
+            "transformers fp32": partial(hugging, wide, "fp32", large),
+            "ours fp32": partial(ours, packed, folder, large, [*base, "model.vocabulary=256000"]),
+        }
+        show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 256,000", cases, 1)
 
 
 def gpu(folder: Path, steps: int) -> None:
@@ -180,6 +191,7 @@ def gpu(folder: Path, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="4 steps, without litgpt and the large vocabulary")
+    parser.add_argument("--runs", type=int, default=3, help="times that the table is measured")
     parser.add_argument("--only", choices=["cpu", "gpu"], help="one of the two parts")
     options = parser.parse_args()
     import torch
@@ -191,7 +203,8 @@ def main() -> None:
     print(f", {installed(litgpt, 'litgpt')}" if litgpt else ", litgpt not measured")
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "gpu":
-            cpu(Path(folder), 4 if options.quick else 8, 0 if options.quick else 4, litgpt)
+            steps, large, runs = (4, 0, 1) if options.quick else (8, 4, options.runs)
+            cpu(Path(folder), steps, large, runs, litgpt)
         if torch.cuda.is_available() and options.only != "cpu":
             gpu(Path(folder), 12)
 

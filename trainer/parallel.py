@@ -19,7 +19,7 @@ from trainer.evaluation import Losses
 from trainer.loss import position_losses, training_loss
 from trainer.models.attention import Mask
 from trainer.models.dropout import Dropout
-from trainer.models.model import LanguageModel
+from trainer.models.model import LanguageModel, initialise
 
 
 class TrainingModel(nn.Module):
@@ -57,8 +57,11 @@ class ParallelModel:
     `call` is `TrainingModel.forward` and `losses` its `losses`; sharded, all ranks meet in both.
     """
 
-    def __init__(self, model: LanguageModel, ranks: Ranks, kind: str) -> None:
-        """`kind`: "ddp" or "fsdp"; it says nothing for one rank. Weights must have their first values."""
+    def __init__(self, model: LanguageModel, ranks: Ranks, kind: str, seed: int) -> None:
+        """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own.
+
+        `kind`: "ddp" or "fsdp"; it says nothing for one rank.
+        """
         self.alone = TrainingModel(model)
         self.call: nn.Module = self.alone
         self.sharded = ranks.size > 1 and kind == "fsdp"
@@ -70,7 +73,9 @@ class ParallelModel:
             fully_shard(self.alone, mesh=mesh)
             register_fsdp_forward_method(self.alone, "losses")
             self.scale = float(ranks.size)
-        elif ranks.size > 1:
+        model.materialise(ranks.device)
+        initialise(model, seed)
+        if ranks.size > 1 and not self.sharded:
             replicated = DistributedDataParallel(self.alone, gradient_as_bucket_view=True)
             add = _sum_of_gpus if ranks.device.type == "cuda" else _sum_in_order
             # a lambda, because torch refuses annotations that are not evaluated

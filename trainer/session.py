@@ -269,9 +269,11 @@ class Session:
     def close(self) -> None:
         """Finish what is being written. An error on its way out is not hidden by one of a background save."""
         gc.enable()
-        self.log.close()
-        self._close_board()
-        self.saver.join()
+        try:
+            self.log.close()
+            self._close_board()
+        finally:
+            self.saver.join()
 
     def _set_threads(self, saved: Mapping[str, Any] | None) -> None:
         """Threads decide the order of additions: a run keeps the number it began with unless told otherwise."""

@@ -12,7 +12,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.config import RunConfig
 from trainer.distributed import Ranks
 from trainer.ledger import Ledger
-from trainer.models.model import LanguageModel, fused_sizes, initialise
+from trainer.models.model import LanguageModel, fused_sizes
 from trainer.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from trainer.order import RowRange, next_batch
 from trainer.parallel import ParallelModel
@@ -32,14 +32,13 @@ class TrainingState:
         torch.manual_seed(config.training.seed)
         self.config = config
         self.ranks = ranks or Ranks()
-        self.model = LanguageModel(config.model)
-        initialise(self.model, config.training.seed)
-        self.model.to(self.ranks.device)
+        with torch.device("meta"):
+            self.model = LanguageModel(config.model)
         self.model.recompute(config.training.recompute)
         if config.training.compile:
             self.model.compile_blocks()
         sizes = fused_sizes(self.model)
-        self.parallel = ParallelModel(self.model, self.ranks, parallel)
+        self.parallel = ParallelModel(self.model, self.ranks, parallel, config.training.seed)
         self.named = dict(self.model.named_parameters())
         self.optimizer = build_optimizer(config.optimizer, self.named, sizes)
         self.detector = SpikeDetector(config.spikes, config.spikes.steps_compared(config.training.steps))

@@ -56,7 +56,8 @@ def test_recomputation_changes_no_bit_and_keeps_less(family: str) -> None:
     for mode in ("selective", "full"):
         assert all(torch.equal(a, b) for a, b in zip(results["none"][0], results[mode][0], strict=True)), mode
     kept = {mode: result[1] for mode, result in results.items()}
-    assert kept["full"] < 0.5 * kept["selective"] < 0.5 * 0.75 * kept["none"]
+    assert kept["full"] < 0.5 * kept["selective"]
+    assert kept["selective"] < 0.85 * kept["none"]
     products = {mode: result[2] for mode, result in results.items()}
     # what selective keeps are the linear outputs: no product of the forward pass is made twice
     assert products["selective"] == products["none"] < products["full"]

@@ -15,10 +15,12 @@ from torch.nn import functional
 from trainer.models.attention import LayerCache, Mask
 from trainer.models.block import ParallelBlock, PreNormBlock, build_block
 from trainer.models.dropout import Dropout
+from trainer.models.memory import make_room_for_gradient
 from trainer.models.norm import build_norm
 from trainer.models.recompute import RECOMPUTE
 from trainer.models.rope import rotary_table
 from trainer.models.shape import ModelShape
+from trainer.shards import local, rows_here
 
 GPT_DEVIATION = 0.02
 """Standard deviation of the first weights under `initialisation = "gpt"` (GPT-2; LLaMA's paper names none)."""
@@ -45,8 +47,17 @@ class LanguageModel(nn.Module):
         self.blocks = nn.ModuleList([build_block(shape) for _ in range(shape.layers)])
         self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
         self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.width))
-        table = rotary_table(shape.sequence_length, shape.head_size, shape.rope_base)
-        self.register_buffer("rotary", table, persistent=False)
+        self.register_buffer("rotary", self._table(), persistent=False)
+
+    def _table(self) -> Tensor:
+        return rotary_table(self.shape.sequence_length, self.shape.head_size, self.shape.rope_base)
+
+    def materialise(self, device: torch.device) -> None:
+        """Give a model that was made on the meta device its memory, of sharded weights only this rank's part. The
+        weights have no values yet (see `initialise`)."""
+        self.to_empty(device=device)
+        with torch.device("cpu"):
+            self.rotary.copy_(self._table())
 
     @property
     def output_VD(self) -> Tensor:
@@ -64,6 +75,7 @@ class LanguageModel(nn.Module):
         start = 0 if cache is None else cache.length
         table = self.rotary[:, start : start + tokens_BT.shape[1]]
         x_BTD = functional.embedding(tokens_BT, self.embedding)
+        make_room_for_gradient(x_BTD, self.embedding)
         if dropout is not None:
             x_BTD = dropout.at(len(self.blocks))(x_BTD)
         for index, block in enumerate(self.blocks):
@@ -125,6 +137,7 @@ def initialise(model: LanguageModel, seed: int) -> None:
 
     "gpt": N(0, 0.02²), projections back into the residual stream divided by sqrt(2·layers) (GPT-2).
     "palm": kernels N(0, 1/fan-in), embeddings N(0, 1) (PaLM section 2). Norm scales are 1.
+    Each matrix is made whole on the CPU, one after the other; where it is sharded, a rank keeps its rows of it.
     """
     generator = torch.Generator().manual_seed(seed)
     palm = model.shape.initialisation == "palm"
@@ -137,4 +150,6 @@ def initialise(model: LanguageModel, seed: int) -> None:
             deviation = 1.0 if name == "embedding" else parameter.shape[1] ** -0.5
         elif name.endswith("output.weight"):
             deviation /= math.sqrt(2 * model.shape.layers)
-        parameter.normal_(0.0, deviation, generator=generator)
+        whole = torch.empty(parameter.shape, device="cpu").normal_(0.0, deviation, generator=generator)
+        rows = rows_here(parameter)
+        local(parameter).copy_(whole[rows.start : rows.stop])
