@@ -1,4 +1,5 @@
-"""Machine code for hot loops over Arrow and NumPy buffers: the one decorator of all kernels.
+"""Machine code for hot loops over Arrow and NumPy buffers: the one decorator of all kernels, and an
+instruction that Numba has no name for.
 
 A kernel and what it calls stay in one file, because the cache on disk sees no change in another.
 """
@@ -8,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba as nb
+from llvmlite import ir
 from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 
 def kernel(signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -19,3 +24,19 @@ def kernel(signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any
         return njit(signature, nogil=True, cache=True, **options)(function)
 
     return compiled
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
+def prefetch(context: Any, words: Any, at: Any) -> Any:
+    """Have the processor fetch the line of `words[at]` into its cache; a kernel goes on without waiting."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        builder.call(fetch, [place, number(0), number(3), number(1)])  # to read, into all levels, data
+        return context.get_dummy_value()
+
+    return nb.void(words, at), generate

@@ -1,10 +1,10 @@
 """The kernels of the fast encoder: cut a text, look its chunks up, merge those that are new.
 
-Everything that is compiled is in this file, since Numba's cache does not notice a change in another one. Texts are
-valid UTF-8 as uint8; tables are described where they are made, in `tokenizer/encode.py`.
+All that may change is in this file, since Numba's cache does not notice a change in another one. Texts are valid UTF-8
+as uint8; tables are described where they are made, in `tokenizer/encode.py`.
 
-A text is encoded a block at a time in three passes: find the cuts, look every chunk up, write the ids. Hardly a branch
-in them depends on the text, so that the processor runs ahead into the next chunk while it waits for memory.
+A text is encoded a block at a time in four passes: find the cuts, ask the table for every chunk, take its answers, write
+the ids. Hardly a branch depends on the text, and memory is asked for long before it is read, so nothing waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from corpus.kernel import kernel
+from corpus.kernel import kernel, prefetch
 from tokenizer.merges import BLANK
 
 KEY_BYTES = 31
@@ -34,13 +34,14 @@ JOIN_BITS = 21
 _FEW, _BLANK = 40, ord(BLANK)
 _M1, _M2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _HIGH, _ID = np.uint64(0x8080808080808080), np.uint64(0xFFFFF)
+_1, _2, _3, _4, _5, _8, _20, _40 = (np.uint64(number) for number in (1, 2, 3, 4, 5, 8, 20, 40))
 _NO_PAIR, _NO_RANK = np.int64(0x7FFFFFFFFFFFFFFF), np.int32(0x7FFFFFFF)
 
 Array = npt.NDArray[Any]
 _U8 = nb.types.Array(nb.uint8, 1, "C", readonly=True)
 _I32, _I64, _U64 = (nb.types.Array(kind, 1, "C", readonly=True) for kind in (nb.int32, nb.int64, nb.uint64))
 _WORDS_OF = nb.types.Array(nb.uint64, 1, "A", readonly=True, aligned=False)
-_MEMO, _INT = nb.uint64[::1], nb.int64
+_MEMO, _KNOWN, _INT = nb.uint64[::1], nb.uint64[:, ::1], nb.int64
 
 
 @kernel(_INT(nb.uint64, _U64), forceinline=True)
@@ -271,70 +272,77 @@ def _row(first: Any, second: Any, third: Any, fourth: Any, bits: Any) -> Any:
 @kernel(nb.uint64(_WORDS_OF, _INT, _INT, _INT, _U64), forceinline=True)
 def _key(words: Any, start: Any, length: Any, word: Any, masks: Any) -> Any:
     """A word of the key of the chunk of `length` bytes, at most `KEY_BYTES`, at `start`, without the length."""
-    return words[start + 8 * word] & masks[24 + length - 8 * word]
+    # unsigned: else every index is looked at for being counted from the end
+    return words[np.uint64(start + 8 * word)] & masks[np.uint64(24 + length - 8 * word)]
 
 
-@kernel(nb.void(_WORDS_OF, _INT, _INT, nb.int64[::1], _U64, _MEMO, _MEMO, nb.uint64[:, ::1]))
-def _look_up(words: Any, start: Any, count: Any, cuts: Any, masks: Any, short: Any, wide: Any, known: Any) -> None:
-    """For each of the chunks between `start` and the `cuts` the words of its ids; the first is 0 where it is not known.
-    One under 16 bytes has two, others four."""
+@kernel(nb.void(_WORDS_OF, _INT, _INT, nb.int64[::1], _U64, _MEMO, _MEMO, _KNOWN, _MEMO))
+def _ask(words: Any, start: Any, count: Any, cuts: Any, masks: Any, short: Any, wide: Any, known: Any, rows: Any) -> None:  # fmt: skip
+    """For each of the chunks between `start` and the `cuts`, write its key into `known` and its row into `rows`, and set
+    that row's memory on its way."""
     for chunk in range(count):
         length = cuts[chunk] - start
         size = np.uint64(length) << np.uint64(56)
-        known[chunk, 0] = np.uint64(0)
         if length < 16:
             a, b = _key(words, start, length, 0, masks), _key(words, start, length, 1, masks) | size
             row = _row(a, b, np.uint64(0), np.uint64(0), SHORT_BITS) * SHORT_ROW
-            here = (short[row] == a) & (short[row + 1] == b)
-            there = (short[row + 4] == a) & (short[row + 5] == b)
-            place = row + (2 if here else 6)
-            known[chunk, 0] = short[place] if here | there else np.uint64(0)
-            known[chunk, 1] = short[place + 1]
+            prefetch(short, row)
+            known[chunk, 0], known[chunk, 1], rows[chunk] = a, b, row
         elif length <= KEY_BYTES:
-            a, b = words[start], words[start + 8]
+            a, b = words[np.uint64(start)], words[np.uint64(start + 8)]
             c, d = _key(words, start, length, 2, masks), _key(words, start, length, 3, masks) | size
             row = _row(a, b, c, d, WIDE_BITS) * WIDE_ROW
-            for place in (row, row + 8):
-                if wide[place] == a and wide[place + 1] == b and wide[place + 2] == c and wide[place + 3] == d:
-                    for word in range(4):
-                        known[chunk, word] = wide[place + 4 + word]
+            prefetch(wide, row)
+            prefetch(wide, row + 8)
+            known[chunk, 0], known[chunk, 1], known[chunk, 2], known[chunk, 3], rows[chunk] = a, b, c, d, row
         start = cuts[chunk]
 
 
-@kernel(nb.void(nb.uint64, nb.uint32[::1], _INT), forceinline=True)
-def _write(ids: Any, out: Any, at: Any) -> None:
-    """Write the three ids in a word."""
-    out[at] = ids & _ID
-    out[at + 1] = (ids >> np.uint64(20)) & _ID
-    out[at + 2] = (ids >> np.uint64(40)) & _ID
+@kernel(nb.uint64(nb.uint64), forceinline=True)
+def _differs(bits: Any) -> Any:
+    """1 where any bit is set, else 0, which the compiler makes no branch of."""
+    return (bits | (np.uint64(0) - bits)) >> np.uint64(63)
 
 
-@kernel(nb.void(_WORDS_OF, _INT, _INT, _U64, _MEMO, _MEMO, nb.uint32[::1], _INT, _INT))
-def _remember(
-    words: Any, start: Any, length: Any, masks: Any, short: Any, wide: Any, out: Any, at: Any, count: Any
-) -> None:
+@kernel(nb.void(_INT, _INT, nb.int64[::1], _MEMO, _MEMO, _KNOWN, _MEMO, _MEMO))
+def _answer(start: Any, count: Any, cuts: Any, short: Any, wide: Any, known: Any, rows: Any, missed: Any) -> None:
+    """Put the words of the ids of each chunk that was asked for in the place of its key, two under 16 bytes, else four;
+    `missed` gets 1 where it is not in its table. A branch on what a table holds would be guessed wrongly again and again,
+    each time after a wait for memory, so there is none."""
+    for chunk in range(count):
+        start, length = cuts[chunk], cuts[chunk] - start
+        row, a, b, missed[chunk] = rows[chunk], known[chunk, 0], known[chunk, 1], np.uint64(1)
+        if length < 16:
+            newer = _differs((short[row] ^ a) | (short[row + _1] ^ b))
+            older = _differs((short[row + _4] ^ a) | (short[row + _5] ^ b))
+            place = row + _2 + (newer << _2)
+            known[chunk, 0], known[chunk, 1] = short[place], short[place + _1]
+            missed[chunk] = newer & older
+        elif length <= KEY_BYTES:
+            c, d = known[chunk, 2], known[chunk, 3]
+            newer = _differs((wide[row] ^ a) | (wide[row + _1] ^ b) | (wide[row + _2] ^ c) | (wide[row + _3] ^ d))
+            row += _8
+            older = _differs((wide[row] ^ a) | (wide[row + _1] ^ b) | (wide[row + _2] ^ c) | (wide[row + _3] ^ d))
+            place = row - _4 + (newer << _3)
+            for word in range(4):
+                known[chunk, word] = wide[place + np.uint64(word)]
+            missed[chunk] = newer & older
+
+
+@kernel(nb.void(_MEMO, _INT, nb.uint64, _MEMO, _MEMO, nb.uint32[::1], _INT, _INT))
+def _remember(key: Any, length: Any, row: Any, short: Any, wide: Any, out: Any, at: Any, count: Any) -> None:
     """Put a chunk and its `count` ids into its table, where they fit."""
-    if length > KEY_BYTES:
+    table, half = (short, 2) if length < 16 else (wide, 4)
+    if length > KEY_BYTES or count > 3 * half:
         return
-    a, b = _key(words, start, length, 0, masks), _key(words, start, length, 1, masks)
-    size = np.uint64(length) << np.uint64(56)
-    if length < 16 and count <= 6:
-        row = _row(a, b | size, np.uint64(0), np.uint64(0), SHORT_BITS) * SHORT_ROW
-        short[row + 4 : row + 8] = short[row : row + 4]
-        short[row], short[row + 1] = a, b | size
-        ids = short[row + 2 : row + 4]
-    elif length >= 16 and count <= 12:
-        c, d = _key(words, start, length, 2, masks), _key(words, start, length, 3, masks) | size
-        row = _row(a, b, c, d, WIDE_BITS) * WIDE_ROW
-        wide[row + 8 : row + 16] = wide[row : row + 8]
-        wide[row], wide[row + 1], wide[row + 2], wide[row + 3] = a, b, c, d
-        ids = wide[row + 4 : row + 8]
-    else:
-        return
-    ids[:] = np.uint64(0)
+    for word in range(2 * half):
+        table[row + np.uint64(2 * half + word)] = table[row + np.uint64(word)]
+    ids = row + np.uint64(half)
+    for word in range(half):
+        table[row + np.uint64(word)], table[ids + np.uint64(word)] = key[word], np.uint64(0)
     for which in range(count):
-        ids[which // 3] |= np.uint64(out[at + which]) << np.uint64(20 * (which % 3))
-    ids[0] |= np.uint64(count) << np.uint64(60)
+        table[ids + np.uint64(which // 3)] |= np.uint64(out[at + which]) << np.uint64(20 * (which % 3))
+    table[ids] |= np.uint64(count) << np.uint64(60)
 
 
 @kernel(
@@ -347,28 +355,31 @@ def encode_texts(
     text: Any, words: Any, starts: Any, eod: Any, pieces: Any, characters: Any, byte_ids: Any, pairs: Any, ranks: Any,
     plain: Any, bits: Any, user: Any, data: Any, masks: Any, short: Any, wide: Any, state: Any, out: Any, ends: Any,
 ) -> Any:  # fmt: skip
-    """Encode the texts between `starts` into `out`; `ends` gets where each one's ids end. Returns the last end, or -1
-    where a chunk is over `LONGEST`. The tables `short` and `wide` hold what has been met; `state` counts the chunks and
-    those that had to be merged."""
+    """Encode the texts between `starts` into `out`; `ends` gets the end of each one's ids. Returns the last end, or -1 where
+    a chunk is over `LONGEST`. `short` and `wide` hold what has been met; `state` counts chunks and those merged."""
     cuts = np.empty(BLOCK + 8, dtype=np.int64)
     known = np.empty((BLOCK + 8, 4), dtype=np.uint64)
+    rows, missed = np.empty(BLOCK + 8, dtype=np.uint64), np.empty(BLOCK + 8, dtype=np.uint64)
     scratch, pair = np.empty((2, _FEW + 1), dtype=np.int32), np.empty(_FEW, dtype=np.int64)
     at: Any = np.int64(0)
     for number in range(starts.size - 1):
         place, end = starts[number], starts[number + 1]
         while place < end:
             count = _cuts(text, words, place, min(end, place + BLOCK), end, plain, bits, cuts)
-            _look_up(words, place, count, cuts, masks, short, wide, known)
+            _ask(words, place, count, cuts, masks, short, wide, known, rows)
+            _answer(place, count, cuts, short, wide, known, rows, missed)
             state[0] += count
             for chunk in range(count):
                 start, place = place, cuts[chunk]
-                length = place - start
-                if known[chunk, 0] == 0 and length <= KEY_BYTES:  # it may have come in since
-                    _look_up(words, start, 1, cuts[chunk : chunk + 1], masks, short, wide, known[chunk : chunk + 1])
-                size = np.int64(known[chunk, 0] >> np.uint64(60))
-                if size > 0:
+                length, this = place - start, slice(chunk, chunk + 1)
+                if missed[chunk] and length <= KEY_BYTES:  # it may have come in since
+                    _ask(words, start, 1, cuts[this], masks, short, wide, known[this], rows[this])
+                    _answer(start, 1, cuts[this], short, wide, known[this], rows[this], missed[this])
+                if not missed[chunk]:
+                    size = np.int64(known[chunk, 0] >> np.uint64(60))
                     for word in range((size + 2) // 3):
-                        _write(known[chunk, word], out, at + 3 * word)
+                        three, to = known[chunk, word], np.uint64(at + 3 * word)
+                        out[to], out[to + _1], out[to + _2] = three & _ID, (three >> _20) & _ID, (three >> _40) & _ID
                     at += size
                     continue
                 if length > LONGEST:
@@ -377,7 +388,8 @@ def encode_texts(
                 room = scratch if length <= _FEW else np.empty((2, length + 1), dtype=np.int32)
                 end_of_ids = _encode_chunk(*model, room, pair, out, at)
                 state[1] += 1
-                _remember(words, start, length, masks, short, wide, out, at, end_of_ids - at)
+                _ask(words, start, 1, cuts[this], masks, short, wide, known[this], rows[this])
+                _remember(known[chunk], length, rows[chunk], short, wide, out, at, end_of_ids - at)
                 at = end_of_ids
         if eod >= 0:
             out[at] = eod
