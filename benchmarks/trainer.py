@@ -118,8 +118,11 @@ def show(title: str, cases: Mapping[str, Callable[[], Row]], runs: int) -> None:
     rounds = [[case() for case in cases.values()] for _ in range(runs)]
     rows = []
     for name, found in zip(cases, zip(*rounds, strict=True), strict=True):
-        seconds = statistics.median(row.seconds for row in found)
-        rows.append(Row(name, seconds, max(row.peak for row in found), found[0].waiting))
+        waiting = [row.waiting for row in found if row.waiting is not None]
+        seconds, peak = (
+            statistics.median(values) for values in zip(*((row.seconds, row.peak) for row in found), strict=True)
+        )
+        rows.append(Row(name, seconds, int(peak), statistics.median(waiting) if waiting else None))
     print(f"\n{title}, median of {runs}", flush=True)
     for row in rows:
         print(row.line(rows[0]), flush=True)
@@ -191,7 +194,9 @@ def gpu(folder: Path, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="4 steps, without litgpt and the large vocabulary")
-    parser.add_argument("--runs", type=int, default=3, help="times that the table is measured")
+    parser.add_argument(
+        "--runs", type=int, choices=range(1, 100), metavar="N", default=3, help="times that the table is measured"
+    )
     parser.add_argument("--only", choices=["cpu", "gpu"], help="one of the two parts")
     options = parser.parse_args()
     import torch

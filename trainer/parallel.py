@@ -58,7 +58,8 @@ class ParallelModel:
     """
 
     def __init__(self, model: LanguageModel, ranks: Ranks, kind: str, seed: int) -> None:
-        """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own.
+        """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own, but
+        for one matrix at a time.
 
         `kind`: "ddp" or "fsdp"; it says nothing for one rank.
         """
