@@ -29,6 +29,10 @@ from tokenizer.kernel import (
 from tokenizer.layout import lay_out
 from tokenizer.merges import Merges
 
+SLICE = 1 << 21
+"""Bytes of texts that are encoded at a time: fresh memory costs more than encoding does, so little of it is used again."""
+Ids = tuple[Array, Array]
+
 
 class Encoder:
     """The tables of one model, and the memory of what has been met. Threads take turns."""
@@ -51,11 +55,28 @@ class Encoder:
         """Chunks that had to be merged so far."""
         return int(self._state[1])
 
-    def encode(self, text: Array, offsets: Array, eod: int = -1) -> tuple[Array, Array]:
-        """The ids (uint32) of the texts `text[offsets[i]:offsets[i + 1]]`, in a row, and where each one's end.
+    def encode(self, text: Array, offsets: Array, eod: int = -1, kind: type[np.generic] = np.uint32) -> Ids:
+        """The ids, of `kind`, of the texts `text[offsets[i]:offsets[i + 1]]`, in a row, and where each one's end.
 
         `text` is valid UTF-8 as uint8, `offsets` int64; with an `eod` of 0 or more each text's ids end with it.
         """
+        texts = len(offsets) - 1
+        # a character gives at most as many ids as it has bytes, and a text has an end after it
+        ids = np.empty(int(offsets[-1] - offsets[0]) + (self._prefix + 1) * texts, dtype=kind)
+        ends = np.empty(texts, dtype=np.int64)
+        filled = first = 0
+        with self._lock:
+            while first < texts:
+                last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + SLICE, "right")) - 1)
+                found = self._encode(text, offsets[first : last + 1], eod, ends[first:last])
+                ids[filled : filled + len(found)] = found
+                ends[first:last] += filled
+                filled, first = filled + len(found), last
+        ids.resize(filled, refcheck=False)
+        return ids, ends
+
+    def _encode(self, text: Array, offsets: Array, eod: int, ends: Array) -> Array:
+        """The ids of some texts, and into `ends` where each one's end."""
         texts, size = len(offsets) - 1, int(offsets[-1] - offsets[0])
         # words of eight bytes are read from every place, so the texts are copied to where they have room behind them
         room = np.empty(size + self._prefix * texts + 40, dtype=np.uint8)
@@ -64,19 +85,16 @@ class Encoder:
         lay_out(_frozen(text), _frozen(offsets), int(self._prefix), room, starts)
         words = np.ndarray((len(room) - 7,), dtype=np.uint64, buffer=room.data, strides=(1,))
         words.flags.writeable = False
-        # a character gives at most as many ids as it has bytes, a text has an end after it, and a few more are written
-        out = np.empty(len(room) + texts + 40, dtype=np.uint32)
-        ends = np.empty(texts, dtype=np.int64)
-        with self._lock:
-            size = encode_texts(
-                *(_frozen(room), words, _frozen(starts), eod, self._pieces),
-                *(*self._tables, *self._memo, self._state, out, ends),
-            )
+        out = np.empty(len(room) + texts + 40, dtype=np.uint32)  # a few more are written than are ids
+        size = encode_texts(
+            *(_frozen(room), words, _frozen(starts), eod, self._pieces),
+            *(*self._tables, *self._memo, self._state, out, ends),
+        )
         if size < 0:
             raise DataError(
                 f"a text has over {LONGEST} bytes between two places where it may be cut: split it before it is encoded."
             )
-        return out[:size], ends
+        return out[:size]
 
 
 def _aligned(size: int) -> Array:

@@ -111,7 +111,8 @@ class Tokenizer:
                 [self.processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod
             )
         data, offsets = _buffers(array)
-        ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1)
+        kind = np.uint32 if self.wide else np.uint16
+        ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1, kind)
         return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
 
     def prepare(self) -> None:
@@ -157,7 +158,7 @@ class Tokenizer:
                 f"{offsets[-1]} ids in one batch are too many for Arrow lists: encode fewer texts at a time."
             )
         kind = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
-        values = pa.array(ids.astype(np.uint32 if self.wide else np.uint16))
+        values = pa.array(ids.astype(np.uint32 if self.wide else np.uint16, copy=False))
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, type=kind)
 
 
