@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from corpus.stage.commit import versions
-from corpus.stage.local import WorkerPool
-from corpus.stage.runner import RunOptions, run_stage
-from pipelines.recipe import load_recipe
-from pipelines.run import RecipeRun
+from corpus.engine.executors.local import WorkerPool
+from corpus.engine.publish import versions
+from corpus.engine.runner import RunOptions, run_stage
+from pipelines.recipes.recipe import load_recipe
+from pipelines.recipes.run import RecipeRun
 
 
 def raw_folder(place: Path) -> Path:

@@ -26,8 +26,8 @@ import numpy as np
 from benchmarks import texts
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure, median
-from corpus.stage.local import WorkerPool
-from corpus.stage.runner import RunOptions, run_stage
+from corpus.engine.executors.local import WorkerPool
+from corpus.engine.runner import RunOptions, run_stage
 from tests.datasets import write_documents
 from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE

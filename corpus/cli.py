@@ -29,10 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
     "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
-    "verify": ("corpus.commands.look:verify", "Check checksums, counts, ids and schema of datasets."),
-    "inspect": ("corpus.commands.look:inspect", "Look at documents, and at what was dropped and why."),
-    "status": ("corpus.commands.look:status", "Say what is done below an output and what a rerun would do."),
-    "clean": ("corpus.commands.look:clean", "Remove intermediate datasets of a finished run."),
+    "verify": ("corpus.commands.inspect:verify", "Check checksums, counts, ids and schema of datasets."),
+    "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
+    "status": ("corpus.commands.inspect:status", "Say what is done below an output and what a rerun would do."),
+    "clean": ("corpus.commands.inspect:clean", "Remove intermediate datasets of a finished run."),
 }
 
 

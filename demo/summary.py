@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.summary import summarize
+from pipelines.recipes.summary import summarize
 from trainer.generate import SamplingConfig, generate
 
 _PROMPT = "In the morning the"

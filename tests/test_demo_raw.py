@@ -24,7 +24,7 @@ from demo import raw, wet
 from demo.cast import cast
 from demo.prose import MODIFIERS, TOPICS, Prose, load_grammar
 from demo.web import LANGUAGES, english
-from pipelines.domains import reader_class
+from pipelines.readers.registry import reader_class
 
 FRAMES = ("web", "wiki", "story", "ask")
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
-from corpus.dedup.dedup import dedup_stage
-from corpus.dedup.lines import LineDedupStage
-from corpus.filters.filter import FilterConfig, FilterStage
-from corpus.langid import LangidConfig, LangidStage
-from corpus.mixture.mix import MixConfig, MixStage
-from corpus.split import SplitConfig, SplitStage
-from corpus.stage.runner import RunOptions, run_stage
-from corpus.stage.stage import Stage
+from corpus.dedup.levels import dedup_stage
+from corpus.dedup.lines.stage import LineDedupStage
+from corpus.engine.runner import RunOptions, run_stage
+from corpus.engine.stage import Stage
+from corpus.heldout.split import SplitConfig, SplitStage
+from corpus.mixture.pack.stage import MixConfig, MixStage
+from corpus.quality.filter import FilterConfig, FilterStage
+from corpus.quality.langid import LangidConfig, LangidStage
 from tests.datasets import write_documents
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage

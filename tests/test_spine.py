@@ -16,11 +16,11 @@ import pytest
 
 from corpus.data.manifest import Manifest
 from corpus.data.verify import find_datasets, verify_dataset
+from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
-from corpus.stage.runner import RunOptions
-from pipelines.recipe import load_recipe
-from pipelines.run import RecipeRun, run_recipe
-from pipelines.summary import summarize
+from pipelines.recipes.recipe import load_recipe
+from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.summary import summarize
 from tests.raw import RECIPE, write_raw
 
 
@@ -44,7 +44,7 @@ def contents(output: Path) -> dict[str, bytes]:
 
 def command(place: Path, output: Path, workers: int) -> list[str]:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom corpus.stage import runner\nrunner.IN_PROCESS_BYTES = 0\n"
+        "import sys\nfrom pathlib import Path\nfrom corpus.engine import runner\nrunner.IN_PROCESS_BYTES = 0\n"
         "from corpus.cli import main\nif __name__ == '__main__':\n    main()\n"
     )
     script = place / "corpus_always_parallel.py"

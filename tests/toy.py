@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from corpus.data.schema import DOCUMENT_SCHEMA
+from corpus.engine.publish import Commit
+from corpus.engine.runner import RunOptions, run_stage
+from corpus.engine.stage import InputRef, Phase, Stage
+from corpus.engine.task import Task
 from corpus.errors import DataError
-from corpus.ingest.ingest import IngestConfig, IngestStage
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
+from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.option import option
-from corpus.stage.commit import Commit
-from corpus.stage.runner import RunOptions, run_stage
-from corpus.stage.stage import InputRef, Phase, Stage
-from corpus.stage.task import Task
 
 
 @dataclass(frozen=True)

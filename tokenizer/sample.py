@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpus.errors import DataError, UsageError
-from corpus.mixture.weights import load_mixture
+from corpus.mixture.plan.weights import load_mixture
 from corpus.option import nearest
 
 CHUNK_CHARACTERS = 8192

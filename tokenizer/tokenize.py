@@ -15,12 +15,12 @@ import xxhash
 
 from corpus.data.schema import token_schema
 from corpus.data.writer import GROUP_BYTES, SHARD_BYTES
+from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.option import option
-from corpus.stage.commit import Commit
-from corpus.stage.documents import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.stage.stage import Estimate, InputRef, Phase, Stage
-from corpus.stage.task import Task
 from tokenizer.model import Tokenizer, model_file
 
 _GROUP_COPIES = 8

@@ -16,12 +16,12 @@ import sentencepiece
 
 from corpus.data.dataset import read_batches
 from corpus.data.files import sync_file
+from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.option import option
-from corpus.stage.commit import Commit
-from corpus.stage.documents import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.stage.stage import Estimate, InputRef, Phase, Stage
-from corpus.stage.task import Task
 from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE, Tokenizer
 from tokenizer.presets import PRESETS, preset_named

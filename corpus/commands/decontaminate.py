@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
-from corpus.decontaminate.decontaminate import DecontaminateConfig, DecontaminateStage
-from corpus.stage.runner import run_stage
+from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
+from corpus.engine.runner import run_stage
 
 
 @click.command()

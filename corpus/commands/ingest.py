@@ -8,21 +8,21 @@ from typing import Any
 import click
 
 from corpus.commands.options import build_config, config_options, run_options, stage_options
-from corpus.ingest.ingest import IngestConfig, IngestStage
+from corpus.engine.runner import run_stage
+from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.option import nearest
-from corpus.stage.runner import run_stage
 
 
 class DomainGroup(click.Group):
     """The domains, each a command whose options are the fields of its reader."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from pipelines.domains import READERS
+        from pipelines.readers.registry import READERS
 
         return list(READERS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from pipelines.domains import READERS
+        from pipelines.readers.registry import READERS
 
         return _domain_command(cmd_name) if cmd_name in READERS else None
 
@@ -44,7 +44,7 @@ def ingest() -> None:
 
 
 def _domain_command(name: str) -> click.Command:
-    from pipelines.domains import reader_class
+    from pipelines.readers.registry import reader_class
 
     reader = reader_class(name)
 

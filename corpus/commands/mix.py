@@ -10,10 +10,10 @@ import click
 from corpus.commands.options import build_config, config_options, execution_options, existing, run_options
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.errors import UsageError
-from corpus.mixture.counts import load_counts, parse_count
-from corpus.mixture.mix import MixConfig, MixStage
-from corpus.mixture.plan import Plan
-from corpus.mixture.table import bytes_text, render, render_padding
+from corpus.mixture.pack.stage import MixConfig, MixStage
+from corpus.mixture.plan.counts import load_counts, parse_count
+from corpus.mixture.plan.plan import Plan
+from corpus.mixture.plan.table import bytes_text, render, render_padding
 
 
 class TokenCount(click.ParamType[int]):
@@ -81,7 +81,7 @@ def mix(
 
 
 def _mix(stage: MixStage, output: str, values: dict[str, Any]) -> None:
-    from corpus.stage.runner import run_stage
+    from corpus.engine.runner import run_stage
 
     options = run_options(values)
     if not options.quiet:
@@ -93,8 +93,8 @@ def _mix(stage: MixStage, output: str, values: dict[str, Any]) -> None:
 
 
 def _plan_counts(settings: MixConfig, path: str, vocab_size: int | None) -> tuple[Plan, dict[str, int]]:
-    from corpus.mixture.plan import plan_mixture
-    from corpus.mixture.weights import load_mixture
+    from corpus.mixture.plan.plan import plan_mixture
+    from corpus.mixture.plan.weights import load_mixture
 
     if settings.split == "validation":
         raise UsageError("A plan from counts is one of training: leave --split validation out.")

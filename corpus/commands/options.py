@@ -82,7 +82,7 @@ def build_config(config: type[Any], values: dict[str, Any]) -> Any:
 
 def run_options(values: dict[str, Any]) -> Any:
     """The `RunOptions` of the execution options."""
-    from corpus.stage.runner import RunOptions
+    from corpus.engine.runner import RunOptions
 
     return RunOptions(
         workers=values["workers"],

@@ -30,9 +30,9 @@ def run(
 
     RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on.
     """
-    from pipelines.recipe import load_recipe
-    from pipelines.run import RecipeRun, run_recipe
-    from pipelines.summary import summarize
+    from pipelines.recipes.recipe import load_recipe
+    from pipelines.recipes.run import RecipeRun, run_recipe
+    from pipelines.recipes.summary import summarize
 
     overrides: dict[str, dict[str, int]] = {}
     if sequence_length is not None:

@@ -11,13 +11,13 @@ import click
 from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.dedup.config import DedupConfig
-from corpus.dedup.dedup import dedup_stage
+from corpus.dedup.levels import dedup_stage
+from corpus.engine.runner import run_stage
+from corpus.engine.stage import Stage
 from corpus.errors import UsageError
-from corpus.filters.filter import FilterConfig, FilterStage
-from corpus.langid import LangidConfig, LangidStage
-from corpus.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
-from corpus.stage.runner import run_stage
-from corpus.stage.stage import Stage
+from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
+from corpus.quality.filter import FilterConfig, FilterStage
+from corpus.quality.langid import LangidConfig, LangidStage
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from corpus.decontaminate.examples import Index
-from corpus.decontaminate.words import Ints
+from corpus.decontaminate.index import Index
+from corpus.decontaminate.ngrams import Ints
 
 JOINT = "\n\n"
 """Between the pieces of a document that was cut."""

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.decontaminate.cut import JOINT, guilty, pieces
-from corpus.decontaminate.decontaminate import MATCH_SCHEMA, NOTHING_LEFT, OVERLAP, PIECES
-from corpus.decontaminate.examples import Index
-from corpus.decontaminate.words import Ints
-from corpus.stage.task import Task
+from corpus.decontaminate.index import Index
+from corpus.decontaminate.ngrams import Ints
+from corpus.decontaminate.stage import MATCH_SCHEMA, NOTHING_LEFT, OVERLAP, PIECES
+from corpus.engine.task import Task
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from corpus.dedup.normalize import Array
+from corpus.dedup.lines.normalize import Array
 
 
 def text_buffers(column: pa.Array) -> tuple[Array[np.uint8], Array[np.int64]]:

@@ -19,7 +19,10 @@ import pyarrow as pa
 import xxhash
 
 from corpus.dedup.buffers import text_buffers
-from corpus.dedup.clusters import (
+from corpus.dedup.config import LEAST_MEMORY, DedupConfig
+from corpus.dedup.lines.scope import ScopedTask, scope_bounds, scoped_tasks
+from corpus.dedup.report import check_share, false_merges, write_report
+from corpus.dedup.similar.clusters import (
     LARGEST,
     REMOVAL,
     IdReader,
@@ -31,16 +34,13 @@ from corpus.dedup.clusters import (
     largest_clusters,
     task_directories,
 )
-from corpus.dedup.config import LEAST_MEMORY, DedupConfig
-from corpus.dedup.report import check_share, false_merges, write_report
-from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
 from corpus.dedup.url import c4_url
 from corpus.domains import inherited_domains
-from corpus.stage.commit import Commit
-from corpus.stage.documents import dataset_inputs, group_batches, open_inputs, text_bytes
-from corpus.stage.stage import Estimate, InputRef, Phase, Stage
-from corpus.stage.task import Task
+from corpus.engine.inputs import dataset_inputs, group_batches, open_inputs, text_bytes
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import Task
 
 KEYED = np.dtype([("key", np.uint64), ("low", np.uint64), ("document", np.uint64), ("size", np.uint64)])
 """A document: its 128-bit key as `key` and `low`, its number, its size in bytes of UTF-8."""

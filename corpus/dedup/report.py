@@ -12,7 +12,7 @@ from corpus.errors import DataError
 
 if TYPE_CHECKING:
     from corpus.dedup.config import DedupConfig
-    from corpus.stage.commit import Commit
+    from corpus.engine.publish import Commit
 
 REPORT = "_report.json"
 SHOWN_LINES = 10

@@ -16,9 +16,9 @@ import pytest
 
 from corpus.data.dataset import Dataset
 from corpus.dedup.config import DedupConfig
-from corpus.dedup.lines import LineDedupStage
-from corpus.stage.runner import RunOptions, run_stage
-from tests.corpus.dedup_twin import ccnet_normalized
+from corpus.dedup.lines.stage import LineDedupStage
+from corpus.engine.runner import RunOptions, run_stage
+from tests.corpus.dedup.lines_twin import ccnet_normalized
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from corpus.cli import COMMANDS, cli
 from corpus.commands.options import Quantity
-from corpus.stage.runner import RunOptions, run_stage
+from corpus.engine.runner import RunOptions, run_stage
 from tests.toy import SlowStage
 
 HEAVY = {"pyarrow", "numba", "pydantic", "torch", "datasets", "datatrove", "numpy"}
@@ -72,7 +72,7 @@ def test_errors_are_one_sentence(tmp_path: Path, args: list[str], code: int, wor
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, signum: int, code: int) -> None:
     program = (
-        "from corpus import cli\nfrom corpus.stage.runner import RunOptions, run_stage\nfrom tests.toy import SlowStage\n"
+        "from corpus import cli\nfrom corpus.engine.runner import RunOptions, run_stage\nfrom tests.toy import SlowStage\n"
         "cli.cli.main = lambda **_: run_stage(SlowStage(seconds=0.4), OUT, RunOptions(workers=2, always_pool=True))\n"
         "if __name__ == '__main__':\n cli.main()\n"
     )

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def corpus(*arguments: str | Path) -> list[str]:
-    code = "import corpus.stage.runner as r; r.IN_PROCESS_BYTES = 1\nfrom corpus.cli import main; main()"
+    code = "import corpus.engine.runner as r; r.IN_PROCESS_BYTES = 1\nfrom corpus.cli import main; main()"
     return [sys.executable, "-c", code, *map(str, arguments), "--quiet"]
 
 

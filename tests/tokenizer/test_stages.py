@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 import tokenizer.train
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
+from corpus.engine.inputs import shard_groups
+from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
-from corpus.stage.documents import shard_groups
-from corpus.stage.runner import RunOptions, run_stage
 from tests.tokenizer.conftest import VOCABULARY, synthetic_texts
 from tests.tokenizer.test_model import piece_field
 from tokenizer.model import Tokenizer

@@ -1,0 +1,242 @@
+"""Documents -> documents without the texts of evaluation sets.
+
+`gpt3` (arXiv 2005.14165, appendix C): n-grams of 13 words; each one that a document shares with an evaluation text is
+cut out with 200 characters around it; pieces below 200 characters are thrown away, a document that falls into more than
+10 pieces goes whole, and n-grams in more than 10 documents are left alone. Pieces stay one document, a blank line apart.
+`palm` (arXiv 2204.02311, section 8): a text is seen when at least 70 % of its 8-grams occur; a document that holds so
+many of one text is dropped. Texts with fewer words than an n-gram cannot be looked for; they are counted as `short`.
+
+Phases: `index` (the n-grams of the evaluation texts, in memory), `match` (all places where documents have one), `count`
+(in how many documents each is), `write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.engine.inputs import dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.engine.task import Task
+from corpus.errors import UsageError
+from corpus.option import option
+
+if TYPE_CHECKING:
+    from corpus.decontaminate.index import Index
+    from corpus.decontaminate.ngrams import Ints
+
+OVERLAP = "evaluation text"
+PIECES = "evaluation text: too many pieces"
+NOTHING_LEFT = "evaluation text: nothing left"
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "gpt3": {"ngram": 13, "share": 0.0, "mode": "cut", "most_documents": 10},
+    "palm": {"ngram": 8, "share": 0.7, "mode": "drop", "most_documents": 0},
+}
+
+MATCH_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("matched", pa.int64(), nullable=False),
+        pa.field("ngrams", pa.int64(), nullable=False),
+        pa.field("ngram", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+    ]
+)
+"""One row of `_matches/NNNNN.matches` per document and evaluation text that share n-grams: how many of the text's
+different `ngrams` are `matched`, the first `ngram` with the bytes of the document where it stands, and what became of the
+document: kept, cut or dropped."""
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("ngrams", pa.int64(), nullable=False),
+        pa.field("seen", pa.int64(), nullable=False),
+        pa.field("contaminated", pa.bool_(), nullable=False),
+    ]
+)
+"""One row of `_matches/examples` per evaluation text, in order: how many of its different `ngrams` all documents
+together have in the input, before any is cut or dropped (`seen`), and whether these are enough."""
+
+
+@dataclass(frozen=True)
+class DecontaminateConfig:
+    """Settings of `corpus decontaminate`. None: as the preset says."""
+
+    against: tuple[str, ...] = option((), "Evaluation set, as JSON lines (also gzip or zstd).", metavar="EVAL.jsonl")
+    preset: Literal["gpt3", "palm"] = option("gpt3", "gpt3: cut 13-grams out; palm: drop by 70% of 8-grams.")
+    field: tuple[str, ...] = option((), "Field with text, as question or choices.text; by default all strings.")
+    ngram: int | None = option(None, "Words of an n-gram.")
+    share: float | None = option(None, "Part of a text's n-grams that one document must have; 0: a single n-gram.")
+    mode: Literal["cut", "drop"] | None = option(None, "Cut the matches out of documents, or drop these.")
+    most_documents: int | None = option(None, "Ignore n-grams that more documents have than this; 0: none.")
+    window: int = option(200, "Characters around a match that are cut too.")
+    min_piece: int = option(200, "Characters that a piece of a cut document needs.")
+    most_pieces: int = option(10, "Pieces over which a cut document is dropped.")
+    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+
+    def __post_init__(self) -> None:
+        if not self.against:
+            raise UsageError("There is nothing to compare with; give --against with a file of evaluation examples.")
+        if self.ngram is not None and self.ngram < 1:
+            raise UsageError(f"--ngram {self.ngram} is no number of words; give at least 1, usually 8 or 13.")
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise UsageError(f"--share {self.share} is no part of the n-grams; give a number from 0 to 1, as 0.7.")
+        for name in ("most_documents", "window", "min_piece", "most_pieces"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UsageError(f"--{name.replace('_', '-')} {value} is less than zero; give zero or more.")
+
+    def resolved(self) -> dict[str, Any]:
+        """The settings with those of the preset, without the files."""
+        chosen = {key: getattr(self, key) for key in PRESETS[self.preset] if getattr(self, key) is not None}
+        cut = {key: getattr(self, key) for key in ("window", "min_piece", "most_pieces")}
+        return {**PRESETS[self.preset], **chosen, **cut, "field": list(self.field), "shard_bytes": self.shard_bytes}
+
+
+@dataclass(frozen=True)
+class DecontaminateStage(Stage):
+    """Documents -> documents without evaluation texts."""
+
+    documents: tuple[str, ...]
+    settings: DecontaminateConfig
+
+    name: ClassVar[str] = "decontaminate"
+    kind: ClassVar[str] = "documents"
+    unit: ClassVar[str] = "documents"
+
+    def config(self) -> Mapping[str, Any]:
+        return self.settings.resolved()
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        from corpus.decontaminate.index import names_and_digests
+
+        files = names_and_digests(self.settings.against)
+        own = dataset_inputs(open_inputs(self.documents))
+        return (*own, *(InputRef(name, digest, digest) for name, digest in files))
+
+    def input_paths(self) -> tuple[Path, ...]:
+        return (*super().input_paths(), *map(Path, self.settings.against))
+
+    def phases(self) -> tuple[Phase, ...]:
+        tasks = self._tasks
+        return Phase("index", 1), Phase("match", tasks), Phase("count", 1), Phase("write", tasks)
+
+    @property
+    def _tasks(self) -> int:
+        return len(shard_groups(open_inputs(self.documents), self.settings.shard_bytes))
+
+    def input_bytes(self) -> int:
+        return text_bytes(open_inputs(self.documents))
+
+    def estimate(self) -> Estimate:
+        texts = sum(Path(path).stat().st_size for path in self.settings.against)
+        return Estimate(memory=64_000_000 + 40 * texts, disk=self.input_bytes())
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        {"index": self._index, "match": self._match, "count": self._count, "write": self._write}[phase](index, task)
+
+    def _index(self, index: int, task: Task) -> None:
+        from corpus.decontaminate.index import Index, read_examples
+
+        examples = list(read_examples(self.settings.against, self.settings.field))
+        Index.of([example.text for example in examples], self.config()["ngram"]).save(task.directory)
+        columns = {name: [getattr(example, name) for example in examples] for name in ("file", "record", "field")}
+        schema = pa.schema([EXAMPLE_SCHEMA.field(name) for name in columns])
+        pq.write_table(pa.table(columns, schema=schema), task.directory / "examples", compression="zstd")
+
+    def _grams(self, work: Path) -> Index:
+        from corpus.decontaminate.index import Index
+
+        return Index.load(task_directory(work, "index", 0), self.config()["ngram"])
+
+    def _batches(self, index: int, task: Task, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in group_batches(
+            shard_groups(open_inputs(self.documents), self.settings.shard_bytes)[index], columns
+        ):
+            yield batch
+            task.progress(documents=batch.num_rows, bytes=batch.nbytes)
+
+    def _match(self, index: int, task: Task) -> None:
+        """All places, int64[4, n]: row of the group, n-gram, first byte and end; and the documents of each n-gram."""
+        grams = self._grams(task.work)
+        found = [np.empty((4, 0), np.int64)]
+        first = 0
+        for batch in self._batches(index, task, ["text"]):
+            places = np.stack(grams.find(batch.column("text")))
+            places[0] += first
+            found.append(places)
+            first += batch.num_rows
+        places = np.concatenate(found, axis=1)
+        np.save(task.directory / "places.npy", places)
+        pairs = np.unique(places[:2], axis=1)
+        numbers, counts = np.unique(pairs[1], return_counts=True)
+        np.save(task.directory / "documents.npy", np.stack([numbers, counts]))
+
+    def _count(self, index: int, task: Task) -> None:
+        """The n-grams to ignore, and how much of every evaluation text all documents together have."""
+        from corpus.decontaminate.cut import guilty
+
+        grams = self._grams(task.work)
+        total = np.zeros(len(grams.hashes), np.int64)
+        for result in task.results("match", self._tasks):
+            numbers, counts = np.load(result.directory / "documents.npy")
+            total[numbers] += counts
+        most = self.config()["most_documents"]
+        ignored = (total > most) if most else np.zeros(len(total), np.bool_)
+        np.save(task.directory / "ignored.npy", ignored)
+        texts, counts, enough = guilty(grams, np.flatnonzero((total > 0) & ~ignored), self.config()["share"])
+        seen, bad = np.zeros(len(grams.sizes), np.int64), np.zeros(len(grams.sizes), np.bool_)
+        seen[texts], bad[texts] = counts, enough
+        examples = pq.read_table(task_directory(task.work, "index", 0) / "examples")
+        columns = [*examples.columns, pa.array(grams.sizes), pa.array(seen), pa.array(bad)]
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=EXAMPLE_SCHEMA), task.directory / "examples", compression="zstd"
+        )
+        task.note("texts", len(bad))
+        task.note("short", int((grams.sizes == 0).sum()))
+        task.note("contaminated", int(bad.sum()))
+        task.note("ngrams", len(total))
+        task.note("ignored_ngrams", int(ignored.sum()))
+
+    def _write(self, index: int, task: Task) -> None:
+        from corpus.decontaminate.rewrite import Rewriter
+
+        count = task_directory(task.work, "count", 0)
+        places = np.load(task_directory(task.work, "match", index) / "places.npy")
+        places = places[:, ~np.load(count / "ignored.npy")[places[1]]]
+        examples = pq.read_table(count / "examples").to_pylist() if places.shape[1] else []
+        writer = task.documents(self.settings.shard_bytes)
+        with pq.ParquetWriter(str(task.directory / "matches"), MATCH_SCHEMA, compression="zstd") as report:
+            rewriter = Rewriter(self._grams(task.work), examples, dict(self.config()), task, report)
+            first = 0
+            for batch in self._batches(index, task):
+                inside = (places[0] >= first) & (places[0] < first + batch.num_rows)
+                part: Ints = places[:, inside] - np.array([[first], [0], [0], [0]])
+                out = rewriter.rewrite(batch, part) if part.shape[1] else batch
+                writer.write(out)
+                task.count(seen=batch.num_rows, kept=out.num_rows)
+                first += batch.num_rows
+        task.note("cut", rewriter.cut)
+
+    def finish(self, commit: Commit) -> None:
+        (count,) = commit.results["count"]
+        commit.adopt(count.directory / "examples", "_matches/examples")
+        for number, result in enumerate(commit.results["write"]):
+            commit.adopt(result.directory / "matches", f"_matches/{number:05d}.matches")
+        commit.extra["evaluation"] = dict(count.notes)
+        commit.extra["cut"] = sum(result.notes["cut"] for result in commit.results["write"])

@@ -1,0 +1,172 @@
+"""The last phase of a stage: add the counts up, check them, give the shards their names, write the manifest last."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus import __version__
+from corpus.data.card import write_card
+from corpus.data.files import checksum, sync_file
+from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
+from corpus.data.schema import DROPPED_SAMPLE_SCHEMA
+from corpus.engine.stage import Stage
+from corpus.engine.task import SAMPLES_PER_REASON, TaskResult, sample_rank
+from corpus.errors import DataError
+
+_RECORDED = ("datatrove", "fasttext-numpy2", "numba", "numpy", "pyarrow", "sentencepiece", "xxhash")
+
+
+@dataclass
+class Commit:
+    """What a stage may add to its output once all tasks are done. The whole commit can be repeated after a kill."""
+
+    output: Path
+    results: Mapping[str, Sequence[TaskResult]]
+    shards: tuple[ShardEntry, ...]
+    totals: dict[str, int]
+    counts: dict[str, Counts]
+    extra: dict[str, Any] = field(default_factory=dict)
+    input_digests: dict[str, str] = field(default_factory=dict)
+
+    def adopt(self, source: Path, name: str) -> Path:
+        """Move a file of a task's directory to `name` below the output, in one of `SIDE_FOLDERS`."""
+        assert name.partition("/")[0] in SIDE_FOLDERS, name
+        return _move(source, self.output / name)
+
+    def create(self, name: str) -> Path:
+        """A path below the output, in one of `SIDE_FOLDERS`, for a file that the stage writes whole now."""
+        assert name.partition("/")[0] in SIDE_FOLDERS, name
+        path = self.output / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[TaskResult]]) -> Manifest:
+    """Make the dataset of `stage` below `output` from the published task results."""
+    everything = [result for phase in results.values() for result in phase]
+    counts = _add_counts(stage, everything)
+    totals: dict[str, int] = {}
+    for result in everything:
+        for name, value in result.totals.items():
+            totals[name] = totals.get(name, 0) + value
+    shards = _place_shards(output, everything)
+    if not shards and not stage.may_be_empty() and stage.kind != "tokenizer":
+        raise DataError(_nothing_left(stage, counts))
+    commit = Commit(output, results, shards, totals, counts)
+    stage.finish(commit)
+    _place_side_files(output, everything)
+    references = [
+        {"name": ref.name, "digest": commit.input_digests.get(ref.name, ref.digest)} for ref in stage.inputs()
+    ]
+    files = _side_files(output)
+    manifest = Manifest(
+        kind=stage.kind,
+        stage=stage.name,
+        config=stage.config(),
+        inputs=tuple(references),
+        counts={unit: counts[unit] for unit in sorted(counts)},
+        totals=dict(sorted(commit.totals.items())),
+        shards=shards,
+        files=files,
+        seed=stage.seed(),
+        extra=commit.extra,
+        versions=versions(),
+    )
+    write_card(output, stage.kind, stage.name, manifest.rows, manifest.digest)
+    for parent, folders, _ in os.walk(output):
+        folders[:] = [folder for folder in folders if folder not in ("_work", "_log")]
+        sync_file(Path(parent))
+    manifest.save(output)
+    return manifest
+
+
+def _side_files(output: Path) -> tuple[FileEntry, ...]:
+    """All files of the dataset but its shards, card and manifest, and its log."""
+    found = [path for name in SIDE_FOLDERS for path in sorted((output / name).rglob("*")) if path.is_file()]
+    found += [output / name for name in SIDE_FILES if (output / name).exists()]
+    return tuple(FileEntry(p.relative_to(output).as_posix(), p.stat().st_size, checksum(p)) for p in found)
+
+
+def versions() -> dict[str, str]:
+    """The package versions that a manifest records (and nobody compares)."""
+    found = {"corpusmill": __version__}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _add_counts(stage: Stage, results: Sequence[TaskResult]) -> dict[str, Counts]:
+    counts: dict[str, Counts] = {stage.unit: Counts()}
+    for result in results:
+        for unit, part in result.counts.items():
+            counts.setdefault(unit, Counts()).add(part)
+    for unit, total in counts.items():
+        assert total.missing == 0, f"stage {stage.name} lost {total.missing} {unit}: {total}"
+    return counts
+
+
+def _nothing_left(stage: Stage, counts: Mapping[str, Counts]) -> str:
+    total = counts[stage.unit]
+    if not total.seen:
+        return f"stage {stage.name} found no {stage.unit} in its input: check the input path and its file patterns."
+    reasons = sorted(total.dropped.items(), key=lambda item: (-item[1], item[0]))[:3]
+    named = ", ".join(f"{number} {reason}" for reason, number in reasons) or f"{total.quarantined} unreadable"
+    return (
+        f"stage {stage.name} kept none of {total.seen} {stage.unit} ({named}): loosen its settings or check the input."
+    )
+
+
+def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEntry, ...]:
+    placed: list[ShardEntry] = []
+    for result in results:
+        for entry in result.shards:
+            name = f"{len(placed):05d}{Path(entry.name).suffix}"
+            target = _move(result.directory / entry.name, output / name)
+            if target.stat().st_size != entry.bytes:
+                raise DataError(f"{target} was cut short after it was written: run the command again with --overwrite.")
+            placed.append(ShardEntry(name, entry.rows, entry.bytes, entry.checksum))
+    return tuple(placed)
+
+
+def _place_side_files(output: Path, results: Sequence[TaskResult]) -> None:
+    dropped = [result for result in results if result.dropped]
+    best: dict[str, list[tuple[int, str, str]]] = {}
+    for number, result in enumerate(dropped):
+        _move(result.directory / "dropped", output / "_dropped" / f"{number:05d}.ids")
+        for row in pq.read_table(result.directory / "samples").to_pylist():
+            heap = best.setdefault(row["reason"], [])
+            heapq.heappush(heap, (-sample_rank(row["id"]), row["id"], row["text"]))
+            if len(heap) > SAMPLES_PER_REASON:
+                heapq.heappop(heap)
+    if best:
+        rows = [
+            {"id": id, "reason": reason, "text": text}
+            for reason in sorted(best)
+            for _, id, text in sorted(best[reason], reverse=True)
+        ]
+        path = output / "_dropped" / "samples"
+        pq.write_table(pa.Table.from_pylist(rows, schema=DROPPED_SAMPLE_SCHEMA), str(path), compression="zstd")
+        sync_file(path)
+    for number, result in enumerate(result for result in results if result.quarantined):
+        _move(result.directory / "quarantine", output / "_quarantine" / f"{number:05d}.records")
+
+
+def _move(source: Path, target: Path) -> Path:
+    """Rename, or find it done by a commit that was killed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.exists():
+        source.replace(target)
+    assert target.exists(), f"{source} vanished before the commit"
+    return target

@@ -1,0 +1,311 @@
+"""Runs a stage: what is done is not redone, what is half done is, and a kill at any moment loses nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.data.files import digest_of, write_atomic
+from corpus.data.manifest import MANIFEST, Manifest, differences
+from corpus.data.verify import PLAN
+from corpus.engine.executors.local import WorkerPool
+from corpus.engine.lock import locked
+from corpus.engine.phase import PhaseRun
+from corpus.engine.progress import Progress, duration, megabytes
+from corpus.engine.publish import commit_stage
+from corpus.engine.stage import Stage
+from corpus.engine.task import TaskResult
+from corpus.errors import DataError, UsageError
+
+_OWN = re.compile(
+    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|tokenizer(\.model|\.json|_config\.json)|_report\.json"
+    r"|_(work|log|clusters|dropped|matches|quarantine|documents|tokenizer)"
+)
+"""The names of a dataset's own files and folders; nothing else is ever removed."""
+IN_PROCESS_BYTES = 8_000_000
+"""A stage with less input than this runs in the calling process: starting workers would take longer."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: decides no byte of the output."""
+
+    workers: int = 1
+    memory: int = 4_000_000_000
+    overwrite: bool = False
+    """Throw an output (or unfinished work) away that has other settings or inputs, or whose shards are damaged."""
+    strict: bool = False
+    quiet: bool = False
+    pool: WorkerPool | None = None
+    always_pool: bool = False
+
+
+def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = None) -> Manifest:
+    """Run `stage` into the directory `output`, or find it done, and return its manifest.
+
+    The same command after a kill goes on where the finished tasks end. Another configuration or other inputs than
+    those of an existing output are a UsageError that says what changed, unless `options.overwrite`.
+    """
+    options = options or RunOptions()
+    output = Path(output)
+    try:
+        check_output(output, stage.input_paths())
+        with locked(output, _say(options)):
+            return _run_locked(stage, output, options)
+    except OSError as error:
+        raise disk_error(output, error) from error
+
+
+def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
+    key = stage_key(stage)
+    mismatch = _mismatch(stage, output, key)
+    if mismatch and not options.overwrite:
+        raise UsageError(mismatch)
+    if mismatch:
+        clear_dataset(output)
+    if (output / MANIFEST).exists():
+        shutil.rmtree(output / "_work", ignore_errors=True)
+        return _finished(stage, output, options)
+    if not (output / "_work" / key).exists():
+        clear_dataset(output)  # what a removed manifest or a killed removal left behind is no data
+    work = output / "_work" / key
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "config.json").exists():
+        write_atomic(work / "config.json", json.dumps(dict(stage.config()), indent=1, sort_keys=True))
+    _announce(stage, output, options)
+    started = time.monotonic()
+    results: dict[str, list[TaskResult]] = {}
+    own_pool = None if options.pool else WorkerPool(options.workers)
+    try:
+        with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
+            for phase in stage.phases():
+                run = PhaseRun(stage, phase, work, progress, results)
+                left = run.left()
+                used = (options.pool or own_pool) if _parallel(stage, len(left), options) else None
+                results[phase.name] = run.run(left, used, options.memory // options.workers, options.strict)
+                _check_strict(stage, results[phase.name], options)
+    finally:
+        if own_pool is not None:
+            own_pool.close(kill=True)
+    manifest = commit_stage(stage, output, results)
+    memory = _write_log(stage, output, key, time.monotonic() - started, options, results)
+    shutil.rmtree(output / "_work", ignore_errors=True)
+    _report(stage, output, manifest, memory, time.monotonic() - started, options)
+    return manifest
+
+
+def _parallel(stage: Stage, tasks: int, options: RunOptions) -> bool:
+    """Whether to use workers: starting them takes longer than a small stage does."""
+    return options.always_pool or (options.workers > 1 and tasks > 1 and stage.input_bytes() >= IN_PROCESS_BYTES)
+
+
+def stage_key(stage: Stage) -> str:
+    """The name of a stage's working folder: the digest of its configuration, its inputs and its phases."""
+    return digest_of(
+        {
+            "stage": stage.name,
+            "config": dict(stage.config()),
+            "inputs": [[ref.name, ref.identity] for ref in stage.inputs()],
+            "phases": [[phase.name, phase.tasks] for phase in stage.phases()],
+        }
+    )
+
+
+def _mismatch(stage: Stage, output: Path, key: str) -> str:
+    """Why a finished or unfinished output is not that of this stage on these inputs, with the remedy; empty if it is."""
+    if not (output / MANIFEST).exists():
+        return _other_work(stage, output, key)
+    try:
+        manifest = Manifest.load(output)
+    except DataError as error:
+        return f"{error.message.rstrip('.')}; give --overwrite to redo it."
+    damage = _damage(output, manifest)
+    if damage or _logged_key(output) == key:
+        return damage
+    if manifest.stage != stage.name:
+        return f"{output} was made by stage {manifest.stage}: choose another --output, or give --overwrite."
+    changed = differences(manifest.config, _plain(stage.config()))
+    if changed:
+        return f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
+    before = [(entry["name"], entry["digest"]) for entry in manifest.inputs]
+    digests = stage.resolve_digests()
+    now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in stage.inputs()]
+    if before != now:
+        names = ", ".join(sorted({name for name, _ in set(before) ^ set(now)})[:3]) or "their order"
+        return f"{output} was made from other inputs ({names} changed): give --overwrite to redo it."
+    return ""
+
+
+def _damage(output: Path, manifest: Manifest) -> str:
+    sizes = {entry.name: entry.bytes for entry in manifest.shards} | {
+        entry.name: entry.bytes for entry in manifest.files
+    }
+    for name, size in sizes.items():
+        path = output / name
+        if not path.exists() or path.stat().st_size != size:
+            return f"{path} is missing or cut short: give --overwrite to make {output} again."
+    return ""
+
+
+def _other_work(stage: Stage, output: Path, key: str) -> str:
+    folder = output / "_work"
+    for other in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if other.name == key:
+            continue
+        try:
+            config = json.loads((other / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(other, ignore_errors=True)  # killed before it had begun
+            continue
+        changed = differences(config, _plain(stage.config())) or ["its inputs"]
+        return (
+            f"{output} holds unfinished work with other settings ({'; '.join(changed[:3])}): run the former command"
+            " again, or give --overwrite to throw it away."
+        )
+    return ""
+
+
+def _finished(stage: Stage, output: Path, options: RunOptions) -> Manifest:
+    manifest = Manifest.load(output)
+    number = manifest.counts[stage.unit].quarantined
+    if options.strict and number:
+        raise DataError(f"{output} was made with {number} unreadable {stage.unit} set aside: leave --strict out.")
+    stage.check_finished(output)
+    return manifest
+
+
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is or touches an input, that holds a run or a stranger's files, or cannot be written."""
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file: give a directory as --output.")
+    place = output.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if place == source or place in source.parents or (source in place.parents and (source / MANIFEST).exists()):
+            raise UsageError(f"{output} is, holds or lies in the input {path}: give another --output.")
+    if output.is_dir():
+        names = {entry.name for entry in output.iterdir()}
+        if "recipe.yaml" in names or (output / PLAN).exists():
+            raise UsageError(f"{output} is the output of corpus run, not of one stage: give another --output.")
+        strangers = sorted(name for name in names if not _OWN.fullmatch(name))
+        if strangers:
+            raise UsageError(f"{output} holds {strangers[0]}, which is no part of a dataset: give another --output.")
+    output.mkdir(parents=True, exist_ok=True)
+    if not os.access(output, os.W_OK):
+        raise DataError(f"{output} is not writable: change its permissions or give another --output.")
+
+
+def clear_dataset(output: Path) -> None:
+    """Remove a dataset, its manifest first, and nothing that is no part of one; the lock stays."""
+    (output / MANIFEST).unlink(missing_ok=True)
+    for entry in output.iterdir():
+        if not _OWN.fullmatch(entry.name):
+            continue
+        if entry.name == "_log":
+            (entry / "finished.json").unlink(missing_ok=True)
+        elif entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _check_strict(stage: Stage, results: list[TaskResult], options: RunOptions) -> None:
+    number = sum(result.counts[stage.unit].quarantined for result in results if stage.unit in result.counts)
+    if options.strict and number:
+        raise DataError(
+            f"stage {stage.name} found {number} unreadable {stage.unit}: repair them, or leave --strict out."
+        )
+
+
+def _announce(stage: Stage, output: Path, options: RunOptions) -> None:
+    estimate = stage.estimate()
+    free = shutil.disk_usage(output).free
+    memory = estimate.memory * options.workers
+    note = "" if memory <= options.memory else f" (more than --memory {megabytes(options.memory)})"
+    _say(options)(
+        f"{stage.name}: about {megabytes(estimate.disk)} of disk ({megabytes(free)} free) and {megabytes(memory)} of"
+        f" memory for data{note}"
+    )
+    if estimate.disk > free:
+        _say(options)(f"{stage.name}: the disk under {output} is likely to fill up")
+    if notice := stage.notice():
+        _say(options)(f"{stage.name}: {notice}")
+
+
+def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds: float, options: RunOptions) -> None:
+    counts = manifest.counts[stage.unit]
+    parts = [f"{counts.seen:,} {stage.unit} in, {counts.kept:,} kept"]
+    if counts.merged:
+        parts.append(f"{counts.merged:,} merged")
+    reasons = sorted(counts.dropped.items(), key=lambda item: (-item[1], item[0]))
+    parts += [f"{number:,} {reason}" for reason, number in reasons[:4]]
+    if len(reasons) > 4:
+        parts.append(f"{sum(number for _, number in reasons[4:]):,} dropped for other reasons")
+    say = _say(options)
+    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {memory})")
+    if counts.quarantined:
+        say(
+            f"{stage.name}: {counts.quarantined:,} {stage.unit} could not be read and were set aside;"
+            f" see them with: corpus inspect {output} --quarantined"
+        )
+
+
+def _write_log(
+    stage: Stage, output: Path, key: str, seconds: float, options: RunOptions, results: Mapping[str, list[TaskResult]]
+) -> str:
+    """Timings and memory go to `_log/`, which is no part of the dataset; memory is also given back in words."""
+    everything = [result for phase in results.values() for result in phase]
+    entry = {
+        "stage": stage.name,
+        "key": key,
+        "seconds": round(seconds, 3),
+        "task_seconds": round(sum(result.seconds for result in everything), 3),
+        "input_bytes": stage.input_bytes(),
+        "workers": options.workers,
+        "peak_memory": max((result.peak_memory for result in everything), default=0),
+        "fixed_memory": max((result.fixed_memory for result in everything), default=0),
+        "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
+    }
+    write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
+    most = max(everything, key=lambda result: result.peak_memory)
+    return f"{megabytes(most.peak_memory)} of memory a process, {megabytes(most.fixed_memory)} before its data"
+
+
+def _logged_key(output: Path) -> str:
+    try:
+        return str(json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it comes back from JSON, so that tuples equal lists."""
+    value: dict[str, Any] = json.loads(json.dumps(dict(config)))
+    return value
+
+
+def _say(options: RunOptions) -> Any:
+    def say(line: str) -> None:
+        if not options.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    return say
+
+
+def disk_error(output: Path, error: OSError) -> DataError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"the disk under {output} is full: free some space and run the same command again to go on.")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return DataError(
+            f"{error.filename or output} cannot be written or read ({error.strerror}): change its permissions."
+        )
+    return DataError(f"{error.filename or output}: {error.strerror or error}; run the same command again to go on.")

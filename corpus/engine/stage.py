@@ -1,0 +1,111 @@
+"""What a stage is: a pure function from configuration and inputs to a dataset, cut into phases of independent tasks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from corpus.engine.publish import Commit
+    from corpus.engine.task import Task
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """One input of a stage.
+
+    `identity` tells cheaply whether it is still the same (a dataset's digest; a raw file's size and time of change);
+    `digest` goes to the manifest and follows from the content alone. For raw files it is empty until the tasks have
+    read them: then `Stage.finish` names it.
+    """
+
+    name: str
+    identity: str
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A list of independent tasks with a barrier after it."""
+
+    name: str
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stage will need: `memory` bytes of data state per task, `disk` bytes below the output."""
+
+    memory: int
+    disk: int
+
+
+class Stage(ABC):
+    """A frozen, picklable dataclass. It is pickled for every task, so it holds paths, never data."""
+
+    name: ClassVar[str]
+    """The name of its command and of the manifest's `stage`."""
+    kind: ClassVar[str]
+    """The kind of dataset it makes."""
+    unit: ClassVar[str]
+    """The unit of its accounting, for example `records` or `documents`."""
+
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration as JSON values: all that decides the output beside the inputs."""
+
+    @abstractmethod
+    def inputs(self) -> tuple[InputRef, ...]:
+        """The inputs, in order."""
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases; the number of tasks follows from inputs and configuration, never from workers or memory."""
+
+    @abstractmethod
+    def run(self, phase: str, index: int, task: Task) -> None:
+        """Do one task. All it writes goes through `task`."""
+
+    def finish(self, commit: Commit) -> None:
+        """Add to the manifest (`commit.extra`) and to the side files once all tasks are done."""
+
+    def check_finished(self, output: Path) -> None:
+        """Look at an output that was found finished: a DataError where the stage, as set now, would not have made it."""
+
+    def input_paths(self) -> tuple[Path, ...]:
+        """Where the inputs lie, so that an output cannot be written over them."""
+        found = [getattr(self, name, ()) for name in ("documents", "tokens", "raw_inputs")]
+        return tuple(Path(path) for paths in found for path in paths)
+
+    def input_bytes(self) -> int:
+        """Bytes of data to go through, for progress; 0 where unknown."""
+        return 0
+
+    def estimate(self) -> Estimate:
+        """Memory per task and disk; by default that of a pass from shard to shard."""
+        return Estimate(memory=64_000_000, disk=self.input_bytes())
+
+    def notice(self) -> str:
+        """What the user should know before the stage starts; empty where there is nothing."""
+        return ""
+
+    def may_be_empty(self) -> bool:
+        """Whether a result without rows is a success."""
+        return False
+
+    def resolve_digests(self) -> Mapping[str, str]:
+        """Digests by name of inputs whose `digest` is empty; only asked to tell whether a finished output still holds."""
+        return {}
+
+    def seed(self) -> int | None:
+        """The seed, where there is one."""
+        value = self.config().get("seed")
+        return value if isinstance(value, int) else None
+
+
+def task_directory(work: Path, phase: str, index: int) -> Path:
+    """Where the published result of a task lies."""
+    return work / phase / f"{index:05d}"

@@ -1,0 +1,299 @@
+"""One task: what it may write, count, drop and quarantine; and its result, published by one rename."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from corpus.data.files import sync_file, sync_tree
+from corpus.data.manifest import Counts, ShardEntry
+from corpus.data.schema import DOCUMENT_SCHEMA, DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
+from corpus.data.writer import SHARD_BYTES, ShardWriter
+from corpus.engine.stage import task_directory
+from corpus.errors import DataError
+
+QUARANTINE_BYTES = 1 << 16
+"""The most bytes of an unreadable record that are kept."""
+SAMPLES_PER_REASON = 100
+"""Dropped documents per reason whose text is kept: those with the smallest hash of id."""
+RESULT = "result.json"
+_BUFFERED_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The published result of a task."""
+
+    directory: Path
+    shards: tuple[ShardEntry, ...]
+    counts: Mapping[str, Counts]
+    totals: Mapping[str, int]
+    notes: Mapping[str, Any]
+    dropped: bool
+    quarantined: bool
+    progress: tuple[int, int]
+    seconds: float
+    peak_memory: int
+    fixed_memory: int
+
+    @classmethod
+    def load(cls, directory: Path) -> TaskResult:
+        """Read `result.json`."""
+        value = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+        return cls(
+            directory=directory,
+            shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+            counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
+            totals=value["totals"],
+            notes=value["notes"],
+            dropped=value["dropped"],
+            quarantined=value["quarantined"],
+            progress=(value["progress"][0], value["progress"][1]),
+            seconds=value["seconds"],
+            peak_memory=value["peak_memory"],
+            fixed_memory=value["fixed_memory"],
+        )
+
+
+class _Rows:
+    """A Parquet file written in row groups of `_BUFFERED_ROWS` from single rows; nothing is written without rows."""
+
+    def __init__(self, path: Path, schema: pa.Schema, limit: int = _BUFFERED_ROWS) -> None:
+        self.path = path
+        self.schema = schema
+        self.limit = limit
+        self._rows: list[dict[str, Any]] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= self.limit:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(str(self.path), self.schema, compression="zstd")
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
+        self._rows = []
+
+    def close(self) -> bool:
+        """Finish; true if the file exists."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+        return self._writer is not None
+
+
+class DocumentWriter:
+    """Writes documents to the task's shards and adds them up in the totals `documents`, `lines` and `bytes`."""
+
+    def __init__(self, task: Task, writer: ShardWriter) -> None:
+        self._task = task
+        self._writer = writer
+
+    def write(self, data: pa.RecordBatch | pa.Table) -> None:
+        """Add documents (`DOCUMENT_SCHEMA`)."""
+        if not data.num_rows:
+            return
+        self._writer.write(data)
+        column = data.column("text")
+        breaks = size = 0
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            found = _breaks_and_bytes(chunk)
+            breaks += found[0]
+            size += found[1]
+        self._task.total(documents=data.num_rows, lines=breaks + data.num_rows, bytes=size)
+
+
+def _breaks_and_bytes(text: pa.Array) -> tuple[int, int]:
+    """Line feeds and bytes of a string column without nulls."""
+    import numpy as np
+
+    text = text.cast(pa.large_string())
+    _, offsets, data = text.buffers()
+    if not len(text) or data is None:
+        return 0, 0
+    bounds = np.frombuffer(offsets, dtype=np.int64)
+    begin, end = int(bounds[text.offset]), int(bounds[text.offset + len(text)])
+    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8)[begin:end] == 10)), end - begin
+
+
+@dataclass
+class Task:
+    """The context of one running task.
+
+    `drop` and `quarantine` count themselves in the stage's unit; what came in (`seen`) and was `kept` or `merged` the
+    stage counts with `count`.
+    """
+
+    stage_name: str
+    unit: str
+    phase: str
+    index: int
+    work: Path
+    memory: int
+    strict: bool
+    tick: Callable[[int, int], None]
+    directory: Path = field(init=False)
+    _counts: dict[str, Counts] = field(init=False, default_factory=dict)
+    _totals: dict[str, int] = field(init=False, default_factory=dict)
+    _notes: dict[str, Any] = field(init=False, default_factory=dict)
+    _writers: list[ShardWriter] = field(init=False, default_factory=list)
+    _samples: dict[str, list[tuple[int, str, str]]] = field(init=False, default_factory=dict)
+    _progress: list[int] = field(init=False, default_factory=lambda: [0, 0])
+
+    def __post_init__(self) -> None:
+        parent = self.work / self.phase
+        self.directory = parent / f".{self.index:05d}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.directory.mkdir(parents=True)
+        self._dropped = _Rows(self.directory / "dropped", DROPPED_SCHEMA)
+        self._quarantined = _Rows(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
+        self._started = time.monotonic()
+        self._fixed = resident_bytes()
+
+    def loaded(self) -> None:
+        """Say that what the task has loaded by now (a model, its tables) is no data: the memory before its data is
+        measured again."""
+        self._fixed = resident_bytes()
+
+    def writer(self, schema: pa.Schema, shard_bytes: int = SHARD_BYTES, suffix: str = ".parquet") -> ShardWriter:
+        """The writer of this task's data shards; at most one per task."""
+        assert not self._writers, "a task has one writer"
+        self._writers.append(ShardWriter(self.directory, schema, shard_bytes, suffix))
+        return self._writers[0]
+
+    def documents(self, shard_bytes: int = SHARD_BYTES) -> DocumentWriter:
+        """A writer of documents that also adds them up."""
+        return DocumentWriter(self, self.writer(DOCUMENT_SCHEMA, shard_bytes))
+
+    def count(
+        self,
+        unit: str = "",
+        *,
+        seen: int = 0,
+        kept: int = 0,
+        merged: int = 0,
+        dropped: Mapping[str, int] | None = None,
+        quarantined: int = 0,
+    ) -> None:
+        """Add to the accounting of a unit (by default the stage's own)."""
+        entry = self._counts.setdefault(unit or self.unit, Counts())
+        entry.add(Counts(seen, kept, merged, {r: n for r, n in (dropped or {}).items() if n}, quarantined))
+
+    def total(self, **totals: int) -> None:
+        """Add to the totals of the output: documents, lines, bytes, tokens."""
+        for name, value in totals.items():
+            self._totals[name] = self._totals.get(name, 0) + int(value)
+
+    def drop(self, id: str, reason: str, text: str) -> None:
+        """Record a dropped document: its id and reason, and its text if it is among the hundred smallest hashes."""
+        self.count(dropped={reason: 1})
+        self._dropped.add({"id": id, "reason": reason})
+        heap = self._samples.setdefault(reason, [])
+        entry = (-sample_rank(id), id, text)
+        if len(heap) < SAMPLES_PER_REASON:
+            heapq.heappush(heap, entry)
+        elif entry > heap[0]:
+            heapq.heapreplace(heap, entry)
+
+    def quarantine(self, source: str, offset: int, length: int, reason: str, data: bytes) -> None:
+        """Put an unreadable record aside; with `--strict` it stops the run instead."""
+        if self.strict:
+            raise DataError(f"{source}: {reason} at byte {offset}; repair it, or run without --strict to set it aside.")
+        self.count(quarantined=1)
+        self._quarantined.add(
+            {"source": source, "offset": offset, "length": length, "reason": reason, "data": data[:QUARANTINE_BYTES]}
+        )
+
+    def note(self, key: str, value: Any) -> None:
+        """Leave a JSON value for later phases and the commit."""
+        self._notes[key] = value
+
+    def results(self, phase: str, tasks: int | range) -> list[TaskResult]:
+        """The results of an earlier phase in task order: of all of its `tasks`, or of a range of them."""
+        numbers = range(tasks) if isinstance(tasks, int) else tasks
+        return [TaskResult.load(task_directory(self.work, phase, index)) for index in numbers]
+
+    def progress(self, documents: int = 0, bytes: int = 0) -> None:
+        """Say that so much more is done; only for the progress bar."""
+        self._progress[0] += documents
+        self._progress[1] += bytes
+        self.tick(self._progress[0], self._progress[1])
+
+    def publish(self) -> None:
+        """Flush everything to the disk and give it its final name; an earlier result of the same task stays."""
+        shards = [entry for writer in self._writers for entry in writer.close()]
+        dropped = self._dropped.close()
+        quarantined = self._quarantined.close()
+        self._write_samples()
+        value = {
+            "shards": [vars(entry) for entry in shards],
+            "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
+            "totals": dict(sorted(self._totals.items())),
+            "notes": self._notes,
+            "dropped": dropped,
+            "quarantined": quarantined,
+            "progress": self._progress,
+            "seconds": time.monotonic() - self._started,
+            "peak_memory": peak_bytes(),
+            "fixed_memory": self._fixed,
+        }
+        (self.directory / RESULT).write_text(json.dumps(value), encoding="utf-8")
+        sync_tree(self.directory)
+        try:
+            self.directory.rename(task_directory(self.work, self.phase, self.index))
+        except OSError:
+            if not (task_directory(self.work, self.phase, self.index) / RESULT).exists():
+                raise
+            shutil.rmtree(self.directory, ignore_errors=True)
+        sync_file(self.work / self.phase)
+
+    def _write_samples(self) -> None:
+        samples = _Rows(self.directory / "samples", DROPPED_SAMPLE_SCHEMA, limit=64)
+        for reason in sorted(self._samples):
+            for _, id, text in sorted(self._samples[reason], reverse=True):
+                samples.add({"id": id, "reason": reason, "text": text})
+        samples.close()
+
+
+def sample_rank(id: str) -> int:
+    """The order in which dropped documents are chosen as samples: the xxh3-64 of their id."""
+    return xxhash.xxh3_64_intdigest(id.encode("utf-8", "surrogatepass"))
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process now; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def peak_bytes() -> int:
+    """The most resident memory this process ever had. Where the system tells it, not `ru_maxrss`: a process begins
+    with that of the one that started it."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,256 @@
+"""`corpus ingest`: raw files of one domain to documents, through the domain's reader."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from corpus.data.files import canonical_json, checksum, digest_of
+from corpus.data.schema import DOCUMENT_SCHEMA
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import DocumentWriter, Task
+from corpus.errors import DataError, UsageError
+from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
+from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
+from corpus.option import option
+
+_TASKS_PER_SHARD = 8
+_BATCH_BYTES = 4_000_000
+_BATCH_ROWS = 4096
+_HUB_PARTS = 2
+"""A data set on the hub is called `name` or `owner/name`; an argument with more parts is a path, as is a very long one."""
+_HUB_NAME = 200
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """Settings of `corpus ingest` beside the reader's own."""
+
+    prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
+    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise UsageError(f"--shard-bytes {self.shard_bytes} holds nothing: give for example 256MB.")
+        if not self.prefix.isprintable():  # lone surrogates, too: bytes that are not UTF-8
+            raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
+
+
+@dataclass(frozen=True)
+class IngestStage(Stage):
+    """Reads raw files with `reader`. Unit: raw records.
+
+    A record's id is `<domain>/<name of its file>#<ordinal>`. Text that is no valid Unicode is quarantined.
+    """
+
+    name: ClassVar[str] = "ingest"
+    kind: ClassVar[str] = "documents"
+    unit: ClassVar[str] = "records"
+
+    reader: Reader
+    raw_inputs: tuple[str, ...]
+    settings: IngestConfig = IngestConfig()
+    domain: str = ""
+    patterns: tuple[str, ...] = ()
+    """Instead of the reader's own, where a recipe names them."""
+
+    def config(self) -> Mapping[str, Any]:
+        settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
+        return {
+            "domain": self.domain_name,
+            "reader": type(self.reader).__name__,
+            "patterns": list(self.patterns or self.reader.patterns),
+            **settings,
+            **asdict(self.settings),
+        }
+
+    def __post_init__(self) -> None:
+        if not is_unicode(self.domain):
+            raise UsageError(f"--domain {self.domain!a} is not valid UTF-8: give another name.")
+
+    @property
+    def domain_name(self) -> str:
+        """The domain written to the documents: the reader's, unless the user names another."""
+        return self.domain or self.reader.domain
+
+    def raw(self) -> RawInput:
+        """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
+        if not self.reader.patterns:
+            files = tuple(RawFile(Path(name), self.settings.prefix + _set_name(name)) for name in self.raw_inputs)
+            check_names(files)
+            return RawInput(files, ())
+        return find_files(self.raw_inputs, self.patterns or self.reader.patterns, self.settings.prefix)
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        references = []
+        for file in self.raw().files:
+            if file.path.exists():
+                references.append(InputRef(file.name, _identity(file.path)))
+            else:  # a name on the hub
+                references.append(InputRef(file.name, file.name, file.name))
+        return tuple(references)
+
+    def resolve_digests(self) -> Mapping[str, str]:
+        return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
+
+    def input_bytes(self) -> int:
+        return sum(_size(file) for file in self.raw().files)
+
+    def estimate(self) -> Estimate:
+        return Estimate(memory=128_000_000, disk=2 * self.input_bytes())
+
+    def groups(self) -> list[list[RawFile]]:
+        """The files of each task: consecutive ones, until they reach an eighth of a shard (compressed text grows about
+        fourfold, and no task should have to wait for one that writes several shards)."""
+        task_bytes = self.settings.shard_bytes // _TASKS_PER_SHARD
+        groups: list[list[RawFile]] = []
+        size = task_bytes
+        for file in self.raw().files:
+            if size >= task_bytes:
+                groups.append([])
+                size = 0
+            groups[-1].append(file)
+            size += _size(file)
+        return groups
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("read", len(self.groups())),)
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        writer = task.documents(self.settings.shard_bytes)
+        digests = {}
+        for number, file in enumerate(self.groups()[index]):
+            scratch = task.directory / f"scratch-{number}"
+            scratch.mkdir()
+            _FileIngest(self, file, task, writer).run(scratch)
+            shutil.rmtree(scratch)
+            if file.path.exists():
+                digests[file.name] = _digest(file.path)
+        task.note("digests", digests)
+
+    def finish(self, commit: Commit) -> None:
+        for result in commit.results["read"]:
+            commit.input_digests.update(result.notes["digests"])
+        commit.extra["domains"] = [self.domain_name]
+
+
+@dataclass
+class _FileIngest:
+    """Takes the items of one file and writes, drops or quarantines each."""
+
+    stage: IngestStage
+    file: RawFile
+    task: Task
+    writer: DocumentWriter
+
+    def run(self, scratch: Path) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.bytes = 0
+        try:
+            for item in self.stage.reader.read(self.file, scratch):
+                self._take(item)
+        except PermissionError as error:
+            raise DataError(f"{self.file.path} cannot be read ({error.strerror}): change its permissions.") from None
+        self._flush()
+        self.task.progress(bytes=_size(self.file))
+
+    def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
+        task = self.task
+        task.count(seen=1)
+        if isinstance(item, Record):
+            self._keep(item)
+        elif isinstance(item, Skipped):
+            task.drop(self._id(item.ordinal), item.reason, _valid(item.text))
+        elif isinstance(item, Merged):
+            task.count(merged=1)
+        else:
+            task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data)
+
+    def _keep(self, record: Record) -> None:
+        try:
+            size = len(record.text.encode("utf-8"))
+            metadata = canonical_json(dict(record.metadata))
+            (metadata + (record.url or "") + (record.language or "")).encode("utf-8")
+        except ValueError as error:  # lone surrogates, or NaN in the metadata
+            data = record.text.encode("utf-8", "surrogatepass")
+            reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
+            self.task.quarantine(self.file.name, 0, len(data), reason, data)
+            return
+        if not record.text.strip():
+            self.task.drop(self._id(record.ordinal), "no text", record.text)
+            return
+        self.task.count(kept=1)
+        self.rows.append(
+            {
+                "id": self._id(record.ordinal),
+                "text": record.text,
+                "domain": self.stage.domain_name,
+                "language": record.language,
+                "language_score": None,
+                "url": record.url,
+                "source": {"file": self.file.name, "record": record.ordinal},
+                "metadata": metadata,
+            }
+        )
+        self.bytes += size
+        if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.rows:
+            self.writer.write(pa.Table.from_pylist(self.rows, schema=DOCUMENT_SCHEMA))
+            self.task.progress(documents=len(self.rows))
+        self.rows, self.bytes = [], 0
+
+    def _id(self, ordinal: int) -> str:
+        return f"{self.stage.domain_name}/{self.file.name}#{ordinal}"
+
+
+def _set_name(name: str) -> str:
+    """The name of a data set: that on the hub, or where its argument is a path that exists, the last part of that."""
+    path = Path(name)
+    if not os.path.lexists(path) and len(path.parts) <= _HUB_PARTS and len(name) <= _HUB_NAME:
+        if not is_unicode(name):
+            raise UsageError(f"the name {name!a} is not valid UTF-8: give that of a data set or a path.")
+        return name
+    is_folder(path)
+    last = Path(os.path.abspath(path))
+    return valid_name(last.name, last)
+
+
+def _identity(path: Path) -> str:
+    """Size and time of change of a file, or of all files below a folder."""
+    if path.is_file():
+        status = path.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    return digest_of([[below.name, _identity(below.path)] for below in _files(path)])
+
+
+def _digest(path: Path) -> str:
+    """xxh3-128 of a file; of a folder, of the names and digests of the files below it."""
+    if path.is_file():
+        return checksum(path)
+    return digest_of([[below.name, checksum(below.path)] for below in _files(path)])
+
+
+def _files(folder: Path) -> tuple[RawFile, ...]:
+    return find_files([str(folder)], ["*"]).files
+
+
+def _size(file: RawFile) -> int:
+    """Bytes of the file, or of all files below the folder; 0 for what is not on this disk."""
+    if file.path.is_file():
+        return file.path.stat().st_size
+    return sum(below.path.stat().st_size for below in _files(file.path)) if file.path.is_dir() else 0
+
+
+def _valid(text: str) -> str:
+    """The text with lone surrogates replaced, so that a sample of it can be written."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,215 @@
+"""The tasks of mixing that see rows: interleave the domains, distribute the documents, pack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from corpus.data.schema import packed_schema
+from corpus.engine.stage import task_directory
+from corpus.engine.task import Task
+from corpus.mixture.pack.arrays import look_up
+from corpus.mixture.pack.buckets import Ordered, chunks_of
+from corpus.mixture.pack.ids import merge_part, parts_of, save_hashed
+from corpus.mixture.pack.layout import PlacedShard
+from corpus.mixture.pack.listing import DOCUMENTS_SCHEMA, LISTING_FORMAT, ShardListing
+from corpus.mixture.pack.order import Ints, interleave
+from corpus.mixture.pack.sequences import block_batch, pack_block
+from corpus.mixture.pack.shards import ShardIndex, ShardReader
+from corpus.mixture.pack.spill import PIECE, Pieces, Spill, read_runs, run_bytes
+from corpus.mixture.pack.stream import RowOrder, Segments, cut_pieces, cut_stream, first_rows
+
+if TYPE_CHECKING:
+    from corpus.mixture.pack.stage import MixStage
+
+BLOCK_BYTES = 16_000_000
+"""Token ids and segments of a block, the least that is packed at a time. Decides no byte: the writer re-chunks."""
+
+_SEGMENT_BYTES = 256
+"""Memory of a segment from where its document lies to the spill."""
+
+
+def interleave_rows(stage: MixStage, index: int, task: Task) -> None:
+    """Settle how many rows each domain has, in which pass, and at which places of the set; and the ledger."""
+    assert index == 0
+    layout = stage.layout
+    results = task.results("order", len(layout.lots))
+    rows = []
+    for number, domain in enumerate(layout.plan.domains):
+        own = [r for group, r in zip(layout.lots, results, strict=True) if group.domain == number]
+        used = sum(result.notes["used"] for result in own)
+        if stage.fits:
+            lots = np.concatenate([np.load(result.directory / "rows.npy") for result in own])
+            before = np.concatenate([[0], np.cumsum(lots)])
+            bounds = before[:: layout.lots_per_pass(number)]
+            domain = domain.fitted(int(bounds[-1]), used, layout.plan.width)
+        else:
+            before = np.empty(0, np.int64)
+            bounds = first_rows(domain.unique, domain.passes, domain.rows, layout.plan.sequence_length)
+        np.save(task.directory / f"lots-{number:05d}.npy", before)
+        np.save(task.directory / f"bounds-{number:05d}.npy", bounds)
+        rows.append(domain.rows)
+        cut = sum(result.notes["cut"] for result in own)
+        dropped = {"tail": domain.tail, "cut": cut, "unused": domain.beyond - cut}
+        task.count(seen=sum(dropped.values()), dropped=dropped)
+        task.note(domain.domain, {"rows": domain.rows, "used": used, "cut": cut})
+    files = [task.directory / f"places-{number:05d}" for number in range(len(rows))]
+    for path in files:
+        path.touch()
+    begin = 0
+    for part in interleave(np.array(rows, np.int64)):
+        order = np.argsort(part, kind="stable")
+        bounds = np.searchsorted(part[order], np.arange(len(rows) + 1))
+        for path, (low, high) in zip(files, itertools.pairwise(bounds), strict=True):
+            with path.open("ab") as file:
+                (begin + order[low:high]).tofile(file)
+        begin += len(part)
+
+
+def distribute(stage: MixStage, index: int, task: Task) -> None:
+    """Send the documents of one group of token shards to the blocks of rows that hold them, and list them."""
+    layout = stage.layout
+    spill = Spill(task.directory, layout.wide, task.memory // 2, stage.block_rows(task.work))
+    hashes: list[npt.NDArray[np.uint64]] = []
+    with pq.ParquetWriter(str(task.directory / "documents"), DOCUMENTS_SCHEMA, **LISTING_FORMAT) as writer:
+        for member, ref in enumerate(layout.groups[index]):
+            folder = task_directory(task.work, "index", index)
+            found = ShardIndex(
+                np.load(folder / f"starts-{member:05d}.npy", mmap_mode="r"),
+                np.load(folder / f"lengths-{member:05d}.npy", mmap_mode="r"),
+            )
+            listing = ShardListing(writer, ref.path, ref.dataset)
+            placed = layout.placed(ref)
+            if placed is None:
+                nothing = np.empty(0, np.int64)
+                listing.add(found.lengths, nothing, nothing, nothing)
+            else:
+                _distribute_shard(stage, *placed, found, listing, spill, task)
+            listing.close()
+            hashes += listing.hashes
+            task.progress(bytes=ref.bytes)
+    spill.close()
+    before = sum(ref.rows for group in layout.groups[:index] for ref in group)
+    save_hashed(task.directory, np.concatenate([np.empty(0, np.uint64), *hashes]), before)
+    task.note("rows", sum(map(len, hashes)))
+
+
+def _distribute_shard(
+    stage: MixStage,
+    number: int,
+    shard: PlacedShard,
+    index: ShardIndex,
+    listing: ShardListing,
+    spill: Spill,
+    task: Task,
+) -> None:
+    layout = stage.layout
+    domain = _DomainRows(stage, number, task.work)
+    tokenizer = layout.tokenizer
+    earlier = layout.shards[number][: layout.shards[number].index(shard)]
+    chunk = sum(len(list(chunks_of(stage, number, other.ref.rows))) for other in earlier)
+    with ShardReader(shard.ref.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
+        for begin, end in chunks_of(stage, number, len(index.lengths)):
+            lengths = index.lengths[begin:end]
+            at = domain.at(chunk, shard.first + begin, len(lengths))
+            for low, high in _steps(domain.segment_bytes(lengths), task.memory // 8):
+                segments, place = domain.segments(at[:, low:high], lengths[low:high])
+                listing.add(lengths[low:high], segments.document, place, segments.epoch)
+                first = begin + low
+                spill.add(reader, first, segments, _pieces(segments, place, shard.base + first, number))
+            chunk += 1
+
+
+def _pieces(segments: Segments, place: Ints, base: int, domain: int) -> Pieces:
+    """The segments as the spill holds them; their documents begin at `base` of `_documents/`."""
+    pieces = np.empty(len(place), PIECE)
+    for name in ("start", "length", "target", "epoch"):
+        pieces[name] = getattr(segments, name)
+    pieces["place"], pieces["document"], pieces["domain"] = place, segments.document + base, domain
+    return pieces
+
+
+class _DomainRows:
+    """The rows of a domain, over what the order and interleave phases left below `work`."""
+
+    def __init__(self, stage: MixStage, number: int, work: Path) -> None:
+        folder = task_directory(work, "interleave", 0)
+        domain = stage.layout.plan.domains[number]
+        self._stage = stage
+        self._number = number
+        self._ordered = Ordered(stage, number, work)
+        self._before = np.load(folder / f"lots-{number:05d}.npy")
+        self._places = folder / f"places-{number:05d}"
+        bounds = np.load(folder / f"bounds-{number:05d}.npy")
+        self._order = RowOrder(domain.domain, stage.settings.seed, stage.shuffled, bounds)
+
+    def at(self, chunk: int, first: int, count: int) -> Ints:
+        """Where the `count` documents from `first` on, chunk `chunk` of the domain, lie in each pass."""
+        return self._ordered.read(chunk, first, count, self._before)
+
+    def segment_bytes(self, lengths: npt.NDArray[np.uint32]) -> Ints:
+        """The memory that the segments of documents of these lengths take in all passes, at the most."""
+        plan = self._stage.layout.plan
+        each = lengths // np.int64(plan.sequence_length) + 2
+        return each * (_SEGMENT_BYTES * plan.domains[self._number].passes)
+
+    def segments(self, at: Ints, lengths: npt.NDArray[np.uint32]) -> tuple[Segments, Ints]:
+        """The segments of documents that lie at `at`, and the places of their rows."""
+        plan = self._stage.layout.plan
+        at = np.ascontiguousarray(at)
+        sizes = lengths.astype(np.int64)
+        if self._stage.fits:
+            segments = cut_pieces(at, sizes, plan.width)
+        else:
+            segments = cut_stream(at, sizes, plan.sequence_length, int(self._order.bounds[-1]))
+        return segments, look_up(self._places, self._order.ranks_of(segments.row))
+
+
+def pack_shard(stage: MixStage, index: int, task: Task) -> None:
+    """Write the rows of one output shard; none where best-fit took fewer rows than it might have."""
+    layout = stage.layout
+    width = layout.plan.width
+    names = [domain.domain for domain in layout.plan.domains]
+    rows = stage.block_rows(task.work)
+    if index * rows.shard_rows >= rows.rows:
+        return
+    folders = [task_directory(task.work, "distribute", number) for number in range(len(layout.groups))]
+    writer = task.writer(packed_schema(width, layout.wide), shard_bytes=1 << 62, suffix=".arrow")
+    begin = index * rows.per_shard
+    held = sum(run_bytes(folder, begin, begin + rows.per_shard, layout.wide) for folder in folders)
+    for low, high in _steps(np.asarray(held), task.memory // 2):
+        first, end = rows.range_of(begin + low, begin + high)
+        if first == end:
+            continue
+        runs = itertools.chain.from_iterable(
+            read_runs(folder, begin + low, begin + high, layout.wide) for folder in folders
+        )
+        block = pack_block(runs, first, end, width, int(layout.tokenizer["eod_id"]), layout.wide)
+        assert stage.fits or block.real == block.tokens.size, "rows without all of their tokens"
+        writer.write(block_batch(block, names, layout.wide))
+        targets = block.real - (end - first)
+        task.count(seen=targets, kept=targets)
+        task.total(tokens=targets)
+        task.progress(bytes=block.tokens.nbytes)
+
+
+def _steps(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
+    """Consecutive things of at most `most` bytes together, or one of them."""
+    ends = np.cumsum(sizes)
+    low = 0
+    while low < len(sizes):
+        high = int(np.searchsorted(ends, ends[low] - sizes[low] + most, side="right"))
+        yield low, max(high, low + 1)
+        low = max(high, low + 1)
+
+
+def index_ids(stage: MixStage, index: int, task: Task) -> None:
+    """Write one part of the index from documents' ids to their numbers."""
+    directories = (task_directory(task.work, "distribute", number) for number in range(len(stage.layout.groups)))
+    np.save(task.directory / "ids.npy", merge_part(directories, index, parts_of(stage.layout.listed)))

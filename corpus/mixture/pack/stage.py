@@ -1,0 +1,300 @@
+"""Token datasets and a mixture in, the packed training set out: rows in training order, every one traceable.
+
+Phases: `index` finds the documents of every token shard and sends their lengths to the lots of their passes; `order`
+finds where they lie there (`lots.py`); `interleave` gives the domains' rows their places; `distribute` reads the tokens,
+once and in the order of the files, and sorts them by blocks of rows (`spill.py`); `pack` writes the rows, a shard per
+task; `ids` makes the way from a document's id to its number. How long the stretches are that are read and written, and
+what is held in memory: `docs/scale.md`.
+
+Disk, beside the set: the set once more; 12 bytes per document, 16 per document and pass (24 for best-fit), 8 per row.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from corpus.data.dataset import Dataset
+from corpus.data.files import checksum, sync_file
+from corpus.data.provenance import id_file
+from corpus.data.schema import NARROW_VOCABULARY
+from corpus.engine.inputs import dataset_inputs, open_inputs
+from corpus.engine.publish import Commit
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.engine.task import Task, TaskResult
+from corpus.errors import DataError, UsageError
+from corpus.mixture.pack.best_fit_limits import check_width, most_rows
+from corpus.mixture.pack.blocks import BlockRows
+from corpus.mixture.pack.ids import parts_of
+from corpus.mixture.pack.layout import LOT_DOCUMENTS, Layout, make_layout, one_tokenizer
+from corpus.mixture.plan.plan import Plan, Request
+from corpus.mixture.plan.weights import Mixture, load_mixture
+from corpus.option import option
+
+MODEL_NAME = "tokenizer.model"
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """Settings of `corpus mix`."""
+
+    weights: str = option(
+        "",
+        "How the domains are mixed: a weights file, a recipe with a section `mixture`, or one that comes with the package: "
+        "chinchilla, galactica, gopher, lamda, llama, palm, redpajama.",
+    )
+    tokens: int | None = option(None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.")
+    basis: Literal["auto", "share", "epochs"] = option(
+        "auto", "What rules: the domains' shares or their epochs; auto is shares with --tokens, epochs without."
+    )
+    exhausted: Literal["error", "rescale", "repeat"] = option(
+        "error", "If a domain would pass its max_epochs: stop, take more of the others, or repeat it anyway."
+    )
+    packing: Literal["concatenate", "best-fit"] = option(
+        "concatenate", "concatenate fills every row; best-fit keeps documents whole and pads rows with EOD."
+    )
+    sequence_length: int = option(
+        2048,
+        "Tokens a row trains on; it holds one more. Concatenated, that is the first of the next row; best-fit rows share "
+        "none.",
+    )
+    row_order: Literal["shuffled", "stream"] = option(
+        "shuffled", "Order of the rows of a domain and epoch; stream keeps neighbours of a document together."
+    )
+    split: Literal["train", "validation"] = option(
+        "train", "validation reads every domain once, in stream order, and needs no weights."
+    )
+    tokenizer: str = option("", "Tokenizer model (or its folder) to copy into the set; it must be that of the tokens.")
+    allow_missing: bool = option(False, "Go on without domains of the mixture that have no tokens.")
+    seed: int = option(0, "Seed of all orders.")
+    shard_bytes: int = option(256_000_000, "Bytes of token ids after which an output shard is closed.")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sequence_length < 1 << 31:
+            raise UsageError(f"--sequence-length {self.sequence_length} makes no rows; give at least 1, usually 2048.")
+        if self.tokens is not None and self.tokens < 1:
+            raise UsageError(f"--tokens {self.tokens} is no budget; give the number of tokens to train on, at least 1.")
+        if self.packing == "best-fit":
+            check_width(self.sequence_length + 1)
+        if self.shard_bytes < 1:
+            raise UsageError(f"--shard-bytes {self.shard_bytes} holds no row; give for example 256MB.")
+        if self.split == "validation" and (self.weights or self.tokens is not None):
+            raise UsageError("Validation sets are read once as they are; leave --weights and --tokens out.")
+
+    def request(self, wide: bool) -> Request:
+        """What these settings ask of a plan, for ids of four bytes (`wide`) or two."""
+        return Request(
+            sequence_length=self.sequence_length,
+            tokens=self.tokens,
+            basis=None if self.basis == "auto" else self.basis,
+            exhausted=self.exhausted,
+            allow_missing=self.allow_missing,
+            item_bytes=4 if wide else 2,
+            best_fit=self.packing == "best-fit",
+        )
+
+
+@dataclass(frozen=True)
+class MixStage(Stage):
+    """Token datasets -> a packed set. `mixture` stands in for the weights file of the settings, which is read once,
+    when the stage is made."""
+
+    tokens: tuple[str, ...]
+    settings: MixConfig
+    mixture: Mixture | None = None
+
+    name: ClassVar[str] = "mix"
+    kind: ClassVar[str] = "packed"
+    unit: ClassVar[str] = "tokens"
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            raise UsageError("There are no tokens to mix; give at least one token dataset.")
+        if self.settings.split == "train" and self.mixture is None:
+            if not self.settings.weights:
+                raise UsageError("Mixing needs a mixture; give --weights with a weights file or a recipe.")
+            object.__setattr__(self, "mixture", load_mixture(Path(self.settings.weights)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # without what is cached: a task opens its inputs itself
+        return type(self), (self.tokens, self.settings, self.mixture)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Plan and tasks, from the manifests of the inputs."""
+        datasets = open_inputs(self.tokens, "tokens")
+        wide = one_tokenizer(datasets)["vocab_size"] > NARROW_VOCABULARY
+        return make_layout(datasets, self.mixture, self.settings.request(wide))
+
+    def plan(self) -> Plan:
+        """How the domains are mixed, for `render` and for a dry run."""
+        return self.layout.plan
+
+    @property
+    def fits(self) -> bool:
+        """Whether documents are kept whole."""
+        return self.settings.packing == "best-fit"
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether the rows of a pass are permuted; validation keeps the stream's order."""
+        return self.settings.row_order == "shuffled" and self.settings.split == "train"
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of an output shard, and of a task of the pack phase."""
+        return max(1, self.settings.shard_bytes // self.layout.plan.domains[0].row_bytes)
+
+    def block_rows(self, work: Path) -> BlockRows:
+        """The blocks of the set, whose rows the interleave phase settled."""
+        from corpus.mixture.pack.distribute import BLOCK_BYTES
+        from corpus.mixture.pack.spill import PACKED_PIECE_BYTES
+
+        notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
+        rows = sum(entry["rows"] for entry in notes.values())
+        row_bytes = self.layout.plan.domains[0].row_bytes + PACKED_PIECE_BYTES  # of a short row its segments are most
+        return BlockRows(rows, self.shard_rows, max(1, BLOCK_BYTES // row_bytes))
+
+    def config(self) -> Mapping[str, Any]:
+        settings = self.settings
+        return {
+            "mixture": self.mixture.as_config() if self.mixture is not None else None,
+            "tokens": settings.tokens,
+            "basis": self.layout.plan.basis,
+            "exhausted": settings.exhausted,
+            "packing": settings.packing,
+            "sequence_length": settings.sequence_length,
+            "row_order": "shuffled" if self.shuffled else "stream",
+            "split": settings.split,
+            "tokenizer": self._tokenizer_files(),
+            "allow_missing": settings.allow_missing,
+            "seed": settings.seed,
+            "shard_bytes": settings.shard_bytes,
+        }
+
+    def _tokenizer_files(self) -> dict[str, str]:
+        """Names and checksums of the files that go to `_tokenizer/`."""
+        if not self.settings.tokenizer:
+            return {}
+        model = tokenizer_file(self.settings.tokenizer, str(self.layout.tokenizer["digest"]))
+        return {MODEL_NAME: checksum(model)} | {file.name: checksum(file) for file in huggingface_files(model)}
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        return dataset_inputs(open_inputs(self.tokens, "tokens"))
+
+    def phases(self) -> tuple[Phase, ...]:
+        layout = self.layout
+        return (
+            Phase("index", len(layout.groups)),
+            Phase("order", len(layout.lots)),
+            Phase("interleave", 1),
+            Phase("distribute", len(layout.groups)),
+            Phase("pack", -(-self._most_rows // self.shard_rows)),
+            Phase("ids", parts_of(layout.listed)),
+        )
+
+    @property
+    def _most_rows(self) -> int:
+        """The rows there will be; for best-fit, more than there can be."""
+        plan, documents = self.layout.plan, self.layout.documents
+        if not self.fits:
+            return plan.rows
+        return sum(
+            most_rows(domain.stream, domain.passes, own, plan.width)
+            for domain, own in zip(plan.domains, documents, strict=True)
+        )
+
+    def input_bytes(self) -> int:
+        return sum(shard.bytes for dataset in open_inputs(self.tokens, "tokens") for shard in dataset.manifest.shards)
+
+    def estimate(self) -> Estimate:
+        layout = self.layout
+        rows = sum(domain.bytes for domain in layout.plan.domains)
+        lot = 60 * min(LOT_DOCUMENTS, max(layout.documents))
+        return Estimate(memory=64_000_000 + lot, disk=rows + layout.plan.work_bytes(self.document_counts()))
+
+    def document_counts(self) -> dict[str, int]:
+        """Documents per domain of the plan."""
+        layout = self.layout
+        return {domain.domain: count for domain, count in zip(layout.plan.domains, layout.documents, strict=True)}
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        # the kernels load only where a task runs: planning and dry runs do without them
+        from corpus.mixture.pack import buckets, distribute
+
+        steps = {
+            "index": buckets.index_shards,
+            "order": buckets.order_lots,
+            "interleave": distribute.interleave_rows,
+            "distribute": distribute.distribute,
+            "pack": distribute.pack_shard,
+            "ids": distribute.index_ids,
+        }
+        steps[phase](self, index, task)
+
+    def finish(self, commit: Commit) -> None:
+        layout, plan = self.layout, self.layout.plan
+        notes = commit.results["interleave"][0].notes
+        if self.fits:
+            plan = plan.fitted({name: (note["rows"], note["used"]) for name, note in notes.items()})
+        ledger = {domain.domain: domain.ledger(notes[domain.domain]["cut"]) for domain in plan.domains}
+        names = []
+        for number, result in enumerate(commit.results["distribute"]):
+            name = f"{number:05d}.parquet"
+            commit.adopt(result.directory / "documents", f"_documents/{name}")
+            names.append({"name": name, "rows": result.notes["rows"]})
+        for number, result in enumerate(commit.results["ids"]):
+            commit.adopt(result.directory / "ids.npy", f"_documents/{id_file(number)}")
+        if self.settings.tokenizer:
+            source = tokenizer_file(self.settings.tokenizer, str(layout.tokenizer["digest"]))
+            for file in (source, *huggingface_files(source)):
+                target = commit.create(f"_tokenizer/{file.name if file != source else MODEL_NAME}")
+                shutil.copyfile(file, target)
+                sync_file(target)
+        commit.extra |= {
+            "split": self.settings.split,
+            "packing": self.settings.packing,
+            "sequence_length": plan.sequence_length,
+            "vocab_size": layout.tokenizer["vocab_size"],
+            "tokenizer": dict(layout.tokenizer),
+            "basis": plan.basis,
+            "domains": [domain.as_json() for domain in plan.domains],
+            "ledger": ledger,
+            "messages": list(plan.messages),
+            "documents": names,
+            "id_files": len(commit.results["ids"]),
+            "sources": [source_entry(dataset) for dataset in open_inputs(self.tokens, "tokens")],
+        }
+
+
+def source_entry(dataset: Dataset) -> dict[str, Any]:
+    """What leads from a token dataset's rows back to documents: its domain, its rows, and the digests of the datasets
+    of documents that it was tokenized from, in order."""
+    manifest = dataset.manifest
+    model = manifest.extra["tokenizer"]["digest"]
+    inputs = [entry["digest"] for entry in manifest.inputs if entry["digest"] != model]
+    return {"domain": str(manifest.extra["domain"]), "documents": manifest.rows, "inputs": inputs}
+
+
+def huggingface_files(model: Path) -> list[Path]:
+    """The files for Hugging Face beside a tokenizer model, if there are."""
+    names = ("tokenizer.json", "tokenizer_config.json")
+    return [model.with_name(name) for name in names if model.with_name(name).is_file()]
+
+
+def tokenizer_file(path: str, digest: str) -> Path:
+    """The model file at `path`, or in that folder; a `DataError` if it is not the one that made the tokens."""
+    file = Path(path) / MODEL_NAME if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise UsageError(f"There is no tokenizer model at {path}; give the model file or the folder that holds it.")
+    found = checksum(file)
+    if found != digest:
+        raise DataError(
+            f"The tokenizer {file} did not make these tokens (digest {found[:8]}, theirs {digest[:8]}): give the one "
+            "that did, or tokenize again."
+        )
+    return file

@@ -1,0 +1,228 @@
+"""arXiv: bulk tars of sources (members `YYMM/ID.gz`, each a gzipped tar or a single file) -> one document per paper."""
+
+import io
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from corpus.ingest.compression import QUARANTINE_BYTES, open_stream
+from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.option import option
+from pipelines.formats.encoding import decode
+from pipelines.formats.tarball import Member, members
+from pipelines.markup.latex.paper import clean
+
+MEMBER_BYTES = 512 << 20  # of a paper as stored; arXiv accepts 50 MB
+TEX_BYTES = 16 << 20  # of one TeX file
+PAPER_BYTES = 2 << 30  # of a paper unpacked, figures and all: more is a bomb
+SLICE = 64 << 10  # stored bytes given to a decoder at once
+BUFFER = 64 << 10  # bytes that it gives at least, if it can
+PDF = b"%PDF-"
+TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf")
+OTHER_SUFFIX = re.compile(
+    r"\.(?:pdf|e?ps[fi]?|png|jpe?g|gif|bmp|tiff?|svg|sty|cls|bst|bib|bbl|clo|fd|def|cfg|bbx|cbx|dvi|log|aux|out|toc|zip|"
+    r"gz|tar|z|csv|dat|mp4|avi|mov|html?|py|r|m|ipynb|md|json|xml|eps_tex|pdf_tex|ttf|otf|ini|ind|idx|ist|lof|lot)$",
+    re.I,
+)
+HAS_CLASS = re.compile(rb"\\document(?:class|style)|\\input\s|\\magnification|\\begin\{document\}")
+INPUT_ENCODING = re.compile(rb"\\(?:usepackage|RequirePackage)\s*\[([A-Za-z0-9-]+)\]\s*\{inputenc\}")
+ENCODINGS = {
+    "latin1": "iso8859-1", "latin2": "iso8859-2", "latin3": "iso8859-3", "latin5": "iso8859-9", "latin9": "iso8859-15",
+    "ansinew": "cp1252", "applemac": "mac-roman", "koi8-r": "koi8-r", "koi8-u": "koi8-u",
+}  # fmt: skip
+NEW_ID = re.compile(r"([0-9]{4}\.[0-9]{4,5})(?:v[0-9]+)?")
+OLD_ID = re.compile(r"([a-z]+(?:-[a-z]+)?)(?:\.[A-Z]{2})?/?([0-9]{7})(?:v[0-9]+)?")
+SINGLE = re.compile(r"\.(?:tar\.gz|tgz|tex\.gz|tex)$", re.I)
+
+
+class _NoPaper(Exception):
+    """A paper that cannot be read; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class ArxivReader:
+    """Papers from their LaTeX sources."""
+
+    domain: ClassVar[str] = "arxiv"
+    patterns: ClassVar[tuple[str, ...]] = ("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz")
+    doc: ClassVar[str] = "arXiv source tars: one document per paper, from its first section on, macros expanded"
+
+    keep_abstract: bool = option(False, "keep the abstract before the first section")
+    keep_bibliography: bool = option(False, "keep the bibliography")
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """Yields one item per member of a bulk tar, or the one paper of a `.tar.gz`."""
+        size = file.path.stat().st_size
+        if size == 0:
+            yield Unreadable(0, 0, 0, "empty file", b"")
+            return
+        if SINGLE.search(file.path.name) and not _is_bulk(file.path):
+            with file.path.open("rb") as stored:
+                yield self._paper(0, 0, SINGLE.sub("", file.path.name), stored.read(MEMBER_BYTES))
+            return
+        with closing(open_stream(file.path)) as stream:
+            for ordinal, member in enumerate(members(stream, MEMBER_BYTES)):
+                yield self._member(ordinal, member)
+
+    def _member(self, ordinal: int, member: Member) -> Item:
+        if member.fault:
+            return Unreadable(ordinal, member.offset, member.size, member.fault, member.data[:QUARANTINE_BYTES])
+        name = member.name.removeprefix("./")
+        if name.lower().endswith(".pdf"):
+            return Skipped(ordinal, "pdf only", name)
+        if not name.lower().endswith((".gz", ".tex")):
+            return Skipped(ordinal, "not a source file", name)
+        if member.size > len(member.data):
+            data = member.data[:QUARANTINE_BYTES]
+            return Unreadable(ordinal, member.offset, member.size, "paper over 512 MiB", data)
+        return self._paper(ordinal, member.offset, re.sub(r"(?:\.tar)?\.gz$|\.tex$", "", name, flags=re.I), member.data)
+
+    def _paper(self, ordinal: int, offset: int, name: str, data: bytes) -> Item:
+        identifier, real = paper_id(name)
+        try:
+            files = source_files(data)
+        except _NoPaper as error:
+            return Unreadable(ordinal, offset, len(data), str(error), data[:QUARANTINE_BYTES])
+        if not files:
+            head = _open(data).peek(len(PDF))
+            return Skipped(ordinal, "pdf only" if head == PDF else "no TeX source", identifier)
+        text = clean(files, self.keep_abstract, self.keep_bibliography)
+        if not text:
+            return Skipped(ordinal, "empty text", identifier)
+        return Record(
+            ordinal,
+            text,
+            url=f"https://arxiv.org/abs/{identifier}" if real else None,
+            metadata={"id": identifier},
+        )
+
+
+def paper_id(name: str) -> tuple[str, bool]:
+    """The identifier of `YYMM/ID` and whether it is arXiv's: `2301.00001`, `math/0301001`; else the last part of the name."""
+    last = name.rsplit("/", 1)[-1]
+    if match := NEW_ID.fullmatch(last):
+        return match[1], True
+    if match := OLD_ID.fullmatch(last) or OLD_ID.fullmatch("/".join(name.split("/")[-2:])):
+        return f"{match[1]}/{match[2]}", True
+    return last, False
+
+
+def source_files(data: bytes) -> Mapping[str, str]:
+    """The TeX files of a paper as arXiv stores it: a gzipped tar, a gzipped file, or plain."""
+    stream = _open(data)
+    head = stream.peek(512)
+    if head[257:262] != b"ustar" and not _old_tar(head):
+        raw = stream.read(TEX_BYTES + 1)
+        if stream.fault:
+            raise _NoPaper(stream.fault)
+        if raw.startswith(PDF) or raw[:4] == b"%!PS" or raw.count(0) > len(raw) // 100 or len(raw) > TEX_BYTES:
+            return {}
+        return {"main.tex": _text(raw)}
+    found: dict[str, bytes] = {}
+    for member in members(stream, TEX_BYTES):
+        if member.fault:
+            raise _NoPaper(stream.fault or member.fault)
+        name = member.name.removeprefix("./")
+        suffix = name.lower().endswith(TEX_SUFFIXES)
+        if member.size <= TEX_BYTES and (suffix or (not OTHER_SUFFIX.search(name) and HAS_CLASS.search(member.data))):
+            found[name] = member.data
+    if stream.fault:
+        raise _NoPaper(stream.fault)
+    return {name: _text(raw) for name, raw in found.items()}
+
+
+def _open(data: bytes) -> "_Inflated | _Plain":
+    return _Inflated(data) if data[:2] == b"\x1f\x8b" else _Plain(data)
+
+
+def _text(raw: bytes) -> str:
+    declared = INPUT_ENCODING.search(raw)
+    label = declared.group(1).decode("ascii").lower() if declared else ""
+    text, _ = decode(raw, ENCODINGS.get(label, label))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _old_tar(head: bytes) -> bool:
+    """Whether a block without the `ustar` mark is a tar header all the same, by its checksum."""
+    if len(head) < 512:
+        return False
+    field = head[148:156].strip(b" \0")
+    return re.fullmatch(rb"[0-7]{1,7}", field) is not None and int(field, 8) == sum(head) - sum(head[148:156]) + 256
+
+
+def _is_bulk(path: Path) -> bool:
+    """Whether a compressed tar holds papers (gz members and no TeX file) and not one paper."""
+    with closing(open_stream(path)) as stream:
+        names = [member.name.lower() for member in members(stream, 0)]
+    return any(re.search(r"\d.*\.gz$", name) for name in names) and not any(
+        name.endswith(TEX_SUFFIXES) for name in names
+    )
+
+
+class _Plain:
+    """A paper that is stored as it is."""
+
+    def __init__(self, data: bytes) -> None:
+        self.fault = ""
+        self.inner = io.BytesIO(data)
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, without reading them."""
+        return self.inner.getvalue()[:size]
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Reads at most `size` bytes."""
+        return self.inner.read(size)
+
+
+class _Inflated:
+    """A gzipped paper, inflated as it is read and no further than PAPER_BYTES; `fault` says why it ended early."""
+
+    def __init__(self, data: bytes) -> None:
+        self.fault = ""
+        self.total = 0
+        self.data, self.at = data, 0
+        self.rest = self.ahead = b""  # stored bytes given to the decoder but not used; bytes read ahead by `peek`
+        self.decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, without reading them."""
+        if len(self.ahead) < size:
+            pieces, have = [self.ahead], len(self.ahead)
+            while have < size and (more := self._more(size - have)):
+                pieces.append(more)
+                have += len(more)
+            self.ahead = b"".join(pieces)
+        return self.ahead[:size]
+
+    def read(self, size: int = 1 << 20, /) -> bytes:
+        """Reads exactly `size` bytes, fewer at the end."""
+        self.peek(size)
+        piece, self.ahead = self.ahead[:size], self.ahead[size:]
+        return piece
+
+    def _more(self, size: int) -> bytes:
+        if self.fault or self.decoder.eof:
+            return b""
+        piece = b""
+        while not piece and not self.decoder.eof:
+            if not self.rest:  # in slices, because the decoder copies what it does not use
+                self.rest = self.data[self.at : self.at + SLICE]
+                self.at += SLICE
+            if not self.rest:
+                self.fault = "truncated gzip"
+                return b""
+            try:
+                piece = self.decoder.decompress(self.rest, max(size, BUFFER))
+            except zlib.error:
+                self.fault = "corrupt gzip"
+                return b""
+            self.rest = self.decoder.unconsumed_tail
+        self.total += len(piece)
+        if self.total > PAPER_BYTES:
+            self.fault = "paper over 2 GiB unpacked"
+        return piece

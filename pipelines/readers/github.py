@@ -1,0 +1,210 @@
+"""GitHub: the source files of repository archives whose licences permit it (LLaMA §2.1: Apache, BSD and MIT).
+
+The licence is read from the archive's licence files, each of which holds for its folder and what is below; the extension
+list is RedPajama's. Line length and alphanumeric heuristics are filters and live elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from corpus.ingest.compression import QUARANTINE_BYTES, Damage
+from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.option import option
+from pipelines.formats.archive import MAX_MEMBER_BYTES, Member, read_archive
+from pipelines.markup.licences.header import strip_licence_header
+from pipelines.markup.licences.licences import (
+    METADATA_FILES,
+    UNKNOWN,
+    is_licence_file,
+    licence_scope,
+    licences_of_metadata,
+    licences_of_text,
+)
+
+# fmt: off
+EXTENSIONS = (
+    ".asm", ".bat", ".cmd", ".c", ".h", ".cs", ".cpp", ".hpp", ".c++", ".h++", ".cc", ".hh", ".cmake", ".css",
+    ".dockerfile", ".f90", ".f", ".f03", ".f08", ".f77", ".f95", ".for", ".fpp", ".go", ".hs", ".html", ".java",
+    ".js", ".jl", ".lua", ".md", ".markdown", ".php", ".php3", ".php4", ".php5", ".phps", ".phpt", ".pl", ".pm",
+    ".pod", ".perl", ".ps1", ".psd1", ".psm1", ".py", ".rb", ".rs", ".sql", ".scala", ".sh", ".bash", ".command",
+    ".zsh", ".ts", ".tsx", ".tex", ".vb", ".xml", ".rst", ".m", ".smali", "Dockerfile", "Makefile",
+)
+# fmt: on
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".zip")
+_MAX_LICENCE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class GithubReader:
+    """`corpus ingest github`."""
+
+    domain: ClassVar[str] = "github"
+    patterns: ClassVar[tuple[str, ...]] = tuple(f"*{suffix}" for suffix in _ARCHIVES)
+    doc: ClassVar[str] = "Archives of source repositories with their licence files."
+
+    licences: tuple[str, ...] = option(
+        ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0"), "Licences permitted, as lower-case SPDX identifiers."
+    )
+    extensions: tuple[str, ...] = option(EXTENSIONS, "Extensions (.py) and whole names (Makefile) of files to take.")
+    strip_headers: bool = option(True, "Remove licence and copyright comments at the head of files.")
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """One item for each member but folders; the archive is read twice, first for its licences."""
+        if file.path.stat().st_size == 0:
+            yield Unreadable(0, 0, 0, "empty file", b"")
+            return
+        survey = _survey(file)
+        suffixes = frozenset(extension.lower() for extension in self.extensions)
+        permitted = frozenset(licence.lower() for licence in self.licences)
+
+        def wanted(name: str, size: int) -> bool:
+            return (
+                bool(_extension(name, suffixes))
+                and not is_licence_file(survey.split(name)[1])
+                and survey.verdict(name, permitted) is None
+            )
+
+        ordinal = 0
+        for member in read_archive(file.path, wanted):
+            if isinstance(member, Damage):
+                yield Unreadable(ordinal, member.offset, member.length, member.reason, member.data)
+            elif member.kind == "directory":
+                continue
+            else:
+                yield self._item(ordinal, member, survey, permitted, suffixes)
+            ordinal += 1
+
+    def _item(
+        self, ordinal: int, member: Member, survey: _Survey, permitted: frozenset[str], suffixes: frozenset[str]
+    ) -> Item:
+        repository, path = survey.split(member.name)
+        extension = _extension(member.name, suffixes)
+        if member.kind != "file":
+            return Skipped(ordinal, "not a file")
+        if reason := survey.verdict(member.name, permitted):
+            return Skipped(ordinal, reason)
+        if is_licence_file(path):
+            return Skipped(ordinal, "licence file")
+        if not extension:
+            return Skipped(ordinal, "extension")
+        if member.data is None:
+            assert member.size > MAX_MEMBER_BYTES
+            return Skipped(ordinal, "too large")
+        if b"\0" in member.data:
+            return Skipped(ordinal, "binary")
+        try:
+            raw = member.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return Unreadable(ordinal, 0, member.size, "not UTF-8", member.data[:QUARANTINE_BYTES])
+        text = strip_licence_header(raw, extension) if self.strip_headers else raw
+        if not text.strip():
+            return Skipped(ordinal, "no text", raw)
+        licences, files = survey.licences(member.name)
+        metadata: dict[str, object] = {
+            "path": path,
+            "repository": repository,
+            "licence": " AND ".join(sorted(licences)),
+            "licence_file": sorted(files),
+            "extension": extension,
+        }
+        if text != raw:
+            metadata["header_removed"] = True
+        return Record(ordinal, text, None, None, metadata)
+
+
+@dataclass
+class _Survey:
+    """What the first pass learns: folders' licences with the files that say so, and what packages say of themselves."""
+
+    archive: str
+    has_root_files: bool = False
+    by_folder: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    stated: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+
+    def split(self, name: str) -> tuple[str, str]:
+        """Repository and path in it: the top folder and the rest, or the archive's own name if it has files at its top."""
+        if self.has_root_files:
+            return self.archive, name
+        repository, _, path = name.partition("/")
+        return repository, path
+
+    def licences(self, name: str) -> tuple[frozenset[str], list[str]]:
+        """The licences that hold for a member and the files they were read from, relative to its repository."""
+        root = "" if self.has_root_files else name.partition("/")[0]
+        folder = name.rpartition("/")[0]
+        found: dict[str, frozenset[str]] = {}
+        while True:
+            found.update(self.by_folder.get(folder, {}))
+            if folder == root or not folder:
+                break
+            folder = folder.rpartition("/")[0]
+        if not self.by_folder.get(root):
+            found.update(self.stated.get(root, {}))
+        licences = frozenset(licence for entry in found.values() for licence in entry)
+        return licences, [self.split(path)[1] for path in found]
+
+    def verdict(self, name: str, permitted: frozenset[str]) -> str | None:
+        """Why a member may not be taken; None if it may."""
+        root = "" if self.has_root_files else name.partition("/")[0]
+        if not self.by_folder.get(root) and not self.stated.get(root):
+            return "no licence"
+        found = self.licences(name)[0] - permitted
+        refused = {licence for licence in found if not any(other.startswith(f"{licence}-") for other in found)}
+        if len(refused) > 1:  # named together they would give as many reasons as there are combinations
+            return "several licences"
+        return f"licence {min(refused)}" if refused else None
+
+
+def _survey(file: RawFile) -> _Survey:
+    """The first pass over an archive, which reads its licence and package metadata files."""
+    base = file.name.rpartition("/")[2]
+    suffix = next((suffix for suffix in _ARCHIVES if base.lower().endswith(suffix)), "")
+    survey = _Survey(base[: len(base) - len(suffix)])
+    package: dict[str, frozenset[str]] = {}
+
+    def telling(name: str, size: int) -> bool:
+        return size <= _MAX_LICENCE_BYTES and (
+            is_licence_file(name) or name.rpartition("/")[2].lower() in METADATA_FILES
+        )
+
+    for member in read_archive(file.path, telling):
+        if isinstance(member, Damage) or member.kind != "file":
+            continue
+        folder, _, base = member.name.rpartition("/")
+        survey.has_root_files |= not folder
+        if member.data is None and not is_licence_file(member.name):
+            continue
+        text = (member.data or b"").decode("utf-8", "replace")
+        if not is_licence_file(member.name):
+            package[member.name] = licences_of_metadata(member.name, text)
+            continue
+        found = frozenset((UNKNOWN,)) if member.data is None else licences_of_text(text)
+        survey.by_folder.setdefault(licence_scope(member.name), {})[member.name] = found
+    _settle(survey, package)
+    return survey
+
+
+def _settle(survey: _Survey, package: dict[str, frozenset[str]]) -> None:
+    """Say unknown where a root's licence file says nothing, and take packages' words at the roots."""
+    for folder, files in survey.by_folder.items():
+        at_root = not folder if survey.has_root_files else "/" not in folder
+        for name, found in files.items():
+            if not found and at_root:
+                files[name] = frozenset((UNKNOWN,))
+    for name, found in package.items():
+        folder = name.rpartition("/")[0]
+        if found and (not folder if survey.has_root_files else "/" not in folder):
+            survey.stated.setdefault(folder, {})[name] = found
+
+
+def _extension(name: str, suffixes: frozenset[str]) -> str:
+    """The entry of `suffixes` a file name has: its whole name, or its extension; empty if none."""
+    base = name.rpartition("/")[2].lower()
+    if base in suffixes:
+        return base
+    _, dot, suffix = base.rpartition(".")
+    return dot + suffix if dot and dot + suffix in suffixes else ""

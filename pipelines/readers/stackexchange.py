@@ -1,0 +1,258 @@
+"""StackExchange: `Posts.xml` of the public dump (plain, compressed or in its 7z) -> one document per question.
+
+The text is the question with its answers, best first (LLaMA, arXiv 2302.13971 section 2.1: HTML tags removed, answers
+sorted by score). Questions and answers are joined out of core, through an SQLite file.
+"""
+
+import errno
+import re
+import sqlite3
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import py7zr
+
+from corpus.errors import DataError, UsageError
+from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
+from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
+from corpus.option import option
+from pipelines.formats.xml import ByteStream, Piece, Utf8Stream, ended, pieces
+from pipelines.markup.html.text import html_to_text
+
+ROW = re.compile(rb"<row\s")
+ROW_BYTES = 16 << 20  # no post is longer; a longer "row" is a damaged one
+SHAPE = re.compile(rb"<row(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*/?>")
+AROUND = re.compile(rb"^\xef\xbb\xbf|<\?xml[^>]*\?>|<!DOCTYPE[^>]*>|<!--.*?-->|</?posts\s*/?>|</row\s*>", re.S)
+ILLEGAL = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:x0*(?:[0-8bce-f]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", re.I
+)
+HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+TAGS = re.compile(r"[<>|]+")
+QUESTION, ANSWER = "1", "2"
+SCHEMA = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
+CREATE TABLE question (ordinal INTEGER PRIMARY KEY, id INTEGER, title TEXT, body TEXT, score INTEGER,
+                       accepted INTEGER, tags TEXT, created TEXT, license TEXT);
+CREATE TABLE answer (ordinal INTEGER PRIMARY KEY, id INTEGER, parent INTEGER, score INTEGER, body TEXT);
+CREATE INDEX question_id ON question (id);
+CREATE INDEX answer_parent ON answer (parent);
+"""
+DECODERS = frozenset(
+    "py7zr _lzma zlib backports compression pyzstd brotli _brotli brotlicffi pyppmd bcj inflate64 struct".split()
+)
+"""The packages whose errors mean a damaged archive: py7zr and the decoders of its versions."""
+DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, EOFError,
+          RuntimeError)  # fmt: skip
+"""What py7zr lets through when a field of an archive makes no sense."""
+FIRST_OF_ID = "SELECT min(ordinal) FROM question WHERE id = ?"
+
+
+@dataclass(frozen=True)
+class StackExchangeReader:
+    """Questions with their answers."""
+
+    domain: ClassVar[str] = "stackexchange"
+    patterns: ClassVar[tuple[str, ...]] = ("Posts.xml", "Posts.xml.gz", "Posts.xml.bz2", "Posts.xml.zst", "*.7z")
+    doc: ClassVar[str] = "StackExchange dumps: one document per question, its answers sorted by score"
+
+    unanswered: str = option("keep", "questions without an answer: keep or drop", choices=("keep", "drop"))
+
+    def __post_init__(self) -> None:
+        if self.unanswered not in ("keep", "drop"):
+            raise UsageError(f"unanswered is '{self.unanswered}'; it must be keep or drop")
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """Yields the items of one site; the ordinals are the rows in file order."""
+        site = site_of(file)
+        if not file.path.name.lower().endswith(".7z"):
+            with closing(open_stream(file.path)) as stream:
+                yield from self._posts(stream, site, scratch, file.path.stat().st_size == 0)
+            return
+        posts, fault = _extract(file.path, scratch)
+        if posts is None:
+            reason = fault or "no Posts.xml in the archive"
+            yield Unreadable(0, 0, file.path.stat().st_size, reason, _head(file.path)) if fault else Skipped(0, reason)
+            return
+        try:
+            with posts.open("rb") as plain:
+                yield from self._posts(plain, site, scratch, posts.stat().st_size == 0, fault)
+        finally:
+            posts.unlink()
+
+    def _posts(
+        self, stream: ByteStream, site: str | None, scratch: Path, empty: bool, fault: str | None = None
+    ) -> Iterator[Item]:
+        if empty:
+            yield Unreadable(0, 0, 0, "empty file", b"")
+            return
+        path = scratch / "posts.sqlite"
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
+                database.executescript(SCHEMA)
+                database.execute("BEGIN")
+                yield from _load(stream, database, fault)
+                yield from self._questions(database, site)
+                yield from _orphans(database)
+        except sqlite3.Error as error:
+            raise DataError(f"cannot join the posts in {path}: {error}; check the space of the disk") from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _questions(self, database: sqlite3.Connection, site: str | None) -> Iterator[Item]:
+        for row in database.execute("SELECT * FROM question ORDER BY ordinal"):
+            ordinal, identifier, title, body, score, accepted, tags, created, license_ = row
+            answers: list[tuple[int, int, int, str]] = []
+            if database.execute(FIRST_OF_ID, (identifier,)).fetchone()[0] == ordinal:  # else a repeated question
+                select = "SELECT ordinal, id, score, body FROM answer WHERE parent = ?"
+                answers = database.execute(select, (identifier,)).fetchall()
+            answers.sort(key=lambda answer: (-answer[2], answer[1] != accepted, answer[1], answer[0]))
+            question = "\n\n".join(part for part in (title, html_to_text(body)) if part)
+            texts = [(answer, html_to_text(answer[3])) for answer in answers]
+            written = [(answer, text) for answer, text in texts if text]
+            yield from (Skipped(answer[0], "empty text") for answer, text in texts if not text)
+            reason = "empty text" if not question and not written else ""
+            if not answers and self.unanswered == "drop":
+                reason = "unanswered"
+            if reason:
+                yield Skipped(ordinal, reason, question)
+                continue
+            metadata: dict[str, object] = {
+                "id": str(identifier), "site": site, "score": score, "created": created, "license": license_,
+                "tags": [tag for tag in TAGS.split(tags or "") if tag],
+                "answers": [{"id": str(answer[1]), "score": answer[2]} for answer, _ in written],
+                "accepted": None if accepted is None else str(accepted),
+            }  # fmt: skip
+            yield Record(
+                ordinal,
+                "\n\n".join([f"Q: {question}", *(f"A: {text}" for _, text in written)]),
+                url=f"https://{site}/questions/{identifier}" if site else None,
+                metadata={key: value for key, value in metadata.items() if value is not None},
+            )
+            yield from (Merged(answer[0], ordinal) for answer, _ in written)
+
+
+def site_of(file: RawFile) -> str | None:
+    """The site's host name: the folder of a Posts.xml, the stem of a 7z; None where neither looks like one."""
+    if file.path.name.lower().endswith(".7z"):
+        stem = re.sub(r"-Posts$", "", file.path.name[:-3], flags=re.IGNORECASE)
+        return stem if HOST.fullmatch(stem) else None
+    folders = file.name.split("/")[:-1] or [file.path.parent.name]
+    return folders[-1] if HOST.fullmatch(folders[-1]) else None
+
+
+def _extract(path: Path, scratch: Path) -> tuple[Path | None, str | None]:
+    """Unpacks Posts.xml; gives its path (None without one) and what was wrong with the archive (None if nothing)."""
+    if path.stat().st_size == 0:
+        return None, "empty file"
+    target: Path | None = None
+    try:
+        with py7zr.SevenZipFile(path) as archive:
+            names = [name for name in archive.getnames() if name.rsplit("/", 1)[-1] == "Posts.xml"]
+            if not names:
+                return None, None
+            if Path(names[0]).is_absolute() or ".." in Path(names[0]).parts:
+                return None, "unsafe path in 7z"
+            target = scratch / names[0]
+            archive.extract(path=scratch, targets=[names[0]])
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the system, not of a decoder
+            raise DataError(f"cannot unpack {path}: {error.strerror}; check the file and the disk") from error
+        if not _is_damage(error):
+            raise
+        return target if target is not None and target.is_file() else None, "unreadable 7z"
+    return target, None
+
+
+def _is_damage(error: Exception) -> bool:
+    modules = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    return isinstance(error, DAMAGE) or not modules.isdisjoint(DECODERS)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(QUARANTINE_BYTES)
+
+
+def _load(stream: ByteStream, database: sqlite3.Connection, fault: str | None) -> Iterator[Item]:
+    """Stores the rows of questions and answers; yields what is neither."""
+    ordinal, end, closed = 0, 0, False
+    last: Item | None = None  # held back: at a broken end it is told apart from a broken row
+    try:
+        for number, piece in enumerate(pieces(Utf8Stream(stream), ROW, ROW_BYTES)):
+            end, closed = piece.offset + piece.length, b"</posts" in piece.data[-64:] or b"<posts/>" in piece.data
+            for item in _rows(ordinal, piece, number > 0, database):
+                ordinal += 1
+                if item is None:
+                    continue
+                if last is not None:
+                    yield last
+                last = item
+    except TruncatedStream as error:
+        fault = error.reason
+    if fault or not closed:
+        yield from ended(last, ordinal, end, fault or "truncated XML")
+    elif last is not None:
+        yield last
+
+
+def _rows(ordinal: int, piece: Piece, marked: bool, database: sqlite3.Connection) -> Iterator[Item | None]:
+    """The row of a piece (None: stored for the join) and what stands behind it if that is not blank."""
+    shape = SHAPE.match(piece.data) if marked else None
+    begin = 0
+    if shape is not None:
+        begin = shape.end()
+        yield _store(ordinal, piece.offset, shape.group(), database)
+        ordinal += 1
+    if AROUND.sub(b"", piece.data[begin:]).strip():  # a damaged row
+        data = piece.data[begin : begin + QUARANTINE_BYTES]
+        yield Unreadable(ordinal, piece.offset + begin, piece.length - begin, "malformed XML", data)
+
+
+def _store(ordinal: int, offset: int, data: bytes, database: sqlite3.Connection) -> Item | None:
+    """Stores one row element if it is a question or an answer; gives the item of any other row."""
+    row = _attributes(data)
+    if row is None:
+        return Unreadable(ordinal, offset, len(data), "malformed XML", data[:QUARANTINE_BYTES])
+    kind = row.get("PostTypeId", "")
+    if kind not in (QUESTION, ANSWER):
+        return Skipped(ordinal, f"post type {kind or 'missing'}", row.get("Body", ""))
+    identifier, score = _integer(row.get("Id")), _integer(row.get("Score")) or 0
+    parent = _integer(row.get("ParentId"))
+    if identifier is None or (kind == ANSWER and parent is None):
+        return Unreadable(ordinal, offset, len(data), "post without id", data[:QUARANTINE_BYTES])
+    if kind == ANSWER:
+        values = (ordinal, identifier, parent, score, row.get("Body", ""))
+        database.execute("INSERT INTO answer VALUES (?, ?, ?, ?, ?)", values)
+        return None
+    question = (
+        ordinal, identifier, " ".join(row.get("Title", "").split()), row.get("Body", ""), score,
+        _integer(row.get("AcceptedAnswerId")), row.get("Tags"), row.get("CreationDate"), row.get("ContentLicense"),
+    )  # fmt: skip
+    database.execute("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", question)
+    return None
+
+
+def _attributes(data: bytes) -> Mapping[str, str] | None:
+    """The attributes of one row element, or None if it is not well-formed."""
+    if not data.endswith(b"/>"):
+        data += b"</row>"
+    for candidate in (data, ILLEGAL.sub(b"", data)):  # dumps hold a few characters that XML forbids
+        try:
+            return ElementTree.fromstring(candidate).attrib
+        except (ElementTree.ParseError, ValueError):
+            continue
+    return None
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) else None
+
+
+def _orphans(database: sqlite3.Connection) -> Iterator[Item]:
+    select = "SELECT ordinal, body FROM answer WHERE parent NOT IN (SELECT id FROM question) ORDER BY ordinal"
+    for ordinal, body in database.execute(select):
+        yield Skipped(ordinal, "orphan answer", html_to_text(body))

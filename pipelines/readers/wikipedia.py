@@ -1,0 +1,160 @@
+"""Wikipedia: `pages-articles` dumps (MediaWiki XML export, any version, plain or compressed) -> one document per article."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+
+from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
+from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.option import option
+from pipelines.formats.xml import Piece, Utf8Stream, ended, pieces
+from pipelines.markup.wikitext.page import Namespaces, wikitext_to_text
+
+PAGE = re.compile(rb"<page>")
+PAGE_END = b"</page>"
+PAGE_BYTES = 32 << 20  # MediaWiki's own limit is 2 MiB of wikitext
+AROUND = re.compile(rb"</mediawiki\s*>|<!--.*?-->", re.S)
+REDIRECT = re.compile(r"\s*#[^\W\d_]+[ \t]*:?[ \t]*\[\[")
+REDIRECT_CHARS = 1000
+TEXT_MODELS = ("", "wikitext")
+ARTICLE, FILE, MEDIA, CATEGORY = "0", "6", "-2", "14"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the head of a dump says of its wiki."""
+
+    language: str | None = None
+    name: str | None = None  # of the database: enwiki
+    base: str | None = None  # of the articles' addresses, up to the title
+    namespaces: dict[str, str] = field(default_factory=dict)  # key -> local name
+    links: Namespaces = field(default_factory=lambda: Namespaces.of(()))
+
+
+@dataclass(frozen=True)
+class WikipediaReader:
+    """Articles of the main namespace."""
+
+    domain: ClassVar[str] = "wikipedia"
+    patterns: ClassVar[tuple[str, ...]] = ("*pages-articles*.xml*", "*.xml.bz2", "*.xml.gz", "*.xml.zst", "*.xml")
+    doc: ClassVar[str] = "MediaWiki dumps (pages-articles): one document per article, hyperlinks and markup removed"
+
+    titles: bool = option(True, "begin a document with its title")
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """Yields one item per page; a broken page does not end the file."""
+        if file.path.stat().st_size == 0:
+            yield Unreadable(0, 0, 0, "empty file", b"")
+            return
+        site, ordinal, end, closed, fault = Site(), 0, 0, False, ""
+        last: Item | None = None  # held back: at a broken end it is told apart from a broken page
+        with closing(open_stream(file.path)) as stream:
+            try:
+                for number, piece in enumerate(pieces(Utf8Stream(stream), PAGE, PAGE_BYTES)):
+                    end, closed = piece.offset + piece.length, b"</mediawiki" in piece.data[-64:]
+                    if number == 0:
+                        site = read_site(piece.data)
+                        if b"<mediawiki" not in piece.data:
+                            fault = "malformed XML" if b"<page" in piece.data else "not a MediaWiki export"
+                        continue
+                    fault = ""
+                    for item in self._page(ordinal, piece, site):
+                        if last is not None:
+                            yield last
+                        last = item
+                        ordinal += 1
+            except TruncatedStream as error:
+                fault = error.reason
+            if ordinal == 0 and fault == "not a MediaWiki export":
+                yield Skipped(0, fault, file.name)
+            elif fault or not closed:
+                yield from ended(last, ordinal, end, fault or "truncated XML")
+            elif last is not None:
+                yield last
+
+    def _page(self, ordinal: int, piece: Piece, site: Site) -> Iterator[Item]:
+        """The page of a piece, and what stands behind it if that is not blank."""
+        cut = piece.data.find(PAGE_END)
+        if cut < 0:
+            reason = "page over 32 MiB" if piece.length > len(piece.data) else "malformed XML"
+            yield Unreadable(ordinal, piece.offset, piece.length, reason, piece.data[:QUARANTINE_BYTES])
+            return
+        cut += len(PAGE_END)
+        try:
+            page = ElementTree.fromstring(piece.data[:cut])
+        except (ElementTree.ParseError, ValueError):
+            yield Unreadable(ordinal, piece.offset, cut, "malformed XML", piece.data[:QUARANTINE_BYTES])
+        else:
+            yield self.article(ordinal, page, site)
+        if AROUND.sub(b"", piece.data[cut:]).strip():
+            data = piece.data[cut : cut + QUARANTINE_BYTES]
+            yield Unreadable(ordinal + 1, piece.offset + cut, piece.length - cut, "malformed XML", data)
+
+    def article(self, ordinal: int, page: ElementTree.Element, site: Site) -> Item:
+        """The item of one <page> element."""
+        title = (page.findtext("title") or "").strip()
+        namespace = page.findtext("ns")
+        if namespace is None:  # exports before version 0.6
+            prefix = title.partition(":")[0] if ":" in title else ""
+            namespace = next((key for key, name in site.namespaces.items() if name and name == prefix), ARTICLE)
+        if namespace.strip() != ARTICLE:
+            return Skipped(ordinal, f"namespace {namespace.strip()}", title)
+        if page.find("redirect") is not None:
+            return Skipped(ordinal, "redirect", title)
+        revisions = page.findall("revision")
+        if not revisions:
+            return Skipped(ordinal, "no revision", title)
+        revision = revisions[-1]
+        model = (revision.findtext("model") or "").strip()
+        if model not in TEXT_MODELS:
+            return Skipped(ordinal, f"content model {model}", title)
+        source = revision.findtext("text") or ""
+        if len(source) < REDIRECT_CHARS and REDIRECT.match(source):
+            return Skipped(ordinal, "redirect", title)
+        try:
+            text = wikitext_to_text(source, site.links)
+        except RecursionError:
+            return Skipped(ordinal, "nested too deeply", source)
+        if not text:
+            return Skipped(ordinal, "empty text", title)
+        metadata = {
+            "id": page.findtext("id"),
+            "title": title,
+            "revision": revision.findtext("id"),
+            "timestamp": revision.findtext("timestamp"),
+            "wiki": site.name,
+        }
+        return Record(
+            ordinal,
+            f"{title}\n\n{text}" if self.titles and title else text,
+            url=site.base + quote(title.replace(" ", "_"), safe=";@$!*(),/~:") if site.base and title else None,
+            language=site.language,
+            metadata={key: value for key, value in metadata.items() if value is not None},
+        )
+
+
+def read_site(head: bytes) -> Site:
+    """Language, base address and namespaces from the bytes before the first page; what cannot be read stays empty."""
+    language = re.search(rb"<mediawiki[^>]*\sxml:lang=[\"']([\w-]+)", head)
+    block = re.search(rb"<siteinfo>.*?</siteinfo>", head, re.S)
+    code = language.group(1).decode("ascii", "ignore").lower() if language else None
+    if block is None:
+        return Site(language=code)
+    try:
+        info = ElementTree.fromstring(block.group())
+    except (ElementTree.ParseError, ValueError):
+        return Site(language=code)
+    base = info.findtext("base") or ""
+    namespaces = {item.get("key", ""): (item.text or "").strip() for item in info.iter("namespace")}
+    return Site(
+        language=code,
+        name=info.findtext("dbname"),
+        base=base.rpartition("/")[0] + "/" if re.match(r"https?://[^/]+/.", base) else None,
+        namespaces=namespaces,
+        links=Namespaces.of(namespaces.get(key, "") for key in (FILE, MEDIA, CATEGORY)),
+    )

@@ -1,0 +1,279 @@
+"""`corpus run`: a recipe as a chain of stages, each resumable by itself, with one pool of workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from corpus.data.dataset import Dataset
+from corpus.data.files import digest_of, write_atomic
+from corpus.data.manifest import MANIFEST, Manifest, differences
+from corpus.data.verify import PLAN
+from corpus.engine.executors.local import WorkerPool
+from corpus.engine.lock import locked
+from corpus.engine.runner import RunOptions, clear_dataset, disk_error, run_stage
+from corpus.engine.stage import Stage
+from corpus.errors import DataError, UsageError
+from corpus.heldout.split import SplitConfig, SplitStage
+from corpus.ingest.files import find_files
+from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.mixture.pack.stage import MixConfig, MixStage
+from corpus.mixture.plan.weights import Mixture
+from corpus.option import nearest
+from pipelines.recipes.recipe import Recipe, make_reader, stage_class, stage_config, tokenizer_config
+
+_BYTES_PER_TOKEN = 16
+"""Validation takes so many bytes of text for every token of a row: more than any text has, so that one row fills."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the run: where it writes, how it is made once its inputs are there, and whether it stays."""
+
+    output: str
+    make: Callable[[], Stage]
+    kept: bool = True
+
+
+@dataclass(frozen=True)
+class RecipeRun:
+    """A recipe, the folder of raw files with one folder per domain, and the directory to write."""
+
+    recipe: Recipe
+    raw: Path
+    output: Path
+    allow_missing: bool = False
+
+    def domains(self) -> dict[str, tuple[str, ...]]:
+        """The domains that have input, with their file patterns; one without is an error that names it."""
+        if not self.raw.is_dir():
+            raise UsageError(f"input {self.raw} is no directory: give the folder that holds one folder per domain.")
+        found: dict[str, tuple[str, ...]] = {}
+        missing = []
+        for domain, entry in self.recipe.domains.items():
+            patterns = entry.patterns or make_reader(domain, entry).patterns
+            try:
+                find_files((str(self.raw / domain),), patterns)
+                found[domain] = entry.patterns
+            except UsageError:
+                missing.append(domain)
+        folders = sorted(
+            path.name for path in self.raw.iterdir() if path.is_dir() and path.name not in self.recipe.domains
+        )
+        hint = f" (there is a folder {folders[0]}; {nearest(folders[0], missing)})" if folders and missing else ""
+        if not found:
+            raise UsageError(
+                f"{self.raw} has input for no domain of the recipe: it needs a folder named like each domain.{hint}"
+            )
+        if missing and not self.allow_missing:
+            raise UsageError(
+                f"{self.raw} has no input for {', '.join(missing)}{hint}: add it, or give --allow-missing to go on without."
+            )
+        return found
+
+    def mixture(self, domains: dict[str, tuple[str, ...]]) -> Mixture:
+        """The mixture of the domains that have input."""
+        weights = self.recipe.weights().weights
+        return Mixture(tuple(weight for weight in weights if weight.domain in domains))
+
+    def steps(self) -> Iterator[Step]:
+        """All stages in order."""
+        domains = self.domains()
+        for domain, patterns in domains.items():
+            yield from self._domain_steps(domain, patterns)
+        trained = "tokenizer"
+        path = self.recipe.tokenizer.path
+        if path is None:
+            yield Step(trained, lambda: self._train_tokenizer(domains))
+        model = path or str(self.output / trained)
+        for domain in domains:
+            yield Step(f"tokens/{domain}", lambda domain=domain: self._tokenize(domain, "train", model))  # type: ignore[misc]
+        yield Step("packed", lambda: self._mix(domains, model))
+        for domain in domains:
+            name = f"validation-tokens/{domain}"
+            yield Step(name, lambda domain=domain: self._tokenize(domain, "validation", model), kept=False)  # type: ignore[misc]
+            yield Step(f"validation/{domain}", lambda domain=domain: self._pack_validation(domain, model))  # type: ignore[misc]
+
+    def _domain_steps(self, domain: str, patterns: tuple[str, ...]) -> Iterator[Step]:
+        entry = self.recipe.domains[domain]
+        yield Step(
+            f"documents/{domain}/00-ingest",
+            lambda: IngestStage(
+                make_reader(domain, entry),
+                (str(self.raw / domain),),
+                IngestConfig(shard_bytes=self.recipe.shard_bytes),
+                domain,
+                patterns,
+            ),
+            kept=False,
+        )
+        before = f"documents/{domain}/00-ingest"
+        for number, stage in enumerate(entry.stages, start=1):
+            ((name, settings),) = stage.items()
+            config = stage_config(f"domain {domain}", name, {"shard_bytes": self.recipe.shard_bytes} | settings)
+            source = str(self.output / before)
+            before = f"documents/{domain}/{number:02d}-{name}"
+            yield Step(before, lambda n=name, s=source, c=config: stage_class(n)((s,), c), kept=False)  # type: ignore[misc]
+        source = str(self.output / before)
+        for offset, side in enumerate(("train", "validation"), start=len(entry.stages) + 1):
+            split = SplitConfig(
+                side=side,  # type: ignore[arg-type]
+                validation=str(self.recipe.validation.fraction),
+                min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
+                seed=self.recipe.validation.seed,
+                shard_bytes=self.recipe.shard_bytes,
+            )
+            yield Step(f"documents/{domain}/{offset:02d}-{side}", lambda s=source, c=split: SplitStage((s,), c))  # type: ignore[misc]
+
+    def side(self, domain: str, side: str) -> str:
+        """The directory of a domain's documents for training or for validation."""
+        number = len(self.recipe.domains[domain].stages) + (1 if side == "train" else 2)
+        return str(self.output / f"documents/{domain}/{number:02d}-{side}")
+
+    def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
+        from tokenizer.train import TrainTokenizerStage
+
+        weights = [(w.domain, w.share) for w in self.mixture(domains).weights if w.share is not None]
+        config = tokenizer_config(self.recipe, tuple(f"{domain}={float(share)}" for domain, share in weights))
+        return TrainTokenizerStage(tuple(self.side(domain, "train") for domain in domains), config)
+
+    def _tokenize(self, domain: str, side: str, model: str) -> Stage:
+        from tokenizer.tokenize import TokenizeConfig, TokenizeStage
+
+        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece, shard_bytes=self.recipe.shard_bytes)
+        return TokenizeStage((self.side(domain, side),), model, config)
+
+    def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
+        packing = self.recipe.packing
+        config = MixConfig(
+            sequence_length=packing.sequence_length,
+            packing=packing.packing,
+            row_order=packing.row_order,
+            seed=packing.seed,
+            tokenizer=model,
+            shard_bytes=self.recipe.shard_bytes,
+        )
+        tokens = tuple(str(self.output / "tokens" / domain) for domain in domains)
+        return MixStage(tokens, config, self.mixture(domains))
+
+    def _pack_validation(self, domain: str, model: str) -> Stage:
+        config = MixConfig(split="validation", sequence_length=self.recipe.packing.sequence_length, tokenizer=model)
+        return MixStage((str(self.output / "validation-tokens" / domain),), config)
+
+
+def run_recipe(run: RecipeRun, options: RunOptions) -> None:
+    """Run all stages; the same command goes on after a kill and does nothing when all is done.
+
+    Another recipe than that of an existing output is a UsageError, unless `options.overwrite`: then the stages that
+    changed are redone, and those that the new recipe does not have are removed.
+    """
+    try:
+        steps = list(run.steps())
+        _check_output(run.output)
+        run.output.mkdir(parents=True, exist_ok=True)
+        with locked(run.output, lambda line: print(line, file=sys.stderr)):
+            _run_locked(run, steps, options)
+    except OSError as error:
+        raise disk_error(run.output, error) from error
+
+
+def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
+    key = _run_key(run)
+    if _done(run, steps, key):
+        if not options.quiet:
+            print(f"{run.output} is finished: nothing to do", file=sys.stderr)
+        return
+    _check_recipe(run, options)
+    (run.output / "_log" / "run.json").unlink(missing_ok=True)
+    write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
+    _remove_former(run, {step.output for step in steps})
+    plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
+    write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
+    pool = WorkerPool(options.workers)
+    try:
+        for step in steps:
+            _run_step(run, step, dataclasses.replace(options, pool=pool))
+    finally:
+        pool.close(kill=True)
+    write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+
+
+def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
+    """Refuse a recipe that differs from the one this output was begun with."""
+    path = run.output / "recipe.yaml"
+    if not path.exists() or options.overwrite:
+        return
+    changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.model_dump(mode="json"))
+    if changed:
+        raise UsageError(f"{run.output} was made with another recipe ({'; '.join(changed[:3])}): give --overwrite.")
+
+
+def _remove_former(run: RecipeRun, outputs: set[str]) -> None:
+    """Remove the datasets of a former recipe that this one does not have."""
+    path = run.output / PLAN
+    former = json.loads(path.read_text(encoding="utf-8"))["outputs"] if path.exists() else []
+    for name in former:
+        if name not in outputs and (run.output / name).is_dir():
+            clear_dataset(run.output / name)
+            shutil.rmtree(run.output / name)
+
+
+def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
+    stage = step.make()
+    output = run.output / step.output
+    if isinstance(stage, IngestStage) and not (output / MANIFEST).exists():
+        ignored = stage.raw().ignored
+        if ignored and not options.quiet:
+            some = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
+            print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
+    if not options.quiet:
+        print(f"── {step.output}", file=sys.stderr)
+    return run_stage(stage, output, options)
+
+
+def _run_key(run: RecipeRun) -> str:
+    """Recipe and raw files (name, size, time of change): what a finished run was made from."""
+    files = []
+    for domain, patterns in run.domains().items():
+        reader = make_reader(domain, run.recipe.domains[domain])
+        for file in find_files((str(run.raw / domain),), patterns or reader.patterns).files:
+            status = file.path.stat()
+            files.append([domain, file.name, status.st_size, status.st_mtime_ns])
+    return digest_of({"recipe": run.recipe.model_dump(mode="json"), "files": files})
+
+
+def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
+    """Whether the run was finished with this recipe on these files, and all it keeps is still there, whole."""
+    path = run.output / "_log" / "run.json"
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["key"] != key:
+        return False
+    try:
+        for step in steps:
+            if step.kept:
+                Dataset.open(run.output / step.output).shard_paths()
+    except DataError:
+        return False
+    return True
+
+
+def _resolved(recipe: Recipe) -> str:
+    value: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return value
+
+
+def _check_output(output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file: give a directory as --output.")
+    if (output / MANIFEST).exists():
+        raise UsageError(f"{output} is a dataset, not the output of a run: give another --output.")
+    if output.is_dir():
+        entries = {entry.name for entry in output.iterdir()} - {"_log"}
+        if entries and not (output / "recipe.yaml").exists():
+            raise UsageError(f"{output} is not empty and not the output of a run: give another --output.")

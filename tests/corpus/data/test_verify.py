@@ -1,0 +1,208 @@
+"""`corpus verify`, `inspect`, `status` and `clean` on damaged, unfinished and cleaned outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from corpus.cli import cli
+from corpus.data.manifest import Counts, Manifest
+from corpus.data.verify import PLAN, find_datasets, verify_dataset
+from corpus.engine import lock
+from corpus.engine.runner import RunOptions, run_stage
+from corpus.mixture.pack.stage import MixConfig, MixStage
+from corpus.mixture.plan.weights import parse_mixture
+from tests.corpus.mixture.mixing import write_tokens
+from tests.toy import SlowStage, ingest
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.txt").write_text("\n".join(f"line {i}" for i in range(50)), encoding="utf-8")
+    run_stage(ingest(raw), tmp_path / "made", RunOptions(quiet=True))
+    return tmp_path / "made"
+
+
+def _damage(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda p: _damage(p / "_dropped/00000.ids"), "_dropped/00000.ids was changed"),
+        (lambda p: _damage(p / "_dropped/samples"), "_dropped/samples was changed"),
+        (lambda p: _damage(p / "_quarantine/00000.records"), "_quarantine/00000.records was changed"),
+        (lambda p: shutil.rmtree(p / "_dropped"), "_dropped lists 0 records, the manifest counts 5"),
+        (lambda p: _damage(p / "_dropped/more.ids"), "_dropped/more.ids is no part of this dataset"),
+        (lambda p: (p / "_quarantine/00000.records").unlink(), "_quarantine/00000.records is missing"),
+    ],
+)
+def test_tampered_side_files_are_found(made: Path, harm: Callable[[Path], None], words: str) -> None:
+    assert verify_dataset(made).problems == []
+    harm(made)
+    assert any(problem.startswith(words) for problem in verify_dataset(made).problems)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--dropped", "_dropped/samples"), ("--quarantined", "_quarantine/00000.records")]
+)
+def test_inspecting_damaged_files_is_one_sentence(made: Path, option: str, name: str) -> None:
+    _damage(made / name)
+    result = CliRunner().invoke(cli, ["inspect", str(made), option])
+    assert result.exit_code == 1 and f"{name} cannot be read" in result.output
+    (made / "_dropped/00000.ids").write_bytes(b"x")
+    assert CliRunner().invoke(cli, ["inspect", str(made), "--id", "none"]).exit_code == 1
+
+
+def test_deleted_drops_are_missed_though_another_unit_lost_nothing(make_documents: Callable[..., Path]) -> None:
+    path = make_documents("made", ["one"])
+    manifest = Manifest.load(path)
+    dropped = {"duplicate": 2, "split: other side": 7}
+    counts = {"documents": Counts(10, 1, 0, dropped), "lines": Counts(1, 1)}
+    replace(manifest, counts=counts).save(path)
+    assert verify_dataset(path).problems == ["_dropped lists 0 records, the manifest counts 2"]
+
+
+def test_side_files_that_are_no_parquet_are_named_once(made: Path) -> None:
+    _damage(made / "_dropped/00000.ids")
+    _damage(made / "_quarantine/00000.records")
+    problems = verify_dataset(made).problems
+    for name in ("_dropped/00000.ids", "_quarantine/00000.records"):
+        assert sum("cannot be read" in problem and name in problem for problem in problems) == 1, problems
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    return _pack(tmp_path, [write_tokens(tmp_path / "in/a", "alpha", [40, 30])])
+
+
+def _pack(place: Path, inputs: list[Path]) -> Path:
+    mixture = parse_mixture({"alpha": {"epochs": 1}}, "weights")
+    stage = MixStage(tuple(map(str, inputs)), MixConfig(sequence_length=16), mixture)
+    run_stage(stage, place / "packed", RunOptions(quiet=True))
+    return place / "packed"
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_a_damaged_list_of_documents_is_a_problem(packed: Path, parquet: bool) -> None:
+    assert verify_dataset(packed).problems == []
+    listed = packed / "_documents/00000.parquet"
+    _damage(listed)
+    if parquet:
+        pq.write_table(pa.table({"other": [1]}), str(listed))
+    problems = verify_dataset(packed).problems
+    assert "_documents/00000.parquet was changed or cut short (checksum differs)" in problems
+    assert any(("has not the columns" if parquet else "cannot be read") in problem for problem in problems)
+
+
+def test_documents_packed_twice_are_found(tmp_path: Path) -> None:
+    inputs = [
+        write_tokens(tmp_path / f"{part}/same", "alpha", [40, 30], first=first) for part, first in (("a", 3), ("b", 9))
+    ]
+    assert verify_dataset(_pack(tmp_path, inputs)).problems == ["2 ids occur more than once"]
+
+
+def test_packed_rows_have_no_ids(packed: Path) -> None:
+    result = CliRunner().invoke(cli, ["inspect", str(packed), "--id", "foo"])
+    assert result.exit_code == 2 and "packed rows, which have no ids" in result.output
+
+
+def test_a_terminal_without_the_characters_gets_their_codes(make_documents: Callable[..., Path]) -> None:
+    path = make_documents("made", ["snow \u2603"])
+    program = "from corpus.cli import main; main()"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-c", program, "inspect", str(path)]
+    result = subprocess.run(command, capture_output=True, env=environment)
+    assert result.returncode == 0 and b"snow \\u2603" in result.stdout
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The output of a finished run of two stages, of which the last is kept."""
+    out = tmp_path / "place" / "out"
+    for name in ("first", "last"):
+        run_stage(SlowStage(label=name), out / name, RunOptions(quiet=True))
+    (out / "_log").mkdir()
+    (out / PLAN).write_text(json.dumps({"outputs": ["first", "last"], "kept": ["last"]}), encoding="utf-8")
+    (out / "_log/run.json").write_text("{}", encoding="utf-8")
+    return out
+
+
+def _corpus(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def test_a_cleaned_run_is_done(run: Path) -> None:
+    shown = _corpus("clean", run, "--dry-run")
+    assert "would remove" in shown.output and (run / "first").exists()
+    assert _corpus("clean", run).exit_code == 0
+    assert not (run / "first").exists() and (run / "last").exists()
+    status = _corpus("status", run)
+    assert "cleaned" in status.output and "a rerun would do nothing" in status.output
+    assert _corpus("verify", run).exit_code == 0
+    shutil.rmtree(run / "last")
+    assert "a rerun would do 2 of 2 stages" in _corpus("status", run).output
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_lost_output_is_missed_and_an_unfinished_one_is_not(run: Path, above: bool) -> None:
+    (run / "last/manifest.json").unlink()
+    lost = _corpus("verify", run.parent if above else run)
+    assert lost.exit_code == 1 and f"broken {run / 'last'}  the run had finished" in lost.output
+    (run / "_log/run.json").unlink()
+    unfinished = _corpus("verify", run.parent if above else run)
+    assert unfinished.exit_code == 0 and f"unfinished {run / 'last'}" in unfinished.output
+    assert "unfinished" not in _corpus("verify", "--quiet", run).output
+
+
+def test_a_finished_run_that_lost_everything_is_broken(run: Path) -> None:
+    shutil.rmtree(run / "first")
+    shutil.rmtree(run / "last")
+    assert _corpus("verify", run).exit_code == 1
+    (run / "_log/run.json").unlink()
+    assert _corpus("verify", run).exit_code == 2
+
+
+def test_a_stray_manifest_does_not_hide_a_run(run: Path) -> None:
+    shutil.copy(run / "last/manifest.json", run)
+    assert find_datasets(run) == [run, run / "first", run / "last"]
+    assert _corpus("verify", run).exit_code == 1
+
+
+def test_a_damaged_plan_is_one_sentence(run: Path) -> None:
+    (run / PLAN).write_text("{", encoding="utf-8")
+    for command in ("verify", "status", "clean"):
+        result = _corpus(command, run)
+        assert result.exit_code == 1 and "plan.json is not readable" in result.output
+
+
+def test_clean_waits_for_no_running_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "locked", partial(lock.locked, wait=0.1))
+    with lock.locked(run, print):
+        held = _corpus("clean", run)
+    assert held.exit_code == 1 and "is being written by process" in held.output
+    assert (run / "first").exists()
+
+
+def test_clean_refuses_what_is_no_finished_run(run: Path, tmp_path: Path) -> None:
+    (run / "_log/run.json").unlink()
+    refused = _corpus("clean", run)
+    assert refused.exit_code == 2 and "is not finished" in refused.output and (run / "first").exists()
+    (tmp_path / "other").mkdir()
+    assert _corpus("clean", tmp_path / "other").exit_code == 2
+    assert list((tmp_path / "other").iterdir()) == []

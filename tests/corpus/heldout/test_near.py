@@ -1,0 +1,292 @@
+"""The split's look for near-duplicates: exact against sets of strings, the first in order, and enough text left."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.cli import cli
+from corpus.data.dataset import Dataset
+from corpus.data.verify import verify_dataset
+from corpus.engine.runner import RunOptions, run_stage
+from corpus.errors import UsageError
+from corpus.heldout import near
+from corpus.heldout.choice import spare
+from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
+from tests.corpus.dedup.similar_twin import contents, invented, shingles
+
+QUIET = RunOptions(quiet=True)
+Make = Callable[..., Path]
+
+
+@functools.cache
+def grams(text: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(shingles(text, 5))
+
+
+def likeness(one: str, other: str) -> Fraction:
+    left, right = grams(one), grams(other)
+    return Fraction(len(left & right), len(left | right)) if left and right else Fraction(0)
+
+
+def batches(texts: Sequence[str], cut: int, wide: bool) -> list[pa.RecordBatch]:
+    kind = pa.large_string() if wide else pa.string()
+    made = pa.record_batch(
+        {"id": pa.array(["?"] + [f"t{n}" for n in range(len(texts))]), "text": pa.array(["x", *texts], kind)}
+    ).slice(1)
+    return [made.slice(begin, cut) for begin in range(0, len(texts), cut)]
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "A", "c,", "日本", "dé"]), max_size=14).map(" ".join)
+EDITED = st.lists(st.tuples(st.integers(0, 59), st.sampled_from(["", "new", "w1 w2"])), max_size=8).map(
+    lambda edits: " ".join(dict(edits).get(n, f"w{n}") for n in range(60))
+)
+TEXTS = st.lists(WORDS | EDITED, max_size=12)
+
+
+@given(TEXTS, TEXTS, st.fractions(Fraction(1, 20), 1, max_denominator=20), st.integers(1, 5), st.booleans(), st.data())
+def test_first_matches_equal_those_of_sets(
+    few: list[str], others: list[str], share: Fraction, cut: int, wide: bool, data: st.DataObject
+) -> None:
+    taken = [data.draw(st.booleans()) for _ in few]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near, "_LEAST_MEMORY", data.draw(st.sampled_from([1, 2000, 1 << 20])))
+        patch.setattr(near, "_FREQUENCY_BITS", data.draw(st.sampled_from([1, 8])))
+        middle = len(few) // 2
+        tasks = []
+        for number, (begin, end) in enumerate(((0, middle), (middle, len(few)))):
+            place = Path(folder, str(number))
+            place.mkdir()
+            rows = np.flatnonzero(taken[begin:end])
+            near.save_sets(place, batches(few[begin:end], cut, wide), rows, rows * 10)
+            tasks.append((place, len(rows)))
+        known = near.Few.of(tasks)
+        pieces = near.save_indexes(Path(folder), known, share, 0)
+        found = [
+            match
+            for piece in range(pieces)
+            for match in near.find_first(
+                near.NearIndex.load(Path(folder), piece), known, share, batches(others, cut, wide), 0
+            )
+        ]
+    expected = {}
+    for number, text in enumerate(text for text, wanted in zip(few, taken, strict=True) if wanted):
+        alike = [n for n, other in enumerate(others) if likeness(text, other) >= share]
+        if alike:
+            left, right = grams(text), grams(others[alike[0]])
+            expected[number] = (f"t{alike[0]}", len(left & right), len(left), len(right))
+    got = {
+        match.pop("number"): tuple(match[k] for k in ("training", "shared", "size", "training_size")) for match in found
+    }
+    assert got == expected
+    assert len(found) == len(got)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.fractions(0, 1, max_denominator=4), st.integers(0, 9)), max_size=12),
+    st.integers(0, 40),
+)
+def test_those_that_stay_are_the_least_bad_and_no_more_than_needed(
+    documents: list[tuple[bool, Fraction, int]], wanted: int
+) -> None:
+    bad = np.array([entry[0] for entry in documents], np.bool_)
+    size = np.array([entry[2] for entry in documents], np.int64)
+    gone, kept = spare(bad, lambda at: documents[at][1], size, wanted)
+    assert not (gone & ~bad).any()
+    stayed = [(documents[at][1], at) for at in np.flatnonzero(bad & ~gone).tolist()]
+    left = [(documents[at][1], at) for at in np.flatnonzero(gone).tolist()]
+    assert kept == len(stayed)
+    assert not stayed or not left or max(stayed) < min(left)
+    if documents:
+        assert not gone.all()
+    if left:
+        assert size[~gone].sum() >= wanted
+    if stayed:
+        before = ~gone
+        before[max(stayed)[1]] = False
+        assert not before.any() or size[before].sum() < wanted
+
+
+def planted(count: int = 240) -> list[str]:
+    """Documents of own words, and in the second half variants of the first with more and more words changed."""
+    rng = random.Random(3)
+    texts = [" ".join(invented(rng, rng.randrange(60, 120))) for _ in range(count // 2)]
+    for number in range(count // 2):
+        words = texts[rng.randrange(count // 2)].split()
+        for _ in range(number % 7):
+            words[rng.randrange(len(words))] = "changed"
+        texts.append(" ".join(words).upper())
+    rng.shuffle(texts)
+    return texts
+
+
+def run(source: Path, output: Path, options: RunOptions = QUIET, **config: Any) -> Dataset:
+    settings: dict[str, Any] = {
+        "side": "validation",
+        "validation": "25%",
+        "min_bytes": 0,
+        "near_overlap": "75%",
+    } | config
+    run_stage(SplitStage((str(source),), SplitConfig(**settings)), output, options)
+    assert not verify_dataset(output).problems
+    return Dataset.open(output)
+
+
+def rows(dataset: Dataset) -> list[dict[str, Any]]:
+    return [row for batch in dataset.batches(["id", "text"]) for row in batch.to_pylist()]
+
+
+def matches(dataset: Dataset) -> list[dict[str, Any]]:
+    return pq.read_table(dataset.path / "_matches" / near.MATCHES).to_pylist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("share", ["75%", "0.9", "100%"])
+def test_planted_near_duplicates_are_dropped(tmp_path: Path, make_documents: Make, share: str) -> None:
+    source = make_documents("in", planted(), shard_rows=40)
+    train = rows(run(source, tmp_path / "train", side="train"))
+    plain = rows(run(source, tmp_path / "plain", near_overlap=None))
+    looked = run(source, tmp_path / "looked", near_overlap=share, shard_bytes=4)
+    wanted = Fraction(75, 100) if share == "75%" else Fraction(share.rstrip("%")) / (100 if "%" in share else 1)
+    expected = []
+    for row in plain:
+        alike = [other for other in train if likeness(row["text"], other["text"]) >= wanted]
+        if alike:
+            expected.append((row["id"], alike[0]["id"], float(likeness(row["text"], alike[0]["text"]))))
+    got = matches(looked)
+    assert [(match["id"], match["training"], match["similarity"]) for match in got] == expected
+    assert all(match["dropped"] for match in got)
+    gone = {match["id"] for match in got}
+    assert rows(looked) == [row for row in plain if row["id"] not in gone]
+    assert looked.manifest.counts["documents"].dropped[NEAR_TRAINING] == len(gone)
+    assert looked.manifest.extra["kept_near_duplicates"] == 0
+    assert len(gone) >= 5
+    # training is the same bytes with and without
+    assert (
+        run(source, tmp_path / "again", side="train", near_overlap=None).manifest
+        == Dataset.open(tmp_path / "train").manifest
+    )
+
+
+def test_each_document_is_dropped_for_one_reason(tmp_path: Path, make_documents: Make) -> None:
+    texts = planted(120)
+    rng = random.Random(8)
+    texts += [rng.choice(texts) for _ in range(20)]  # whole texts again, which are single lines too
+    source = make_documents("in", texts, shard_rows=30)
+    looked = run(source, tmp_path / "out")
+    counts = looked.manifest.counts["documents"].dropped
+    assert counts[IN_TRAINING] > 0
+    assert counts[NEAR_TRAINING] > 0
+    assert LINES_IN_TRAINING not in counts
+    found = [row for path in (looked.path / "_dropped").glob("*.ids") for row in pq.read_table(path).to_pylist()]
+    assert len({row["id"] for row in found}) == len(found)
+    assert {row["id"] for row in found if row["reason"] == NEAR_TRAINING} == {row["id"] for row in matches(looked)}
+
+
+def test_validation_keeps_its_bytes_though_all_are_near_duplicates(tmp_path: Path, make_documents: Make) -> None:
+    words = invented(random.Random(4), 200)
+    texts = []
+    for number in range(60):
+        own = list(words)
+        own[100 : 100 + number % 5] = ["other"] * (number % 5)
+        texts.append(" ".join([*own, f"number {number}"]))
+    source = make_documents("in", texts)
+    one = run(source, tmp_path / "one")
+    assert len(rows(one)) == 1
+    table = matches(one)
+    least = min(table, key=lambda match: match["similarity"])
+    assert [match["id"] for match in table if not match["dropped"]] == [least["id"]] == [rows(one)[0]["id"]]
+    wanted = len(texts[0]) * 3
+    several = run(source, tmp_path / "several", min_bytes=wanted)
+    kept = rows(several)
+    assert wanted <= sum(len(row["text"]) for row in kept) < wanted + 2 * len(texts[0])
+    assert several.manifest.extra["kept_near_duplicates"] == len(kept)
+
+
+def test_texts_without_words_and_short_ones(tmp_path: Path, make_documents: Make) -> None:
+    texts = ["?!", "!!", "...", "one", "One.", "ONE", "two", "two,", "", " "] * 6
+    looked = run(make_documents("in", [f"{'.' * n}{text}" for n, text in enumerate(texts)]), tmp_path / "out")
+    assert {row["text"].strip(". ") for row in rows(looked)} <= {"?!", "!!", ""}
+    assert matches(looked)
+
+
+def test_workers_memory_and_pieces_change_nothing(
+    tmp_path: Path, make_documents: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_documents("in", planted(), shard_rows=40)
+    run(source, tmp_path / "one", shard_bytes=4)
+    options = RunOptions(workers=2, memory=200_000_000, quiet=True, always_pool=True)
+    run(source, tmp_path / "two", options, shard_bytes=4)
+    monkeypatch.setattr(near, "_LEAST_MEMORY", 1)
+    monkeypatch.setattr(near, "_FREQUENCY_BITS", 3)
+    run(source, tmp_path / "small", RunOptions(memory=1, quiet=True), shard_bytes=4)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "small")
+
+
+def test_near_duplicates_in_further_training(tmp_path: Path, make_documents: Make) -> None:
+    texts = [" ".join(invented(random.Random(n), 80)) for n in range(120)]
+    source = make_documents("in", texts, shard_rows=40)
+    plain = rows(run(source, tmp_path / "plain"))
+    crawl = make_documents("crawl", ["other", "new " + plain[3]["text"].upper()], domain="commoncrawl")
+    looked = run(source, tmp_path / "looked", training=(str(crawl),), line_overlap="100%")
+    assert [(m["id"], m["training"]) for m in matches(looked)] == [(plain[3]["id"], "commoncrawl/made.jsonl#1")]
+    assert rows(looked) == [row for row in plain if row != plain[3]]
+
+
+@pytest.mark.slow
+def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
+    source = make_documents("in", planted(), shard_rows=40)
+    run(source, tmp_path / "whole", shard_bytes=4)
+    command = [sys.executable, "-c", "from corpus.cli import main; main()", "split", str(source), "--quiet"]
+    command += ["--side", "validation", "--validation", "25%", "--min-bytes", "0", "--near-overlap", "75%"]
+    command += ["--shard-bytes", "4", "--workers", "2", "--output", str(tmp_path / "out")]
+    rng = random.Random(1)
+    for _ in range(15):
+        process = subprocess.Popen(command, start_new_session=True)
+        until = time.monotonic() + rng.uniform(1, 5)
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=15)
+    subprocess.run(command, check=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
+    source = make_documents("in", planted())
+    arguments = ["split", str(source), "--validation", "25%", "--min-bytes", "0", "--quiet", "--workers", "1"]
+    result = CliRunner().invoke(cli, [*arguments, "--near-overlap", "75%", "--output", str(tmp_path / "both")])
+    assert result.exit_code == 0, result.output
+    validation, train = (Dataset.open(tmp_path / "both" / side) for side in ("validation", "train"))
+    assert validation.manifest.config["near_overlap"] == "3/4"
+    assert not (train.path / "_matches").exists()
+    assert len(matches(validation)) > 5
+    for row in rows(validation):
+        assert max(likeness(row["text"], other["text"]) for other in rows(train)) < Fraction(3, 4)
+    help_text = CliRunner().invoke(cli, ["split", "--help"]).output
+    assert "--near-overlap SHARE" in help_text
+
+
+@pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "nan", "", "near"])
+def test_likenesses_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UsageError, match="is no likeness of texts; give a number over 0% up to 100%, as 75%"):
+        SplitConfig(near_overlap=text)

@@ -1,0 +1,96 @@
+"""Raw inputs: what is read, what is ignored, and that nothing is lost unseen."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from corpus.errors import DataError, UsageError
+from corpus.ingest.files import find_files
+from corpus.ingest.stage import IngestConfig, IngestStage
+from tests.toy import LineReader
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    (folder / "real").mkdir(parents=True)
+    (folder / "real" / "b c#1.txt").write_text("x", encoding="utf-8")
+    (folder / "a.TXT").write_text("x", encoding="utf-8")
+    (folder / "notes.md").write_text("x", encoding="utf-8")
+    (folder / ".git").mkdir()
+    (folder / ".hidden.txt").write_text("x", encoding="utf-8")
+    return folder
+
+
+def test_files_by_name_and_what_is_ignored(raw: Path) -> None:
+    os.mkfifo(raw / "pipe.txt")
+    found = find_files([str(raw)], ["*.txt"])
+    assert [file.name for file in found.files] == ["a.TXT", "real/b c#1.txt"]
+    assert found.ignored == (".git", ".hidden.txt", "notes.md", "pipe.txt")
+    assert [file.name for file in find_files([str(raw / "notes.md")], ["*.txt"], "p/").files] == ["p/notes.md"]
+
+
+def test_a_folder_reached_twice_keeps_its_real_name(raw: Path) -> None:
+    (raw / "alias").symlink_to("real")
+    (raw / "real" / "loop").symlink_to(raw)
+    (raw / "a-link").symlink_to(raw / "real" / "deep")
+    (raw / "real" / "deep").mkdir()
+    (raw / "real" / "deep" / "x.txt").write_text("x", encoding="utf-8")
+    assert [file.name for file in find_files([str(raw)], ["*.txt"]).files] == [
+        "a.TXT",
+        "real/b c#1.txt",
+        "real/deep/x.txt",
+    ]
+
+
+def test_a_link_to_nothing_is_named(raw: Path) -> None:
+    (raw / "lost.txt").symlink_to("/gone/file")
+    with pytest.raises(DataError, match=r"lost\.txt is a link to nothing"):
+        find_files([str(raw)], ["*.txt"])
+    with pytest.raises(DataError, match=r"lost\.txt is a link to nothing"):
+        find_files([str(raw / "lost.txt")], ["*.txt"])
+
+
+@pytest.mark.parametrize("fails", ["iterdir", "stat"])
+def test_a_folder_that_cannot_be_read_is_named(raw: Path, fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw / "real" / "shut").mkdir()
+    plain = getattr(Path, fails)
+
+    def refuse(path: Path, **options: bool) -> object:  # as root reads every folder, whatever its mode
+        if path.name == "shut":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(path, **options)
+
+    monkeypatch.setattr(Path, fails, refuse)
+    with pytest.raises(DataError, match=r"/real/shut cannot be read \(Permission denied\): change its permissions"):
+        find_files([str(raw)], ["*.txt"])
+
+
+def test_names_that_are_no_unicode(raw: Path) -> None:
+    Path(os.fsdecode(os.fsencode(raw) + b"/bad\xff.txt")).write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match=r"/bad\\xff\.txt is not valid UTF-8: rename"):
+        find_files([str(raw)], ["*.txt"])
+
+
+def test_inputs_that_cannot_be(raw: Path) -> None:
+    os.mkfifo(raw / "pipe.txt")
+    for name, words in (
+        ("pipe.txt", "neither a file nor a folder"),
+        ("none", "does not exist"),
+        ("x" * 5000, "cannot be read"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            find_files([str(raw / name)], ["*.txt"])
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(UsageError, match="--shard-bytes 0 holds nothing"):
+        IngestConfig(shard_bytes=0)
+    with pytest.raises(UsageError, match=r"--prefix .*udcff' is not printable"):
+        IngestConfig(prefix="\udcff")
+    with pytest.raises(UsageError, match=r"--domain .*udcff' is not valid UTF-8"):
+        IngestStage(LineReader(), ("raw",), domain="\udcff")

@@ -1,0 +1,267 @@
+"""LaTeX cleaning: every row of the known faults of other cleaners, TeX's own rules, and papers that try to hang us."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.markup.latex.macros import expand
+from pipelines.markup.latex.paper import Paper, clean, remove_bibliography, strip_comments
+
+
+def body(text: str, preamble: str = "", **more: str) -> str:
+    """The cleaned text of a paper behind its first section heading."""
+    files = {name.replace("__", "/") + ".tex": content for name, content in more.items()}
+    main = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{S}}\n{text}\n\\end{{document}}\n"
+    cleaned = clean({"main.tex": main, **files})
+    assert cleaned.startswith("\\section{S}")
+    return cleaned.removeprefix("\\section{S}").strip()
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text", "expected"),
+    [
+        (r"\newcommand{\nm}{Poincaré}", r"the \nm map", "the Poincaré map"),  # 1
+        (r"\def\nm{a\1b}", r"\nm", r"a\1b"),  # 1: a body is no regular expression
+        ("", "word% comment\nnext", "wordnext"),  # 2
+        ("", "word % comment\nnext", "word next"),  # 2
+        ("", "abc%\ndef", "abcdef"),  # 3
+        ("", "abc%\n   def", "abcdef"),  # 3
+        ("", "a\\\\% comment\nb", "a\\\\b"),  # 4
+        ("", "a\\\\\\% no comment", "a\\\\\\% no comment"),  # 4
+        ("", "50\\% of", "50\\% of"),
+        ("", "\\begin{verbatim}\nprintf(\"%d\");  % x\n\\end{verbatim}", "\\begin{verbatim}\nprintf(\"%d\");  % x\n\\end{verbatim}"),  # 5
+        ("", "\\begin{lstlisting}[language=C]\na % b\n\\end{lstlisting}\nc % d", "\\begin{lstlisting}[language=C]\na % b\n\\end{lstlisting}\nc"),  # 5
+        ("", "\\url{http://a.b/c%20d} x", "\\url{http://a.b/c%20d} x"),  # 5
+        ("", "\\verb|%| x % y", "\\verb|%| x"),  # 5
+        (r"\newcommand{\R}{\mathbb{R}}", r"$\R\R\R$", r"$\mathbb{R}\mathbb{R}\mathbb{R}$"),  # 6
+        (r"\newcommand{\R}{\mathbb{R}}", r"end \R", r"end \mathbb{R}"),  # 6: at the end
+        (r"\newcommand\x{one}", r"\x", "one"),  # 7
+        (r"\renewcommand{\x}{one}", r"\x", "one"),  # 7
+        (r"\providecommand{\x}{one}\providecommand{\x}{two}", r"\x", "one"),  # 7
+        (r"\DeclareMathOperator{\argmax}{arg\,max}", r"$\argmax f$", r"$\operatorname{arg\,max} f$"),  # 7
+        (r"\DeclareMathOperator*{\lims}{lim}", r"\lims", r"\operatorname*{lim}"),  # 7
+        (r"\let\eps\varepsilon", r"$\eps x\eps{}y$", r"$\varepsilon x\varepsilon y$"),  # 7
+        (r"\let\oldvec\vec \renewcommand{\vec}[1]{\oldvec{\mathbf #1}}", r"$\vec{x}$", r"$\vec{\mathbf x}$"),  # 7
+        ("\\newcommand{\\x}{first\n  line\n  second}", r"\x", "first\n  line\n  second"),  # 7: several lines
+        ("\\newcommand{\\x}{one} % comment\n", r"\x", "one"),  # 7
+        (r"\newcommand{\x}{one}\newcommand{\y}{two}\def\z{three} \relax", r"\x \y \z", "one two three"),  # 7
+        (r"\newcommand{\ip}[2]{\langle #1, #2\rangle}", r"$\ip{a}{b}$ $\ip ab$", r"$\langle a, b\rangle$ $\langle a, b\rangle$"),  # 7
+        (r"\newcommand{\n}[2][p]{|#2|_{#1}}", r"$\n{x}$ $\n[q]{x}$", "$|x|_{p}$ $|x|_{q}$"),  # 7
+        (r"\def\pair#1#2{(#1;#2)}", r"\pair{a}{b}", "(a;b)"),  # 7
+        (r"\newcommand{\aa}{\bb x}\newcommand{\bb}{B}", r"\aa", "B x"),  # 8
+        (r"\newcommand{\bb}{B}\newcommand{\aa}{\bb x}", r"\aa", "B x"),  # 8
+        (r"\newcommand*{\x}{one}", r"\x", "one"),
+        (r"\long\def\x#1{[#1]}\global\def\y{z}", r"\x{a} \y", "[a] z"),
+        (r"\NewDocumentCommand{\x}{O{d} m}{#1-#2}", r"\x{a} \x[b]{c}", "d-a b-c"),
+        (r"\newcommand{\ie}{i.e.\xspace}", r"\ie this, \ie, \ie{} that", "i.e. this, i.e., i.e. that"),
+        (r"\newcommand{\bx}{\mathbf}", r"$\bx x \bx{y}$", r"$\mathbf x \mathbf{y}$"),
+        (r"\newcommand{\v}{\vv}\newcommand{\vv}[1]{<#1>}", r"\v{x} " * 200, ("<x> " * 200).strip()),  # arguments behind a body
+        (r"\newcommand{\b}[1]{\mathbf#1}", r"$\b x$", r"$\mathbf x$"),
+        (r"\newcommand{\beq}{\begin{equation}}\newcommand{\eeq}{\end{equation}}", r"\beq a\eeq", r"\begin{equation} a\end{equation}"),
+        (r"\newcommand{\todo}[1]{}", r"a\todo{fix} b", "a b"),
+        (r"\newcommand{\x}{a}", r"\x \renewcommand{\x}{b}\x", "a b"),
+        (r"\renewcommand{\section}{\@startsection{x}}\def\p{\@ifnextchar[{a}{b}}", r"\section{T} \p", r"\section{T} \p"),
+        (r"\newcommand{\x}{one}", r"\begin{verbatim}\x\end{verbatim} \xx", r"\begin{verbatim}\x\end{verbatim} \xx"),
+    ],
+)  # fmt: skip
+def test_comments_and_macros(preamble: str, text: str, expected: str) -> None:
+    assert body(text, preamble) == expected
+
+
+def test_comment_lines_and_paragraphs() -> None:
+    assert body("a\n% whole line\nb") == "a\nb"
+    assert body("a\n\n% whole line\n\nb") == "a\n\nb"
+    assert body("a % end\n\nb") == "a\n\nb"
+    assert body("a\n\\begin{comment}\nhidden % x\n\\end{comment}\nb") == "a\n\nb"
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["part", "chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph", "section*"],
+)
+def test_every_heading_is_a_section(heading: str) -> None:  # 9
+    source = f"\\documentclass{{a}}\\begin{{document}}before \\{heading}[short]{{T}} after\\end{{document}} behind"
+    assert clean({"a.tex": source}) == f"\\{heading}[short]{{T}} after"
+
+
+def test_a_user_macro_may_be_the_first_section() -> None:
+    source = r"\documentclass{a}\newcommand{\sect}[1]{\section{#1}}\begin{document}x \sect{T} y\end{document}"
+    assert clean({"a.tex": source}) == r"\section{T} y"
+
+
+def test_inputs_are_followed_in_their_order() -> None:  # 10
+    files = {
+        "z.tex": r"\documentclass{a}\input{defs}\begin{document}\input sec/one \include{sec/two}\subfile{sub}\input{gone}E\end{document}",
+        "defs.tex": r"\newcommand{\R}{\mathbb{R}}",
+        "sec/one.tex": "\\section{One} in $\\R$\n\\input{three}",
+        "sec/two.tex": "no heading here",
+        "sec/three.tex": "deep",
+        "sub.tex": r"\documentclass[z]{subfiles}\begin{document}sub body\end{document}",
+        "unused.tex": "not part of the paper",
+    }  # fmt: skip
+    text = clean(files)
+    assert text.split() == r"\section{One} in $\mathbb{R}$ deep no heading here sub body E".split()
+
+
+def test_inputs_that_include_themselves_end() -> None:
+    files = {
+        "a.tex": r"\documentclass{a}\begin{document}\section{S}\input{b}\end{document}",
+        "b.tex": r"x \input{b}\input{a} y",
+    }
+    assert clean(files).split() == [r"\section{S}x", "y"]
+
+
+def test_the_abstract_goes_or_stays() -> None:  # 10
+    source = "\\documentclass{a}\\begin{document}\\begin{abstract}Short.\\end{abstract}\n\\section{S} x\\end{document}"
+    assert clean({"a.tex": source}) == "\\section{S} x"
+    assert clean({"a.tex": source}, keep_abstract=True) == "\\begin{abstract}Short.\\end{abstract}\n\n\\section{S} x"
+
+
+def test_only_the_bibliography_is_cut() -> None:  # 11
+    text = (
+        "a\n\\bibliographystyle{plain}\n\\section*{References}\n\\bibliography{x,y}\n\\appendix\n\\section{Proofs} b\n"
+        "\\printbibliography[heading=none]\n\\section*{References}\n"
+        "\\begin{thebibliography}{9}\n\\bibitem{k} K.\n\\end{thebibliography}\nc"
+    )
+    assert body(text).split() == ["a", "\\appendix", "\\section{Proofs}", "b", "c"]
+    assert remove_bibliography("a \\begin{references} never closed") == "a "
+    kept = clean(
+        {"a.tex": f"\\documentclass{{a}}\\begin{{document}}\\section{{S}}{text}\\end{{document}}"},
+        keep_bibliography=True,
+    )
+    assert "\\bibitem{k}" in kept and "\\bibliography{x,y}" in kept
+
+
+def test_references_written_by_hand_go() -> None:
+    entries = (
+        "Almgren, A. 2010. ``CASTRO.'' \\emph{Journal} 715: 1221.\n\nNonaka, A. 2011. ``MAESTRO.'' \\emph{Other} 12."
+    )
+    heading = "\\section*{References}\\label{references}\n\\hypertarget{refs}{}\n"
+    assert body(f"a\n{heading}{entries}") == "a"
+    assert body(f"a\n{heading}{entries}\n\\appendix\n\\section{{B}} b").split() == [
+        "a",
+        "\\appendix",
+        "\\section{B}",
+        "b",
+    ]
+    figure = "\\begin{figure}\nc\n\\end{figure}"
+    assert body(f"a\n{heading}{entries}\n{figure}") == f"a\n{figure}"
+    assert body(f"a\n\\begin{{CSLReferences}}{{1}}{{0}}\n{entries}\n\\end{{CSLReferences}}\nb").split() == ["a", "b"]
+    prose = "\\section{References}\nA reference to an object is a pointer that cannot be null."
+    assert body(prose) == prose
+
+
+@pytest.mark.parametrize(
+    "heading", ["\\section*{Acknowledgments} thanks", "\\appendix\n\\section{Proof} p", "\\paragraph{Outline.} o"]
+)
+def test_a_letter_keeps_its_text(heading: str) -> None:
+    front = "\\title{T}\\begin{abstract}Short.\\end{abstract}\\maketitle\n"
+    for text, kept in (("Long text. " * 400, True), ("Keywords: one.", False)):
+        cleaned = clean({"a.tex": f"\\documentclass{{a}}\\begin{{document}}{front}{text}\n{heading}\\end{{document}}"})
+        assert cleaned == (f"{text.strip()}\n{heading}" if kept else heading.removeprefix("\\appendix\n"))
+    proper = clean(
+        {"a.tex": f"\\documentclass{{a}}\\begin{{document}}{'x ' * 2000}\\section{{One}} y\n{heading}\\end{{document}}"}
+    )
+    assert proper == f"\\section{{One}} y\n{heading}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a \\iffalse b \\ifx\\u\\v c\\else d\\fi $x \\iff y$ e\\fi f", "a  f"),
+        ("a \\iffalse b\\else c\\fi d", "a  c d"),
+        ("a \\if 0 \nb\n\\fi\nc", "a\nc"),
+        ("a \\iffalse never closed", "a \\iffalse never closed"),
+        ("a \\ifdraft b\\else c\\fi d", "a \\ifdraft b\\else c\\fi d"),
+        ("\\verb|\\iffalse| b \\fi", "\\verb|\\iffalse| b \\fi"),
+    ],
+)
+def test_what_is_never_set_goes(text: str, expected: str) -> None:
+    assert body(text) == expected
+
+
+def test_a_paper_without_sections_or_without_a_class() -> None:
+    assert clean({"a.tex": r"\documentclass{revtex}\begin{document}Letter.\end{document}"}) == "Letter."
+    assert clean({"a.tex": "Plain \\TeX{} paper % x\n\\bye rest"}) == "Plain \\TeX{} paper"
+    assert clean({}) == ""
+
+
+def test_the_top_file() -> None:
+    top = r"\documentclass{a}\begin{document}\input{part}\end{document}"
+    assert (
+        Paper({"b.tex": top, "part.tex": r"\documentclass{standalone}\begin{document}x\end{document}"}).main()
+        == "b.tex"
+    )
+    assert Paper({"a.tex": top, "ms.tex": top, "part.tex": "x"}).main() == "ms.tex"
+    assert Paper({"old/ms.tex": top, "z.tex": top.replace("x", "xx")}).main() in ("old/ms.tex", "z.tex")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"\def\a{\b\b}\def\b{\c\c}\def\c{\d\d}\def\d{\e\e}\def\e{\f\f}\def\f{\g\g}\def\g{" + r"\h\h}\def\h{xxxxxxxx}" + r"\a" * 5000,
+        r"\def\x{\x}\x" * 100,
+        r"\def\x{\x\x}\x",
+        r"\newcommand{\x}[1]{\x{#1#1}}\x{a}",
+        r"\newcommand{\x}[1]{#1}" + r"\x{" * 50_000,
+        r"\newcommand{\x}[1]{#1}" + r"\x{" * 20_000 + "}" * 20_000,
+        r"\newcommand{\x}{" * 20_000,
+        r"\begin{verbatim}" * 20_000,
+        r"\verb" * 50_000,
+        r"\url{" * 50_000,
+        r"\input{" * 50_000,
+        r"\input{main}" * 20_000,
+        r"\section[" * 50_000,
+        r"\begin{thebibliography}" * 10_000,
+        r"\section{References} " * 20_000 + "x",
+        r"\bibliography{" * 20_000,
+        "%" * 200_000,
+        "\\" * 200_000,
+        "\n" * 200_000,
+        " " * 200_000 + "x",
+        "\x00" * 1000 + r"\section{a}" + "\x001\x00",
+    ],
+)  # fmt: skip
+def test_no_paper_hangs(source: str) -> None:
+    start = time.process_time()
+    clean({"main.tex": f"\\documentclass{{a}}\\begin{{document}}\\section{{S}}\n{source}\n\\end{{document}}"})
+    assert time.process_time() - start < 15
+
+
+def slow_comments(text: str) -> str:
+    """The rule for text without verbatim parts, line by line and character by character."""
+    out, index = "", 0
+    while index < len(text):
+        if text[index] == "\\":
+            out, index = out + text[index : index + 2], index + 2
+        elif text[index] == "%":
+            whole = not text[text.rfind("\n", 0, index) + 1 : index].strip(" \t")
+            end = text.find("\n", index)
+            begin = index
+            index = len(text) if end < 0 else end + 1
+            while not whole and index < len(text) and text[index] in " \t":
+                index += 1
+            if text[index : index + 1] == "\n" and begin and text[begin - 1] != "\n":
+                out += "\n"
+        else:
+            out, index = out + text[index], index + 1
+    return out
+
+
+@given(st.text(st.sampled_from("a%\\\n {}"), max_size=30))
+def test_comments_as_by_the_obvious_way(text: str) -> None:
+    assert strip_comments(text, []) == slow_comments(text)
+
+
+@given(st.text(st.sampled_from("a%\\\n {}[]#1*"), max_size=40))
+def test_text_without_definitions_stays(text: str) -> None:
+    assert expand(text) == text
+
+
+@given(st.lists(st.sampled_from(["\\newcommand", "\\def", "\\let", "{", "}", "[1]", "\\x", "\\y", "#1", "a", " ", "\n", "\\section{", "%", "\\\\"]), max_size=30))  # fmt: skip
+def test_any_mix_of_commands_gives_text(parts: list[str]) -> None:
+    clean({"a.tex": "".join(parts)})

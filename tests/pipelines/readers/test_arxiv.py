@@ -1,0 +1,197 @@
+"""arXiv's bulk tars: layouts, identifiers, encodings, and damage that must not lose a readable paper."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from corpus.ingest.reader import Record, Skipped, Unreadable
+from pipelines.formats.tarball import members
+from pipelines.markup.latex.paper import Paper
+from pipelines.readers.arxiv import ArxivReader, paper_id, source_files
+from tests.pipelines.readers.reading import items_of, reasons_of, records_of
+
+PAPER = "\\documentclass{{article}}\n\\begin{{document}}\nTitle\n\\section{{S}}\n{}\n\\end{{document}}\n"
+
+
+def tar(files: dict[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def packed(*files: tuple[str, str]) -> bytes:
+    return gzip.compress(tar({name: text.encode() for name, text in files}), mtime=0)
+
+
+def single(text: str, encoding: str = "utf-8") -> bytes:
+    return gzip.compress(PAPER.format(text).encode(encoding), mtime=0)
+
+
+def test_a_bulk_tar(tmp_path: Path) -> None:
+    path = tmp_path / "arXiv_src_2301_001.tar"
+    files = {
+        "2301/2301.00001.gz": packed(("ms.tex", PAPER.format("\\input{b}")), ("b.tex", "included"), ("f.pdf", "%PDF")),
+        "2301/2301.00002.gz": single("alone"),
+        "2301/2301.00003.pdf": b"%PDF-1.5",
+        "0001/astro-ph0001001.gz": single("old"),
+        "2301/2301.00004.gz": gzip.compress(b"%PDF-1.5 in a gz"),
+        "2301/2301.00005.gz": packed(("readme.md", "nothing")),
+        "2301/notes.txt": b"x",
+        "2301/2301.00006.gz": gzip.compress(b"\\documentclass{a}\\begin{document}\\end{document}"),
+    }
+    path.write_bytes(tar(files))
+    items = items_of(ArxivReader(), path)
+    assert [record.text for record in records_of(items)] == [
+        f"\\section{{S}}\n{text}" for text in ("included", "alone", "old")
+    ]
+    assert [record.url for record in records_of(items)] == [
+        "https://arxiv.org/abs/2301.00001", "https://arxiv.org/abs/2301.00002", "https://arxiv.org/abs/astro-ph/0001001",
+    ]  # fmt: skip
+    assert reasons_of(items) == ["pdf only", "pdf only", "no TeX source", "not a source file", "empty text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2301/2301.00001", ("2301.00001", True)),
+        ("0704/0704.0001v2", ("0704.0001", True)),
+        ("0001/astro-ph0001001", ("astro-ph/0001001", True)),
+        ("math/0301001", ("math/0301001", True)),
+        ("math.AG/0301001v3", ("math/0301001", True)),
+        ("sample/EricDarve__existence_of_lu", ("EricDarve__existence_of_lu", False)),
+    ],
+)
+def test_identifiers(name: str, expected: tuple[str, bool]) -> None:
+    assert paper_id(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "inputenc"),
+    [("utf-8", ""), ("latin-1", ""), ("cp1252", ""), ("cp1251", "cp1251"), ("koi8-r", "koi8-r")],
+)
+def test_no_encoding_loses_a_paper(tmp_path: Path, encoding: str, inputenc: str) -> None:  # f3, row 12
+    word = "Пуанкаре" if inputenc else "Poincaré"
+    text = PAPER.format(word).replace("article}", f"article}}\\usepackage[{inputenc}]{{inputenc}}")
+    files = source_files(gzip.compress(text.encode(encoding)))
+    assert word in files["main.tex"]
+    two = source_files(gzip.compress(tar({"a.tex": "Erdős".encode(), "b.tex": "Poincaré".encode("latin-1")})))
+    assert two == {"a.tex": "Erdős", "b.tex": "Poincaré"}
+
+
+def test_one_paper_alone(tmp_path: Path) -> None:
+    path = tmp_path / "2301.00001.tar.gz"
+    path.write_bytes(packed(("ms.tex", PAPER.format("x")), ("fig.ps.gz", "y")))
+    (record,) = records_of(items_of(ArxivReader(), path))
+    assert record.metadata["id"] == "2301.00001"
+    path = tmp_path / "bulk.tar.gz"
+    path.write_bytes(gzip.compress(tar({"2301/2301.00001.gz": single("x"), "2301/2301.00002.gz": single("y")})))
+    assert len(records_of(items_of(ArxivReader(), path))) == 2
+
+
+def test_settings(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    text = PAPER.replace("Title", "\\begin{{abstract}}Abs\\end{{abstract}}").format("x \\bibliography{y}")
+    path.write_bytes(tar({"2301/2301.00001.gz": gzip.compress(text.encode())}))
+    (record,) = records_of(items_of(ArxivReader(keep_abstract=True, keep_bibliography=True), path))
+    assert record.text.startswith("\\begin{abstract}Abs") and record.text.endswith("\\bibliography{y}")
+
+
+@pytest.fixture
+def bulk(tmp_path: Path) -> Path:
+    path = tmp_path / "bulk.tar"
+    path.write_bytes(tar({f"2301/2301.0000{number}.gz": single(f"paper {number} " * 40) for number in range(6)}))
+    return path
+
+
+def test_truncation_anywhere_keeps_every_whole_paper(bulk: Path) -> None:
+    whole = bulk.read_bytes()
+    ends = [member.offset + 512 + member.size for member in members(io.BytesIO(whole), 0)]
+    for cut in [*range(1, ends[-1], 97), ends[-1], ends[-1] + 200]:
+        bulk.write_bytes(whole[:cut])
+        items = items_of(ArxivReader(), bulk)
+        padded = [-(-end // 512) * 512 for end in ends]
+        whole_papers = sum(end <= cut for end in ends)
+        assert len(records_of(items)) in (whole_papers, sum(end <= cut for end in padded))
+        assert isinstance(items[-1], Unreadable)
+
+
+def test_a_flipped_bit_costs_one_paper_and_is_told(bulk: Path) -> None:
+    whole = bulk.read_bytes()
+    clean_items = items_of(ArxivReader(), bulk)
+    source = random.Random(5)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
+        bulk.write_bytes(damaged)
+        items = items_of(ArxivReader(), bulk)
+        assert len(records_of(items)) >= 5
+        texts = {record.text for record in records_of(clean_items)}
+        assert {record.text for record in records_of(items)} <= texts, "a damaged paper is no document"
+
+
+def test_a_damaged_header_does_not_end_the_archive(bulk: Path) -> None:
+    whole = bytearray(bulk.read_bytes())
+    second = [member.offset for member in members(io.BytesIO(bytes(whole)), 0)][1]
+    whole[second : second + 100] = b"\xff" * 100
+    bulk.write_bytes(whole)
+    items = items_of(ArxivReader(), bulk)
+    assert [type(item) for item in items] == [Record, Unreadable, Record, Record, Record, Record]
+    assert reasons_of(items) == ["damaged tar header"]
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+def test_tar_formats(form: int) -> None:
+    name = "a" * 90 + "/" + "b" * 60 + ".tex"
+    found = list(
+        members(io.BytesIO(tar({name: b"x" * 1000, "é.tex" if form != tarfile.USTAR_FORMAT else "e": b"y"}, form)), 10)
+    )
+    assert (found[0].name, found[0].size, found[0].data) == (name, 1000, b"x" * 10)
+    assert len(found) == 2 and not any(member.fault for member in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "empty file"), (b"garbage" * 300, "damaged tar header"), (b"short", "truncated tar")]
+)
+def test_files_that_are_no_tar(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(content)
+    assert reasons_of(items_of(ArxivReader(), path)) == [reason]
+
+
+def test_names_that_climb_out_are_only_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar({"../../2301.00001.gz": packed(("../../ms.tex", PAPER.format("x")))}))
+    (record,) = records_of(items_of(ArxivReader(), path))
+    assert record.metadata["id"] == "2301.00001"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tar"]
+
+
+def test_real_papers(samples: Path) -> None:
+    path = samples / "arxiv" / "arXiv_src_sample_001.tar"
+    papers = json.loads((samples / "arxiv" / "papers.json").read_text())
+    items = items_of(ArxivReader(), path)
+    texts = {record.metadata["id"]: record.text for record in records_of(items)}
+    assert set(texts) == {paper["slug"] for paper in papers if paper["split"] == "public"} and len(texts) == 49
+    for slug, text in texts.items():
+        assert text.startswith(("\\section", "\\chapter", "\\part", "\\paragraph")), slug
+        assert "\\begin{thebibliography}" not in text and "\\newcommand" not in text, slug
+    agree = 0
+    with path.open("rb") as stream:
+        for member in members(stream, 1 << 30):
+            files = source_files(member.data)
+            slug = member.name.split("/")[1].removesuffix(".gz")
+            expected = next(paper["main"] for paper in papers if paper["slug"] == slug)
+            agree += Paper(files).main() == expected or len(files) == 1
+    assert agree == 49
+    assert not any(isinstance(item, Skipped | Unreadable) for item in items)

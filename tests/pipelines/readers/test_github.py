@@ -1,0 +1,393 @@
+"""Repository archives: licences, licence headers, damage."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import random
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.errors import DataError
+from corpus.ingest.reader import Item, Record, Skipped, Unreadable
+from pipelines.formats import archive
+from pipelines.formats.archive import Damage, Member, read_archive
+from pipelines.markup.licences.header import strip_licence_header
+from pipelines.markup.licences.licences import is_licence_file, licence_scope, licences_of_metadata, licences_of_text
+from pipelines.readers.github import GithubReader
+from tests.pipelines.readers.reading import items_of, reasons_of, records_of
+
+MIT = """MIT License
+
+Copyright (c) 2020 Somebody
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND.
+"""
+BSD2 = """Copyright 2020 Somebody. All rights reserved.
+
+Redistribution and use in source and binary forms, with or without
+modification, are permitted provided that the following conditions are met:
+ * Redistributions of source code must retain the above copyright notice.
+THIS SOFTWARE IS PROVIDED "AS IS".
+"""
+BSD3 = BSD2 + "Neither the name of X nor the names of its contributors may be used to endorse or promote products.\n"
+BSD4 = BSD3 + "All advertising materials mentioning features of this software must display an acknowledgement.\n"
+APACHE = "                Apache License\n          Version 2.0, January 2004\n  TERMS AND CONDITIONS FOR USE, REPRODUCTION\n"
+GPL3 = """GNU GENERAL PUBLIC LICENSE
+Version 3, 29 June 2007
+Everyone is permitted to copy and distribute verbatim copies of this license document. See also
+the GNU Affero General Public License and the GNU Lesser General Public License."""
+LGPL = GPL3.replace("GNU GENERAL", "GNU LESSER GENERAL", 1).replace("Version 3", "Version 2.1")
+AGPL = GPL3.replace("GNU GENERAL", "GNU AFFERO GENERAL", 1)
+ISC = """Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby
+granted, provided that the above copyright notice and this permission notice appear in all copies."""
+CODE = 'print("hello")\n'
+
+
+def tar_bytes(files: dict[str, bytes | str | None], **options: Any) -> bytes:
+    """A tar; None is a folder, a text that begins with '->' a link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", **options) as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            if data is None:
+                info.type = tarfile.DIRTYPE
+            elif isinstance(data, str) and data.startswith("->"):
+                info.type, info.linkname = tarfile.SYMTYPE, data[2:]
+            encoded = data.encode() if isinstance(data, str) else data or b""
+            info.size = len(encoded) if info.type == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(encoded))
+    return buffer.getvalue()
+
+
+def read(tmp_path: Path, files: dict[str, bytes | str | None], reader: GithubReader | None = None) -> list[Item]:
+    path = tmp_path / "repo-1.0.tar.gz"
+    path.write_bytes(gzip.compress(tar_bytes(files)))
+    return items_of(reader or GithubReader(), path)
+
+
+def test_a_permitted_repository(tmp_path: Path) -> None:
+    files = {
+        "repo-1.0": None,
+        "repo-1.0/LICENSE": MIT,
+        "repo-1.0/src/Main.PY": "# Copyright 2020 Somebody\n\n" + CODE,
+        "repo-1.0/Makefile": "all:\n\techo\n",
+        "repo-1.0/data.bin": b"\0\1",
+        "repo-1.0/nul.c": b"int a;\0",
+        "repo-1.0/latin.c": b"// caf\xe9\n",
+        "repo-1.0/bom.c": b"\xef\xbb\xbfint b;\n",
+        "repo-1.0/empty.py": "\n",
+        "repo-1.0/link.py": "->src/Main.PY",
+    }
+    items = read(tmp_path, files)
+    common = {"repository": "repo-1.0", "licence": "mit", "licence_file": ["LICENSE"]}
+    assert records_of(items) == [
+        Record(1, CODE, metadata={**common, "path": "src/Main.PY", "extension": ".py", "header_removed": True}),
+        Record(2, "all:\n\techo\n", metadata={**common, "path": "Makefile", "extension": "makefile"}),
+        Record(6, "int b;\n", metadata={**common, "path": "bom.c", "extension": ".c"}),
+    ]
+    assert [item for item in items if not isinstance(item, Record)] == [
+        Skipped(0, "licence file"),
+        Skipped(3, "extension"),
+        Skipped(4, "binary"),
+        Unreadable(5, 0, 8, "not UTF-8", b"// caf\xe9\n"),
+        Skipped(7, "no text", "\n"),
+        Skipped(8, "not a file"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "no licence"),
+        ({"r/COPYING": GPL3}, "licence gpl-3.0"),
+        ({"r/COPYING.LESSER": LGPL}, "licence lgpl-2.1"),
+        ({"r/licence.txt": AGPL}, "licence agpl-3.0"),
+        ({"r/LICENSE": ISC}, "licence isc"),
+        ({"r/LICENSE": BSD4}, "licence bsd-4-clause"),
+        ({"r/LICENSE": "Copyright me. You have my permission to look."}, "licence unknown"),
+        ({"r/LICENSE": "see website"}, "licence unknown"),
+        ({"r/LICENSE": b"\0" * (2 << 20)}, "licence unknown"),
+        ({"r/LICENSE": "Mozilla Public License Version 2.0"}, "licence mpl-2.0"),
+        ({"r/LICENSE": "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2"}, "licence psf-2.0"),
+        (
+            {"r/UNLICENSE": "This is free and unencumbered software released into the public domain."},
+            "several licences",
+        ),
+        ({"r/LICENSE": "Either under the GNU GPL v2, or:\n" + MIT}, "licence gpl-2.0"),
+        ({"r/LICENSE": MIT + "Commons Clause: you may not sell it."}, "licence commons-clause"),
+        ({"r/LICENSE": MIT, "r/licenses/vendored": GPL3}, "licence gpl-3.0"),
+        ({"r/LICENSE-MIT": MIT, "r/LICENSE-GPL": GPL3}, "licence gpl-3.0"),
+        ({"r/a/LICENSE": MIT}, "no licence"),
+        ({"r/PKG-INFO": "Name: x\nLicense: GPLv3\n"}, "licence gpl-3.0"),
+        ({"r/pyproject.toml": '[project]\nlicense = "MIT OR GPL-2.0-or-later"\n'}, "licence gpl-2.0"),
+        ({"r/PKG-INFO": "Classifier: License :: OSI Approved :: BSD License\n"}, "licence bsd"),
+    ],
+)
+def test_repositories_that_may_not_be_taken(tmp_path: Path, files: dict[str, bytes | str | None], reason: str) -> None:
+    items = read(tmp_path, {**files, "r/main.py": CODE})
+    assert records_of(items) == []
+    assert set(reasons_of(items)) == {reason}
+
+
+@pytest.mark.parametrize(
+    ("files", "licence"),
+    [
+        ({"r/LICENSE": BSD2}, "bsd-2-clause"),
+        ({"r/License.md": BSD3}, "bsd-3-clause"),
+        ({"r/LICENCE": APACHE}, "apache-2.0"),
+        ({"r/LICENSE-MIT": MIT, "r/LICENSE-APACHE": APACHE}, "apache-2.0 AND mit"),
+        ({"r/LICENSES/MIT.txt": MIT}, "mit"),
+        ({"r/MIT-LICENSE": MIT}, "mit"),
+        ({"r/LICENSE.txt": "This is under the MIT license.\n"}, "mit"),
+        ({"r/LICENSE": MIT, "r/docs/license.rst": ".. include:: ../LICENSE"}, "mit"),
+        ({"r/LICENSE": MIT, "r/license.py": CODE, "r/PKG-INFO": "License: GPL\n"}, "mit"),
+        (
+            {"r/PKG-INFO": "License: BSD-3-Clause\nClassifier: License :: OSI Approved :: BSD License\n\nbody"},
+            "bsd-3-clause",
+        ),
+        ({"r/pyproject.toml": '[project]\nlicense = {text = "Apache License 2.0"}\n'}, "apache-2.0"),
+        ({"r/package.json": '{"license": "MIT"}'}, "mit"),
+        ({"r/setup.cfg": "[metadata]\nlicense = MIT\n"}, "mit"),
+        ({"r/Cargo.toml": '[package]\nlicense = "MIT/Apache-2.0"\n'}, "apache-2.0 AND mit"),
+    ],
+)
+def test_repositories_that_may_be_taken(tmp_path: Path, files: dict[str, bytes | str | None], licence: str) -> None:
+    records = records_of(read(tmp_path, {**files, "r/main.py": CODE}))
+    main = [record for record in records if record.metadata["path"] == "main.py"]
+    assert [record.metadata["licence"] for record in main] == [licence]
+
+
+def test_a_nested_licence_holds_for_its_folder(tmp_path: Path) -> None:
+    files: dict[str, bytes | str | None] = {
+        "r/vendor/gpl/x.py": CODE,
+        "r/vendor/bsd/x.py": CODE,
+        "r/main.py": CODE,
+        "r/vendor/gpl/COPYING": GPL3,
+        "r/vendor/bsd/LICENSE": BSD3,
+        "r/LICENSE": MIT,
+    }
+    items = read(tmp_path, files)
+    assert [(record.metadata["path"], record.metadata["licence"]) for record in records_of(items)] == [
+        ("vendor/bsd/x.py", "bsd-3-clause AND mit"),
+        ("main.py", "mit"),
+    ]
+    assert reasons_of(items) == ["licence gpl-3.0", "licence gpl-3.0", "licence file", "licence file"]
+
+
+def test_several_repositories_and_none(tmp_path: Path) -> None:
+    items = read(tmp_path, {"a/LICENSE": MIT, "a/x.py": CODE, "b/x.py": CODE})
+    assert [record.metadata["repository"] for record in records_of(items)] == ["a"]
+    assert reasons_of(items) == ["licence file", "no licence"]
+    (record,) = records_of(read(tmp_path, {"./LICENSE": MIT, "./src/x.py": CODE}))
+    assert (record.metadata["repository"], record.metadata["path"]) == ("repo-1.0", "src/x.py")
+
+
+def test_options(tmp_path: Path) -> None:
+    reader = GithubReader(licences=("gpl-3.0",), extensions=(".TXT",), strip_headers=False)
+    files: dict[str, bytes | str | None] = {"r/COPYING": GPL3, "r/a.txt": "# Copyright\nx\n", "r/a.py": CODE}
+    assert [record.text for record in records_of(read(tmp_path, files, reader))] == ["# Copyright\nx\n"]
+
+
+def test_a_large_member_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("formats.archive", "readers.github"):
+        monkeypatch.setattr(f"pipelines.{module}.MAX_MEMBER_BYTES", 2_000)
+    items = read(tmp_path, {"r/LICENSE": MIT, "r/a.py": "#" * 2_001, "r/b.py": CODE})
+    assert (len(records_of(items)), reasons_of(items)) == (1, ["licence file", "too large"])
+
+
+def test_zip(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("r/", "")
+        file.writestr("r/LICENSE", MIT)
+        file.writestr("r/one.py", "one = 1\n" * 100)
+        file.writestr("r/two.py", CODE)
+        link = zipfile.ZipInfo("r/link.py")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(link, "two.py")
+    items = items_of(GithubReader(), path)
+    assert [record.text for record in records_of(items)] == ["one = 1\n" * 100, CODE]
+    assert reasons_of(items) == ["licence file", "not a file"]
+    with zipfile.ZipFile(path) as file:
+        place = file.getinfo("r/one.py").header_offset + 40
+    broken = bytearray(path.read_bytes())
+    broken[place] ^= 0xFF
+    path.write_bytes(broken)
+    items = items_of(GithubReader(), path)
+    assert [record.text for record in records_of(items)] == [CODE]
+    assert reasons_of(items) == ["licence file", "corrupt zip member", "not a file"]
+    path.write_bytes(broken[:-30])
+    with pytest.raises(DataError, match=r"a.zip is no whole zip archive"):
+        items_of(GithubReader(), path)
+
+
+def members(path: Path) -> list[Member | Damage]:
+    return list(read_archive(path, lambda name, size: True))
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_tar_formats(tmp_path: Path, form: int, pack: Any) -> None:
+    long = "r/" + "d" * 60 + "/" + "f" * 80 + ".py"
+    names = [long, "r/ä/ü.py", "r/short.py"] if form != tarfile.USTAR_FORMAT else [long, "r/short.py"]
+    if form != tarfile.USTAR_FORMAT:
+        names.append("r/" + "very/" * 100 + "long.py")
+    path = tmp_path / "a.tar"
+    path.write_bytes(pack(tar_bytes({name: name for name in names}, format=form)))
+    assert members(path) == [Member(name, "file", len(name.encode()), name.encode()) for name in names]
+    with tarfile.open(path) as tar:
+        assert tar.getnames() == names
+
+
+def test_a_tar_cut_anywhere_gives_every_whole_member(tmp_path: Path) -> None:
+    files: dict[str, bytes | str | None] = {f"r/{number}.py": f"{number}\n" * 300 for number in range(6)}
+    plain = tar_bytes(files, format=tarfile.USTAR_FORMAT)
+    step = 512 + 1536 if len("0\n" * 300) > 512 else 1024
+    path = tmp_path / "a.tar"
+    for cut in range(1, len(plain), 97):
+        path.write_bytes(plain[:cut])
+        found = members(path)
+        whole = min(6, cut // step)
+        assert [entry.data for entry in found if isinstance(entry, Member)][:whole] == [
+            str(data).encode() for data in list(files.values())[:whole]
+        ]
+        damage = [entry for entry in found if isinstance(entry, Damage)]
+        if cut < 6 * step + 512:  # no zero block of the end is left
+            assert [entry.reason for entry in damage] in (["truncated tar"], ["no tar header"])
+    stored = gzip.compress(plain, mtime=0)
+    for cut in range(20, len(stored), 7):
+        path.write_bytes(stored[:cut])
+        assert members(path)[-1].__class__ is Damage
+
+
+def test_a_bad_header_costs_its_member(tmp_path: Path) -> None:
+    files: dict[str, bytes | str | None] = {f"r/{number}.py": f"{number}\n" * 100 for number in range(4)}
+    stored = bytearray(tar_bytes(files, format=tarfile.USTAR_FORMAT))
+    stored[1024 + 3] ^= 1
+    path = tmp_path / "a.tar"
+    path.write_bytes(stored)
+    found = members(path)
+    assert [entry.name for entry in found if isinstance(entry, Member)] == ["r/0.py", "r/2.py", "r/3.py"]
+    assert found[1] == Damage(1024, 1024, "corrupt tar header", bytes(stored[1024:2048]))
+
+
+def test_damaged_repositories(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    generator = random.Random(1)
+    files: dict[str, bytes | str | None] = {"r/LICENSE": MIT}
+    files |= {f"r/{number}.py": generator.randbytes(600).hex() for number in range(20)}
+    stored = gzip.compress(tar_bytes(files))
+    path.write_bytes(stored[: len(stored) // 2])
+    items = items_of(GithubReader(), path)
+    assert 7 <= len(records_of(items)) <= 11
+    assert reasons_of(items) == ["licence file", "truncated gzip"]
+    assert [record.text for record in records_of(items)] == list(files.values())[1 : len(records_of(items)) + 1]
+    last = items[-1]
+    assert isinstance(last, Unreadable)
+    assert last.offset == len(stored) // 2
+    path.write_bytes(b"")
+    assert items_of(GithubReader(), path) == [Unreadable(0, 0, 0, "empty file", b"")]
+    path.write_bytes(b"<html>" * 1_000)
+    assert reasons_of(items_of(GithubReader(), path)) == ["no tar header"]
+
+
+def test_a_missing_end_of_the_archive_is_said(tmp_path: Path) -> None:
+    stored = tar_bytes({"r/LICENSE": MIT, "r/a.py": CODE})
+    path = tmp_path / "a.tar"
+    path.write_bytes(stored[: (len(stored.rstrip(b"\0")) + 511) // 512 * 512])
+    items = items_of(GithubReader(), path)
+    assert (len(records_of(items)), reasons_of(items)) == (1, ["licence file", "truncated tar"])
+    path.write_bytes(stored + stored)  # `cat a.tar a.tar`
+    assert len(records_of(items_of(GithubReader(), path))) == 2
+    assert archive.MAX_MEMBER_BYTES == 64 << 20
+
+
+def test_licence_file_names() -> None:
+    for path in (
+        "LICENSE",
+        "licence.md",
+        "COPYING.LESSER",
+        "UNLICENSE",
+        "LICENSE-2.0.txt",
+        "licenses/zlib",
+        "a/MIT-LICENSE",
+    ):
+        assert is_licence_file(path), path
+    for path in ("license.py", "src/licenses.json", "licenses/tool.conf", "sublicensed.txt", "copy.txt", "README"):
+        assert not is_licence_file(path), path
+    assert licence_scope("r/licenses/zlib") == "r"
+    assert licence_scope("r/src/LICENSE") == "r/src"
+    assert licence_scope("LICENSE") == ""
+
+
+def test_texts_and_statements() -> None:
+    assert licences_of_text(MIT.replace("\n", "\r\n# ").upper()) == {"mit"}
+    assert licences_of_text(MIT + BSD3 + APACHE) == {"mit", "bsd-3-clause", "apache-2.0"}
+    assert licences_of_text(MIT.replace("The above copyright notice and this", "No")) == {"mit-0"}
+    assert licences_of_text("A page about birds.") == frozenset()
+    assert licences_of_metadata("r/pyproject.toml", "not [toml") == frozenset()
+    assert licences_of_metadata("PKG-INFO", "License: GPLv2 or later\nLicense :: x\n\nLicense: MIT\n") == {"gpl-2.0"}
+
+
+C_LICENCE = "/* Copyright (c) 2020 X.\n * Licensed under the MIT license.\n */\n"
+
+
+@pytest.mark.parametrize(
+    ("extension", "text", "expected"),
+    [
+        (".c", "#include <stdio.h>\n#include <math.h>\nint main;\n", None),
+        (".c", C_LICENCE + "\n#include <stdio.h>\n", "#include <stdio.h>\n"),
+        (".c", "/* A parser of licence keys. */\nint a;\n/* Copyright */\n", None),
+        (".c", "/* A tool. */\n\n// Copyright X\n// All rights reserved.\n\nint a;\n", "/* A tool. */\n\nint a;\n"),
+        (
+            ".c",
+            "/*\n * tool.c - does it\n *\n * Copyright X\n */\nint a;\n",
+            "/*\n * tool.c - does it\n *\n */\nint a;\n",
+        ),
+        (".c", "/* Copyright X\n\n   How it works. */\nint a;\n", "/*\n\n   How it works. */\nint a;\n"),
+        (".c", "/* Copyright X */ int a;\n", None),
+        (".c", "/* Copyright X, and never closed\nint a;\n", None),
+        (
+            ".py",
+            "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n# Copyright X\nimport a\n",
+            "#!/usr/bin/python\n# -*- coding: utf-8 -*-\nimport a\n",
+        ),
+        (".py", "# Copyright X\n# This module counts.\nimport a\n", "# This module counts.\nimport a\n"),
+        (
+            ".py",
+            "# Licensed under the Apache License\n# you may not\n# use it\n#\n# Counts.\nimport a\n",
+            "# Counts.\nimport a\n",
+        ),
+        (".py", '"""Copyright X"""\nimport a\n', None),
+        (".py", "# Copyright X\r\nimport a\r\n", "import a\r\n"),
+        (".sql", "-- name: get_user\nSELECT 1;\n", None),
+        (".sql", "-- Copyright X\n\n-- name: get_user\nSELECT 1;\n", "-- name: get_user\nSELECT 1;\n"),
+        (".md", "# Copyright law\n\nText.\n", None),
+        (".md", "<!-- Copyright X -->\n# Title\n", "# Title\n"),
+        (".xml", "<?xml version='1.0'?>\n<!--\n  Copyright X\n-->\n<a/>\n", "<?xml version='1.0'?>\n<a/>\n"),
+        (".go", "// Copyright X\n\n//go:build linux\n\npackage a\n", "//go:build linux\n\npackage a\n"),
+        (".rst", ".. Copyright X\n\nTitle\n", None),
+        (".js", "// Copyright X", ""),
+        (".tex", "% Copyright X\n\\section{A}\n", "\\section{A}\n"),
+        ("makefile", "# SPDX-License-Identifier: MIT\nall:\n", "all:\n"),
+    ],
+)
+def test_licence_headers(extension: str, text: str, expected: str | None) -> None:
+    assert strip_licence_header(text, extension) == (text if expected is None else expected)

@@ -1,0 +1,205 @@
+"""StackExchange: the join, the order of answers, and damage that must not lose a readable row."""
+
+from __future__ import annotations
+
+import bz2
+import random
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import py7zr
+import pytest
+
+from corpus.errors import UsageError
+from corpus.ingest.reader import Merged, RawFile, Record, Skipped, Unreadable
+from pipelines.readers.stackexchange import StackExchangeReader, site_of
+from tests.pipelines.readers.reading import items_of, reasons_of, records_of
+
+HEAD = '\ufeff<?xml version="1.0" encoding="utf-8"?>\n<posts>\n'
+
+
+def row(**attributes: object) -> str:
+    return "  <row " + " ".join(f"{key}={quoteattr(str(value))}" for key, value in attributes.items()) + " />\n"
+
+
+def question(number: int, **more: object) -> str:
+    values = {"Id": number, "PostTypeId": 1, "Score": 3, "Title": f"T{number}", "Body": f"<p>B{number}</p>", **more}
+    return row(**values)
+
+
+def answer(number: int, parent: int, score: int, **more: object) -> str:
+    values = {"Id": number, "PostTypeId": 2, "ParentId": parent, "Score": score, "Body": f"<p>A{number}</p>", **more}
+    return row(**values)
+
+
+@pytest.fixture
+def write(tmp_path: Path):  # type: ignore[no-untyped-def]  # a closure over tmp_path
+    def posts(*rows: str, tail: str = "</posts>\n", folder: str = "beer.stackexchange.com") -> Path:
+        path = tmp_path / folder / "Posts.xml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((HEAD + "".join(rows) + tail).encode())
+        return path
+
+    return posts
+
+
+def read(path: Path, reader: StackExchangeReader | None = None):  # type: ignore[no-untyped-def]
+    items = items_of(reader or StackExchangeReader(), path)
+    assert {entry.name for entry in path.parent.iterdir()} == {path.name}, "scratch is left clean"
+    return items
+
+
+def test_answers_are_sorted_by_integer_score_then_accepted_then_id(write) -> None:  # type: ignore[no-untyped-def]
+    scores = {11: 9, 12: 2, 13: 100, 14: 10, 15: -1, 16: 2, 17: 2}
+    answers = [answer(number, 1, score) for number, score in scores.items()]
+    items = read(write(*answers, question(1, AcceptedAnswerId=16)))
+    (record,) = records_of(items)
+    assert record.text == "Q: T1\n\nB1\n\nA: A13\n\nA: A14\n\nA: A11\n\nA: A16\n\nA: A12\n\nA: A17\n\nA: A15"
+    assert record.ordinal == 7
+    assert {item.ordinal for item in items if isinstance(item, Merged) and item.into == 7} == set(range(7))
+    assert [entry["score"] for entry in record.metadata["answers"]] == [100, 10, 9, 2, 2, 2, -1]  # type: ignore[attr-defined]
+
+
+def test_title_is_plain_text_and_is_decoded_once(write) -> None:  # type: ignore[no-untyped-def]
+    items = read(write(question(1, Title="List<String> to Set<T>?"), question(2, Title="a<b and b>c &lt; d")))
+    assert [record.text.split("\n")[0] for record in records_of(items)] == [
+        "Q: List<String> to Set<T>?",
+        "Q: a<b and b>c &lt; d",
+    ]
+
+
+def test_metadata_url_and_both_tag_formats(write) -> None:  # type: ignore[no-untyped-def]
+    rows = [
+        question(1, Tags="<ale><hop-oil>", CreationDate="2014-01-21T20:26:05.383", ContentLicense="CC BY-SA 3.0"),
+        question(2, Tags="|ale|hop-oil|"),
+    ]
+    first, second = records_of(read(write(*rows)))
+    assert first.metadata["tags"] == second.metadata["tags"] == ["ale", "hop-oil"]
+    assert first.metadata["license"] == "CC BY-SA 3.0" and first.metadata["id"] == "1"
+    assert first.metadata["created"] == "2014-01-21T20:26:05.383"
+    assert first.url == "https://beer.stackexchange.com/questions/1"
+
+
+def test_every_row_is_one_item(write) -> None:  # type: ignore[no-untyped-def]
+    rows = [
+        question(1),
+        answer(2, 99, 5),
+        row(Id=3, PostTypeId=4, Body="wiki"),
+        answer(4, 1, 5, Body=""),
+        question(5, Title="", Body=""),
+        row(PostTypeId=1, Body="no id"),
+        row(Id=6, Body="no type"),
+        question(1, Title="again"),
+    ]
+    items = {item.ordinal: item for item in read(write(*rows))}
+    assert items[1] == Skipped(1, "orphan answer", "A2")
+    assert isinstance(items[2], Skipped) and items[2].reason == "post type 4"
+    assert items[3] == Skipped(3, "empty text")
+    assert isinstance(items[4], Skipped) and items[4].reason == "empty text"
+    assert isinstance(items[5], Unreadable) and items[5].reason == "post without id"
+    assert isinstance(items[6], Skipped) and items[6].reason == "post type missing"
+    assert isinstance(items[0], Record) and items[0].text == "Q: T1\n\nB1"
+    assert isinstance(items[7], Record) and items[7].text == "Q: again\n\nB1"
+
+
+def test_unanswered_questions_can_be_dropped(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(question(1), question(2), answer(3, 2, 0))
+    assert len(records_of(read(path))) == 2
+    items = read(path, StackExchangeReader(unanswered="drop"))
+    assert [record.ordinal for record in records_of(items)] == [1]
+    assert reasons_of(items) == ["unanswered"]
+    with pytest.raises(UsageError, match="keep or drop"):
+        StackExchangeReader(unanswered="maybe")
+
+
+def test_rows_need_no_line_of_their_own(write) -> None:  # type: ignore[no-untyped-def]
+    rows = [question(1).strip(), "<row Id='2'\n PostTypeId='2'\n ParentId='1' Score='1' Body='a > b'\n></row>"]
+    (record,) = records_of(read(write(*rows)))
+    assert record.text == "Q: T1\n\nB1\n\nA: a > b"
+
+
+def test_forbidden_characters_do_not_lose_a_row(write) -> None:  # type: ignore[no-untyped-def]
+    rows = [question(1, Body="a\x08b"), question(2).replace("B2", "B&#x1F;2")]
+    assert [record.text for record in records_of(read(write(*rows)))] == ["Q: T1\n\nab", "Q: T2\n\nB2"]
+
+
+def test_truncation_anywhere_keeps_every_whole_row(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(*(question(number) for number in range(1, 9)))
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) - 9, 7):
+        path.write_bytes(whole[:cut])
+        items = read(path)
+        assert len(records_of(items)) == whole[:cut].count(b" />")
+        assert sum(isinstance(item, Unreadable) for item in items) == 1, "the rest is one item"
+
+
+def test_a_flipped_bit_costs_one_row_at_most(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(*(question(number, Body=f"<p>{'words ' * 5}{number}</p>") for number in range(1, 9)))
+    whole = path.read_bytes()
+    source = random.Random(7)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
+        path.write_bytes(damaged)
+        assert len(records_of(read(path))) >= 6  # a start tag that is gone costs its row and perhaps its neighbour's
+
+
+def test_compressed_and_truncated(write) -> None:  # type: ignore[no-untyped-def]
+    plain = write(*(question(number) for number in range(1, 200)))
+    path = plain.with_name("Posts.xml.bz2")
+    path.write_bytes(bz2.compress(plain.read_bytes()))
+    plain.unlink()
+    assert len(records_of(read(path))) == 199
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "truncated bzip2" in reasons_of(read(path))[-1].replace("bz2", "bzip2")
+
+
+def test_seven_zip(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    plain = write(*(question(number) for number in range(1, 50)))
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    path = folder / "stackoverflow.com-Posts.7z"
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.write(plain, "Posts.xml")
+    records = records_of(read(path))
+    assert len(records) == 49
+    assert records[0].url == "https://stackoverflow.com/questions/1"
+    stored = path.read_bytes()
+    path.write_bytes(stored[: len(stored) // 2])
+    assert reasons_of(read(path)) == ["unreadable 7z"]
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.write(plain, "Users.xml")
+    assert reasons_of(read(path)) == ["no Posts.xml in the archive"]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty file"), (b"\x00" * 100, "truncated XML")])
+def test_no_posts_at_all(tmp_path: Path, content: bytes, reason: str) -> None:
+    folder = tmp_path / "a.com"
+    folder.mkdir()
+    path = folder / "Posts.xml"
+    path.write_bytes(content)
+    assert reasons_of(read(path))[0] == reason
+
+
+def test_an_empty_site_is_no_fault(write) -> None:  # type: ignore[no-untyped-def]
+    assert read(write()) == []
+
+
+def test_site_names(tmp_path: Path) -> None:
+    def site(name: str) -> str | None:
+        return site_of(RawFile(tmp_path / name, name))
+
+    assert site("x/beer.stackexchange.com/Posts.xml") == "beer.stackexchange.com"
+    assert site("math.stackexchange.com.7z") == "math.stackexchange.com"
+    assert site("posts/Posts.xml") is None
+
+
+def test_real_sites(samples: Path, tmp_path: Path) -> None:
+    questions = answers = 0
+    for path in sorted((samples / "stackexchange").glob("*/Posts.xml")):
+        items = items_of(StackExchangeReader(), path, tmp_path)
+        questions += len(records_of(items))
+        answers += sum(isinstance(item, Merged) for item in items)
+        assert not any(isinstance(item, Unreadable) for item in items)
+        assert all("<p>" not in record.text and record.text.startswith("Q: ") for record in records_of(items))
+    assert (questions, answers) == (2214, 4315)
