@@ -1,0 +1,43 @@
+"""Arrow strings as NumPy views of their bytes, and back."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+T = TypeVar("T", bound=np.generic)
+Array: TypeAlias = np.ndarray[Any, np.dtype[T]]
+
+
+def text_buffers(column: pa.Array) -> tuple[Array[np.uint8], Array[np.int64]]:
+    """The UTF-8 bytes of a string column and the int64[n + 1] bounds of its values in them; no copy of the bytes.
+
+    Takes `string` and `large_string`, slices with an offset, and nulls (which become empty values).
+    """
+    wide = pa.types.is_large_string(column.type)
+    assert wide or pa.types.is_string(column.type), f"a string column, not {column.type}"
+    if column.null_count:
+        column = column.fill_null("")
+    if not len(column):
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[
+        column.offset : column.offset + len(column) + 1
+    ]
+    bytes_ = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
+    return bytes_, np.ascontiguousarray(bounds, dtype=np.int64)
+
+
+def text_column(data: Array[np.uint8], bounds: Array[np.int64]) -> pa.Array:
+    """A `large_string` column over `data` (UTF-8) with the int64[n + 1] `bounds`; no copy."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(bounds)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(bounds) - 1, buffers)
+
+
+def breaks_and_bytes(text: pa.Array) -> tuple[int, int]:
+    """Line feeds and bytes of a string column."""
+    data, bounds = text_buffers(text)
+    begin, end = int(bounds[0]), int(bounds[-1])
+    return int(np.count_nonzero(data[begin:end] == 10)), end - begin
