@@ -19,6 +19,12 @@ def option_required(doc: str, *, choices: tuple[str, ...] = (), metavar: str = "
     return dataclasses.field(metadata={"doc": doc, "choices": choices, "metavar": metavar})
 
 
+SHARDS_ARE_INHERITED = {
+    "shard_bytes": "shards are cut once, by ingest (--shard-bytes of corpus ingest, shard_bytes of a recipe)"
+}
+"""What configurations of stages that pass shards on say in `removed`: settings that are gone, and what came instead."""
+
+
 def nearest(key: str, known: Iterable[str]) -> str:
     """What to add to an error about an unknown `key`: the nearest of `known`, else all of them."""
     names = sorted(known)

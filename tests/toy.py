@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from corpus.data.columns import Column
 from corpus.data.schema import DOCUMENT_SCHEMA
-from corpus.engine.publish import Commit
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentWriter
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import InputRef, Phase, Stage
 from corpus.engine.task import Task
@@ -30,6 +32,7 @@ class LineReader:
     domain: ClassVar[str] = "toy"
     patterns: ClassVar[tuple[str, ...]] = ("*.txt",)
     doc: ClassVar[str] = "Lines."
+    columns: ClassVar[tuple[Column, ...]] = ()
 
     tag: str = option("", "Put before every text.")
 
@@ -67,6 +70,9 @@ class SlowStage(Stage):
     def inputs(self) -> tuple[InputRef, ...]:
         return ()
 
+    def input_paths(self) -> tuple[Path, ...]:
+        return ()
+
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("square", self.tasks), Phase("collect", 1), Phase("write", self.tasks))
 
@@ -90,8 +96,8 @@ class SlowStage(Stage):
             raise DataError("task 1 is broken on purpose: do not ask it.")
         if self.fail == "die" and index == 1:
             os._exit(9)
-        writer = task.documents()
-        task.count(seen=3, kept=2)
+        writer = DocumentWriter(task, DOCUMENT_SCHEMA)
+        task.count(seen=3)
         task.drop(f"toy/{index}#2", "odd", f"text {index}")
         rows = [
             {
@@ -103,7 +109,7 @@ class SlowStage(Stage):
             }
             for number in range(2)
         ]
-        writer.write(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA))
+        writer.write(pa.RecordBatch.from_pylist(rows, schema=DOCUMENT_SCHEMA))
 
     def finish(self, commit: Commit) -> None:
         commit.extra["sum"] = commit.results["collect"][0].notes["sum"]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import sentencepiece
 import xxhash
 
+from corpus.data.buffers import text_buffers
 from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
@@ -110,7 +111,7 @@ class Tokenizer:
             return self._list_array(
                 [self.processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod
             )
-        data, offsets = _buffers(array)
+        data, offsets = text_buffers(array)
         kind = np.uint32 if self.wide else np.uint16
         ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1, kind)
         return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
@@ -231,16 +232,6 @@ def _surrogate(error: UnicodeEncodeError) -> DataError:
         f"a text holds the lone surrogate U+{ord(error.object[error.start]):04X} at character {error.start}, which is no"
         " Unicode: repair it before it is encoded, for example with text.encode('utf-8', 'replace').decode()."
     )
-
-
-def _buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """UTF-8 bytes and offsets of a string array, which may be a slice of another."""
-    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
-    _, offsets, data = array.buffers()
-    if not len(array):
-        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
-    starts = np.frombuffer(offsets, dtype=width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    return np.frombuffer(data or b"", dtype=np.uint8), starts
 
 
 def _end_of_document(file: Path, model: proto.Model, processor: Any, wanted: str | None) -> tuple[str, int]:

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpus.data.schema import token_schema
-from corpus.data.writer import GROUP_BYTES, SHARD_BYTES
-from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.data.writer import GROUP_BYTES
+from corpus.engine.commit import Commit
+from corpus.engine.piecewise import PiecewiseStage
+from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
-from corpus.option import option
+from corpus.option import SHARDS_ARE_INHERITED, option
 from tokenizer.model import Tokenizer, model_file
 
 _GROUP_COPIES = 8
@@ -34,19 +34,15 @@ _LOADING_BYTES = 150
 class TokenizeConfig:
     """Settings of tokenize."""
 
-    eod_piece: str | None = option(None, "The control symbol that ends a document (the model's end of sentence).")
-    shard_bytes: int = option(SHARD_BYTES, "Bytes of ids after which a shard is closed.")
+    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
-    def __post_init__(self) -> None:
-        if self.shard_bytes < 1:
-            raise UsageError(f"shards of {self.shard_bytes} bytes are impossible: ask for at least one byte.")
+    eod_piece: str | None = option(None, "The control symbol that ends a document (the model's end of sentence).")
 
 
 @dataclass(frozen=True)
-class TokenizeStage(Stage):
+class TokenizeStage(PiecewiseStage):
     """Documents of one domain and a tokenizer in, a dataset of kind tokens out."""
 
-    documents: tuple[str, ...]
     tokenizer: str
     settings: TokenizeConfig
 
@@ -56,22 +52,19 @@ class TokenizeStage(Stage):
 
     def config(self) -> Mapping[str, Any]:
         """The settings, with the piece that ends a document resolved."""
-        eod_piece = _load(self.tokenizer, self.settings.eod_piece).eod_piece
-        return {"eod_piece": eod_piece, "shard_bytes": self.settings.shard_bytes}
+        return {"eod_piece": _load(self.tokenizer, self.settings.eod_piece).eod_piece}
 
     def inputs(self) -> tuple[InputRef, ...]:
         """The document datasets, and the model by the digest of its bytes."""
         file = model_file(self.tokenizer)
         digest = xxhash.xxh3_128_hexdigest(file.read_bytes())
-        return (*dataset_inputs(open_inputs(self.documents)), InputRef(file.name, digest, digest))
+        return (*super().inputs(), InputRef(file.name, digest, digest))
 
-    def phases(self) -> tuple[Phase, ...]:
-        """One task per group of shards."""
-        return (Phase("tokenize", len(self._groups())),)
+    def input_paths(self) -> tuple[Path, ...]:
+        return (*super().input_paths(), Path(self.tokenizer))
 
-    def input_bytes(self) -> int:
-        """Bytes of text by the manifests."""
-        return text_bytes(open_inputs(self.documents))
+    def work_phases(self) -> tuple[Phase, ...]:
+        return (Phase("tokenize", len(self.pieces)),)
 
     def estimate(self) -> Estimate:
         """A row group of text and its ids at a time, the table of known chunks, and what loading the vocabulary holds
@@ -85,14 +78,14 @@ class TokenizeStage(Stage):
         reason = _load(self.tokenizer, self.settings.eod_piece).slow_because
         return f"SentencePiece itself encodes with this model, much more slowly, since {reason}" if reason else ""
 
-    def run(self, phase: str, index: int, task: Task) -> None:
-        """Encode the documents of one group of shards."""
+    def work(self, phase: str, index: int, task: Task) -> None:
+        """Encode the documents of one piece."""
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
         tokenizer.prepare()
         task.loaded()
-        writer = task.writer(token_schema(tokenizer.wide), self.settings.shard_bytes, ".arrow")
+        writer = task.writer(token_schema(tokenizer.wide), suffix=".arrow", piece=True)
         domains: set[str] = set()
-        for batch in group_batches(self._groups()[index], ["id", "text", "domain"]):
+        for batch in self.pieces[index].batches(["id", "text", "domain"]):
             domains.update(pc.unique(batch.column("domain")).to_pylist())
             check_one_domain(domains)
             writer.write(_encode(batch, tokenizer, task))
@@ -111,9 +104,6 @@ class TokenizeStage(Stage):
             "eod_id": tokenizer.eod_id,
             "eod_piece": tokenizer.eod_piece,
         }
-
-    def _groups(self) -> list[list[ShardRef]]:
-        return shard_groups(open_inputs(self.documents), self.settings.shard_bytes)
 
 
 def check_one_domain(domains: set[str]) -> None:

@@ -16,9 +16,9 @@ import sentencepiece
 
 from corpus.data.dataset import read_batches
 from corpus.data.files import sync_file
-from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.commit import Commit
+from corpus.engine.piecewise import ReadingStage
+from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.option import option
@@ -90,10 +90,9 @@ class TrainTokenizerConfig:
 
 
 @dataclass(frozen=True)
-class TrainTokenizerStage(Stage):
+class TrainTokenizerStage(ReadingStage):
     """Documents in; `tokenizer.model`, `tokenizer.json` for Hugging Face and `_report.json` out. Existing validation text should be split off before."""
 
-    documents: tuple[str, ...]
     settings: TrainTokenizerConfig
 
     name: ClassVar[str] = "train-tokenizer"
@@ -104,18 +103,14 @@ class TrainTokenizerStage(Stage):
         """The settings with those of the preset."""
         return self.settings.resolved()
 
-    def inputs(self) -> tuple[InputRef, ...]:
-        """The document datasets."""
-        return dataset_inputs(open_inputs(self.documents))
-
     def phases(self) -> tuple[Phase, ...]:
-        """Bytes per domain, then the sample, both by groups of shards, then the training in one task."""
-        groups = len(self._groups())
-        return Phase("survey", groups), Phase("sample", groups), Phase("train", 1)
+        """Bytes per domain, then the sample, both by pieces of the input, then the training in one task."""
+        pieces = len(self.pieces)
+        return Phase("survey", pieces), Phase("sample", pieces), Phase("train", 1)
 
-    def input_bytes(self) -> int:
-        """Bytes of text by the manifests."""
-        return text_bytes(open_inputs(self.documents))
+    def may_be_empty(self) -> bool:
+        """A tokenizer has no rows."""
+        return True
 
     def estimate(self) -> Estimate:
         """SentencePiece holds the whole sample."""
@@ -142,19 +137,16 @@ class TrainTokenizerStage(Stage):
                 sync_file(target)
         commit.extra["tokenizer"] = result.notes["tokenizer"]
 
-    def _groups(self) -> list[list[ShardRef]]:
-        return shard_groups(open_inputs(self.documents))
-
     def _survey(self, index: int, task: Task) -> None:
         sizes: Counter[str] = Counter()
-        for batch in group_batches(self._groups()[index], ["text", "domain"]):
+        for batch in self.pieces[index].batches(["text", "domain"]):
             sizes.update(domain_bytes(batch))
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("bytes", dict(sorted(sizes.items())))
 
     def _sizes(self, task: Task) -> dict[str, int]:
         """Bytes there are per domain."""
-        return _add(result.notes["bytes"] for result in task.results("survey", len(self._groups())))
+        return _add(result.notes["bytes"] for result in task.results("survey", len(self.pieces)))
 
     def _sample(self, index: int, task: Task) -> None:
         settings = self.settings
@@ -163,7 +155,7 @@ class TrainTokenizerStage(Stage):
         skipped: Counter[str] = Counter()
         dummy_prefix = preset_named(settings.preset).dummy_prefix
         with pa.ipc.new_file(str(task.directory / _SAMPLE), CHUNK_SCHEMA) as sink:
-            for batch in group_batches(self._groups()[index], ["id", "text", "domain", "language"]):
+            for batch in self.pieces[index].batches(["id", "text", "domain", "language"]):
                 mask = choose(batch, rates, settings.seed)
                 kept = int(mask.sum())
                 task.count(seen=batch.num_rows, kept=kept, dropped={"not sampled": batch.num_rows - kept})
@@ -175,7 +167,7 @@ class TrainTokenizerStage(Stage):
         task.note("skipped", dict(sorted(skipped.items())))
 
     def _train(self, task: Task) -> None:
-        results = task.results("sample", len(self._groups()))
+        results = task.results("sample", len(self.pieces))
         paths = [result.directory / _SAMPLE for result in results]
         config = self.settings.resolved()
         if not any(size for result in results for size in result.notes["used"].values()):

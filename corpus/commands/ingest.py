@@ -44,9 +44,9 @@ def ingest() -> None:
 
 
 def _domain_command(name: str) -> click.Command:
-    from pipelines.readers.registry import reader_class
+    from pipelines.readers.registry import READERS
 
-    reader = reader_class(name)
+    reader = READERS.load(name)
 
     @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
     @stage_options

@@ -54,9 +54,12 @@ def verify(directories: tuple[str, ...], quiet: bool) -> None:
 @click.option("--id", "id", default="", help="Show this document whole, or say why it was dropped.")
 @click.option("-n", "number", type=click.IntRange(1), default=5, show_default=True, help="How many to show.")
 @click.option("--dropped", is_flag=True, help="Show dropped documents, so many for each reason.")
+@click.option(
+    "--map", "map", default="", metavar="NAME", help="With --dropped: only what this map of the stage dropped."
+)
 @click.option("--quarantined", is_flag=True, help="Show records that could not be read.")
 @click.option("--full", is_flag=True, help="Show whole texts.")
-def inspect(directory: str, id: str, number: int, dropped: bool, quarantined: bool, full: bool) -> None:
+def inspect(directory: str, id: str, number: int, dropped: bool, map: str, quarantined: bool, full: bool) -> None:
     """Look at documents, and at what was dropped and why."""
     from corpus.data import inspect as look
     from corpus.data.dataset import Dataset
@@ -75,7 +78,7 @@ def inspect(directory: str, id: str, number: int, dropped: bool, quarantined: bo
             head = f"{row['source']} at byte {row['offset']}, {row['length']} bytes: {row['reason']}"
             _show_text(head, row["data"].decode("utf-8", "backslashreplace"), full)
     elif dropped:
-        for row in look.dropped(dataset, number):
+        for row in look.dropped(dataset, number, map):
             _show_text(f"{row['id']}  dropped: {row['reason']}", row["text"], full)
     else:
         for row in look.documents(dataset, number):

@@ -69,9 +69,21 @@ def config_options(*configs: type[Any], without: tuple[str, ...] = ()) -> Callab
             for field in dataclasses.fields(config):
                 if "doc" in field.metadata and field.name not in options and field.name not in without:
                     options[field.name] = _field_option(field, hints[field.name])
-        return _apply(command, list(options.values()))
+        gone = {key: why for config in configs for key, why in getattr(config, "removed", {}).items()}
+        return _apply(command, [*options.values(), *(_removed_option(key, why) for key, why in gone.items())])
 
     return decorate
+
+
+def _removed_option(name: str, why: str) -> Callable[[Any], Any]:
+    """A hidden option that says what came in its place."""
+    flag = "--" + name.replace("_", "-")
+
+    def refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise UsageError(f"{flag} is no option of this command any more: {why}.")
+
+    return click.option(flag, name, hidden=True, expose_value=False, callback=refuse)
 
 
 def build_config(config: type[Any], values: dict[str, Any]) -> Any:

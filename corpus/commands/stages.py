@@ -12,12 +12,13 @@ from corpus.commands.options import build_config, config_options, existing, run_
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
-from corpus.quality.filter import FilterConfig, FilterStage
-from corpus.quality.langid import LangidConfig, LangidStage
+from corpus.quality.filter import FilterConfig
+from corpus.quality.langid import Langid
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
 
@@ -55,10 +56,18 @@ def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
 
 
 langid = _documents_command(
-    "langid", LangidConfig, LangidStage, "Identify languages with fastText's lid.176 and keep the wanted ones."
+    "langid",
+    Langid,
+    lambda documents, step: MapStage(documents, "langid", maps=(step,)),
+    "Identify languages with fastText's lid.176 and keep the wanted ones.",
 )
 
-filter_ = _documents_command("filter", FilterConfig, FilterStage, "Drop documents of low quality by named rules.")
+filter_ = _documents_command(
+    "filter",
+    FilterConfig,
+    lambda documents, config: MapStage(documents, "filter", maps=config.maps()),
+    "Drop documents of low quality by named rule sets.",
+)
 
 
 @click.command("train-tokenizer")

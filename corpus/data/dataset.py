@@ -58,18 +58,21 @@ class Dataset:
             yield from read_batches(path, columns)
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of one shard, a row group (Parquet) or record batch (Arrow, memory-mapped) at a time."""
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, groups: range | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of one shard or of some of its row groups, a row group (Parquet) or record batch (Arrow, memory-mapped) at
+    a time."""
     names = list(columns) if columns is not None else None
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path, read_dictionary=[]) as file:
-                for group in range(file.num_row_groups):
+                for group in groups if groups is not None else range(file.num_row_groups):
                     table = file.read_row_group(group, columns=names, use_threads=False)
                     yield from table.combine_chunks().to_batches()
         else:
             with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-                for index in range(reader.num_record_batches):
+                for index in groups if groups is not None else range(reader.num_record_batches):
                     batch = reader.get_batch(index)
                     yield batch.select(names) if names is not None else batch
     except pa.ArrowInvalid as error:

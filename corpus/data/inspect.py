@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from corpus.data.dataset import Dataset, read_batches
 from corpus.errors import DataError, UsageError
+from corpus.option import nearest
 
 
 def documents(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
@@ -45,11 +46,16 @@ def document(dataset: Dataset, id: str) -> dict[str, Any]:
     raise UsageError(f"{dataset.path} has no document {id}: look at the ids with corpus inspect.")
 
 
-def dropped(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
-    """Up to `number` dropped documents of each reason, with their text."""
+def dropped(dataset: Dataset, number: int, map: str = "") -> Iterator[dict[str, Any]]:
+    """Up to `number` dropped documents of each reason, with their text; of one `map` of the stage, where it is named."""
+    names = [entry["map"] for entry in dataset.manifest.extra.get("maps", ())]
+    if map and map not in names:
+        raise UsageError(f"{dataset.path} was not made by a map '{map}': {nearest(map, names)}")
     seen: dict[str, int] = {}
     path = dataset.path / "_dropped" / "samples"
     for row in _rows([path] if path.exists() else []):
+        if map and row["map"] != map:
+            continue
         seen[row["reason"]] = seen.get(row["reason"], 0) + 1
         if seen[row["reason"]] <= number:
             yield row

@@ -12,10 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from corpus.data.columns import Column
 from corpus.data.files import canonical_json, digest_of, write_atomic
 from corpus.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SIDE_FOLDERS = ("_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer")
 """Folders of a dataset that hold more than its data."""
@@ -65,12 +66,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One data shard: its file name, rows, bytes and xxh3-128."""
+    """One data shard: its file name, rows, bytes and xxh3-128.
+
+    `pieces` are the parts of it that later stages read as one task each: [row groups, rows], in order. `task` names the
+    task whose documents it holds: of an ingest the group of raw files, which every later stage passes on.
+    """
 
     name: str
     rows: int
     bytes: int
     checksum: str
+    pieces: tuple[tuple[int, int], ...] = ()
+    task: str = ""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ShardEntry:
+        """Read the form of the manifest."""
+        pieces = tuple((int(groups), int(rows)) for groups, rows in value["pieces"])
+        return cls(value["name"], value["rows"], value["bytes"], value["checksum"], pieces, value["task"])
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,7 @@ class Manifest:
     totals: Mapping[str, int]
     shards: tuple[ShardEntry, ...]
     files: tuple[FileEntry, ...] = ()
+    columns: tuple[Column, ...] = ()
     seed: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +134,7 @@ class Manifest:
             "counts": {unit: counts.to_json() for unit, counts in self.counts.items()},
             "totals": dict(self.totals),
             "shards": [asdict(shard) for shard in self.shards],
+            "columns": [column.to_json() for column in self.columns],
             "files": [asdict(file) for file in self.files],
             "seed": self.seed,
             "extra": dict(self.extra),
@@ -145,6 +160,10 @@ class Manifest:
         """`load` without its memory of manifests already read."""
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
+            if value["format"] != FORMAT:
+                raise DataError(
+                    f"{path} has format {value['format']}, this version reads {FORMAT}: make the dataset again."
+                )
             manifest = cls(
                 kind=value["kind"],
                 stage=value["stage"],
@@ -152,8 +171,9 @@ class Manifest:
                 inputs=tuple(value["inputs"]),
                 counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
                 totals=value["totals"],
-                shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+                shards=tuple(ShardEntry.from_json(entry) for entry in value["shards"]),
                 files=tuple(FileEntry(**entry) for entry in value["files"]),
+                columns=tuple(Column.from_json(entry) for entry in value["columns"]),
                 seed=value["seed"],
                 extra=value["extra"],
                 versions=value["versions"],
@@ -161,10 +181,6 @@ class Manifest:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is not a readable manifest ({error}): make the dataset again.") from None
-        if manifest.format != FORMAT:
-            raise DataError(
-                f"{path} has format {manifest.format}, this version reads {FORMAT}: make the dataset again."
-            )
         if manifest.digest != value.get("digest"):
             raise DataError(f"{path} was changed after it was written (digest differs): make the dataset again.")
         return manifest

@@ -32,10 +32,9 @@ SEGMENT = pa.struct(
 )
 """A run of one document's tokens inside a packed row; `document` indexes the rows of `_documents/`."""
 
-DROPPED_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("reason", pa.string())])
-DROPPED_SAMPLE_SCHEMA = pa.schema(
-    [pa.field("id", pa.string()), pa.field("reason", pa.string()), pa.field("text", pa.large_string())]
-)
+DROPPED_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("map", pa.string()), pa.field("reason", pa.string())])
+DROPPED_SAMPLE_SCHEMA = pa.schema([*DROPPED_SCHEMA, pa.field("text", pa.large_string())])
+"""`map` is the step of the chain that dropped the document, empty for the stage itself."""
 QUARANTINE_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string()),

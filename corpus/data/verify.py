@@ -13,16 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
+from corpus.data.columns import document_schema
 from corpus.data.dataset import Dataset, read_batches
 from corpus.data.files import checksum
-from corpus.data.manifest import MANIFEST, SIDE_FOLDERS, Counts
-from corpus.data.schema import DOCUMENT_SCHEMA, packed_schema, token_schema
+from corpus.data.manifest import MANIFEST, SIDE_FOLDERS, Counts, Manifest
+from corpus.data.schema import packed_schema, token_schema
 from corpus.errors import DataError
 
 PLAN = Path("_log", "plan.json")
 """Written by `corpus run`: the outputs of its stages in order, relative to the run's own."""
-NOT_RECORDED = "split: "
-"""Reasons that begin so are counted, not recorded: the documents are in the other dataset of the pair."""
 _WHOLE = ("records", "documents")
 """The units whose drops are recorded: a stage has one of them."""
 
@@ -122,10 +121,11 @@ def _check_documents(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterat
     ids = _UniqueIds()
     size = lines = rows = 0
     domains: set[str] = set()
+    wanted = document_schema(dataset.manifest.columns)
     for path, expected in shards:
         schema = pq.read_schema(path)
-        if not schema.equals(DOCUMENT_SCHEMA):
-            yield f"{path.name} has not the columns of documents"
+        if not schema.equals(wanted):
+            yield f"{path.name} has not the columns of documents that the manifest names"
             return
         before = rows
         for batch in read_batches(path, ["id", "text", "domain"]):
@@ -235,12 +235,25 @@ def _check_dropped(dataset: Dataset) -> Iterator[str]:
         return
     recorded = sum(_rows(path) for path in sorted((dataset.path / "_dropped").glob("*.ids")))
     counts = next((manifest.counts[unit] for unit in _WHOLE if unit in manifest.counts), Counts())
-    number = sum(n for reason, n in counts.dropped.items() if not reason.startswith(NOT_RECORDED))
+    number = sum(recorded_drops(manifest, counts).values())
     if recorded != number:
         yield f"_dropped lists {recorded} records, the manifest counts {number}"
+    by_maps = 0
+    for entry in manifest.extra.get("maps", ()):
+        part = Counts.from_json(entry["counts"])
+        by_maps += sum(part.dropped.values())
+        if part.missing:
+            yield f"{part.missing} documents are not accounted for by map {entry['map']}"
+    number -= by_maps
     clustered = sum(_rows(path) for path in sorted((dataset.path / "_clusters").glob("*.parquet")))
     if clustered != number and (clustered or manifest.config.get("level") in ("document", "book", "near")):
         yield f"_clusters lists {clustered} removed documents, the manifest counts {number}"
+
+
+def recorded_drops(manifest: Manifest, counts: Counts) -> dict[str, int]:
+    """The drops, by reason, that a dataset lists one by one: not those of the other dataset of a pair, which has them."""
+    unlisted = manifest.extra.get("unlisted", ())
+    return {reason: number for reason, number in counts.dropped.items() if reason not in unlisted}
 
 
 def _check_quarantined(dataset: Dataset) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from corpus.data.manifest import ShardEntry
 
 SHARD_BYTES = 256_000_000
 """Data bytes (before compression) after which a shard is closed."""
+PIECE_BYTES = 32_000_000
+"""Data bytes after which a piece of a shard ends; later stages read a piece in a task of its own."""
 GROUP_BYTES = 8_000_000
 """Data bytes after which a row group is closed; with it a reader's memory is bounded."""
 GROUP_ROWS = 8192
@@ -24,26 +27,33 @@ _PARQUET = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["d
 class ShardWriter:
     """Writes rows to `00000.parquet`, `00001.parquet`, … (or `.arrow`) below `directory`.
 
-    A row group ends after the first row with which it reaches `GROUP_BYTES` or `GROUP_ROWS`, a shard after the first
-    row group with which it reaches `shard_bytes`. Both depend on the rows alone, so that neither the caller's batches
-    nor memory changes a byte. Files are complete (closed and fsynced) only after `close()`.
+    A row group ends after the first row with which it reaches `GROUP_BYTES` or `GROUP_ROWS`, a piece or a shard after
+    the first row group with which it reaches `piece_bytes` or `shard_bytes`. All depend on the rows alone, so that
+    neither the caller's batches nor memory changes a byte. Files are complete (closed and fsynced) only after `close()`.
     """
 
     def __init__(
-        self, directory: Path, schema: pa.Schema, shard_bytes: int = SHARD_BYTES, suffix: str = ".parquet"
+        self,
+        directory: Path,
+        schema: pa.Schema,
+        shard_bytes: int = SHARD_BYTES,
+        suffix: str = ".parquet",
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self.directory = directory
         self.schema = schema
         self.shard_bytes = shard_bytes
         self.suffix = suffix
+        self.piece_bytes = piece_bytes
         self.rows = 0
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._pending_bytes = 0
         self._sink: pq.ParquetWriter | pa.ipc.RecordBatchFileWriter | None = None
         self._shard_bytes = 0
-        self._shard_rows = 0
-        self._entries: list[tuple[str, int]] = []
+        self._piece_bytes = piece_bytes
+        self._pieces: list[tuple[int, int]] = []
+        self._entries: list[tuple[str, tuple[tuple[int, int], ...]]] = []
 
     def write(self, data: pa.RecordBatch | pa.Table) -> None:
         """Add rows; `data` has the writer's columns."""
@@ -79,11 +89,19 @@ class ShardWriter:
             assert self._sink is not None
             self._sink.write_table(group, max_chunksize=max(1, group.num_rows))
         self.rows += group.num_rows
-        self._shard_rows += group.num_rows
+        self._count_group(group.num_rows)
         self._shard_bytes += self._pending_bytes
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
         if self._shard_bytes >= self.shard_bytes:
             self._close_shard()
+
+    def _count_group(self, rows: int) -> None:
+        if self._piece_bytes >= self.piece_bytes:
+            self._pieces.append((0, 0))
+            self._piece_bytes = 0
+        groups, before = self._pieces[-1]
+        self._pieces[-1] = (groups + 1, before + rows)
+        self._piece_bytes += self._pending_bytes
 
     def _open(self) -> None:
         if self._sink is not None:
@@ -94,26 +112,28 @@ class ShardWriter:
             self._sink = pq.ParquetWriter(path, self.schema, **_PARQUET)
         else:
             self._sink = pa.ipc.new_file(path, self.schema)
-        self._shard_bytes = self._shard_rows = 0
+        self._shard_bytes = 0
+        self._piece_bytes, self._pieces = self.piece_bytes, []
 
     def _close_shard(self) -> None:
         assert self._sink is not None
         self._sink.close()
         self._sink = None
-        self._entries.append((f"{len(self._entries):05d}{self.suffix}", self._shard_rows))
+        self._entries.append((f"{len(self._entries):05d}{self.suffix}", tuple(self._pieces)))
 
     def close(self) -> list[ShardEntry]:
         """Finish the last shard and describe all of them, in order. No rows, no shards."""
         self._flush()
         if self._sink is not None:
             self._close_shard()
-        return [shard_entry(self.directory / name, rows) for name, rows in self._entries]
+        return [shard_entry(self.directory / name, pieces) for name, pieces in self._entries]
 
 
-def shard_entry(path: Path, rows: int) -> ShardEntry:
-    """Flush a finished shard to the disk and describe it."""
+def shard_entry(path: Path, pieces: Sequence[tuple[int, int]]) -> ShardEntry:
+    """Flush a finished shard, whose `pieces` are [row groups, rows], to the disk and describe it."""
     sync_file(path)
-    return ShardEntry(path.name, rows, path.stat().st_size, checksum(path))
+    rows = sum(rows for _, rows in pieces)
+    return ShardEntry(path.name, rows, path.stat().st_size, checksum(path), tuple(pieces))
 
 
 def _row_bytes(batch: pa.RecordBatch) -> list[int]:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpus.data.buffers import text_buffers
 from corpus.data.files import checksum
 from corpus.decontaminate.ngrams import Codes, Hashes, Ints, cut_grams, distinct, find_grams, fold_table, word_room
 from corpus.errors import DataError, UsageError
-from corpus.heldout.overlap import text_buffers
 from corpus.ingest.compression import TruncatedStream, open_stream
 from corpus.option import nearest
 

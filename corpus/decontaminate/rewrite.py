@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from corpus.decontaminate.cut import JOINT, guilty, pieces
 from corpus.decontaminate.index import Index
+from corpus.decontaminate.matches import MATCH_SCHEMA, NOTHING_LEFT, OVERLAP, PIECES
 from corpus.decontaminate.ngrams import Ints
-from corpus.decontaminate.stage import MATCH_SCHEMA, NOTHING_LEFT, OVERLAP, PIECES
 from corpus.engine.task import Task
 
 

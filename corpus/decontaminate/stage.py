@@ -21,61 +21,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.engine.inputs import dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.decontaminate.matches import EXAMPLE_SCHEMA, MATCH_SCHEMA
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentStage, StageKind
+from corpus.engine.result import task_directory
+from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
-from corpus.option import option
+from corpus.option import SHARDS_ARE_INHERITED, option
 
 if TYPE_CHECKING:
     from corpus.decontaminate.index import Index
     from corpus.decontaminate.ngrams import Ints
-
-OVERLAP = "evaluation text"
-PIECES = "evaluation text: too many pieces"
-NOTHING_LEFT = "evaluation text: nothing left"
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "gpt3": {"ngram": 13, "share": 0.0, "mode": "cut", "most_documents": 10},
     "palm": {"ngram": 8, "share": 0.7, "mode": "drop", "most_documents": 0},
 }
 
-MATCH_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("file", pa.string(), nullable=False),
-        pa.field("record", pa.int64(), nullable=False),
-        pa.field("field", pa.string(), nullable=False),
-        pa.field("matched", pa.int64(), nullable=False),
-        pa.field("ngrams", pa.int64(), nullable=False),
-        pa.field("ngram", pa.string(), nullable=False),
-        pa.field("start", pa.int64(), nullable=False),
-        pa.field("end", pa.int64(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),
-    ]
-)
-"""One row of `_matches/NNNNN.matches` per document and evaluation text that share n-grams: how many of the text's
-different `ngrams` are `matched`, the first `ngram` with the bytes of the document where it stands, and what became of the
-document: kept, cut or dropped."""
-
-EXAMPLE_SCHEMA = pa.schema(
-    [
-        pa.field("file", pa.string(), nullable=False),
-        pa.field("record", pa.int64(), nullable=False),
-        pa.field("field", pa.string(), nullable=False),
-        pa.field("ngrams", pa.int64(), nullable=False),
-        pa.field("seen", pa.int64(), nullable=False),
-        pa.field("contaminated", pa.bool_(), nullable=False),
-    ]
-)
-"""One row of `_matches/examples` per evaluation text, in order: how many of its different `ngrams` all documents
-together have in the input, before any is cut or dropped (`seen`), and whether these are enough."""
-
 
 @dataclass(frozen=True)
 class DecontaminateConfig:
     """Settings of `corpus decontaminate`. None: as the preset says."""
+
+    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
     against: tuple[str, ...] = option((), "Evaluation set, as JSON lines (also gzip or zstd).", metavar="EVAL.jsonl")
     preset: Literal["gpt3", "palm"] = option("gpt3", "gpt3: cut 13-grams out; palm: drop by 70% of 8-grams.")
@@ -87,7 +56,6 @@ class DecontaminateConfig:
     window: int = option(200, "Characters around a match that are cut too.")
     min_piece: int = option(200, "Characters that a piece of a cut document needs.")
     most_pieces: int = option(10, "Pieces over which a cut document is dropped.")
-    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
 
     def __post_init__(self) -> None:
         if not self.against:
@@ -105,56 +73,45 @@ class DecontaminateConfig:
         """The settings with those of the preset, without the files."""
         chosen = {key: getattr(self, key) for key in PRESETS[self.preset] if getattr(self, key) is not None}
         cut = {key: getattr(self, key) for key in ("window", "min_piece", "most_pieces")}
-        return {**PRESETS[self.preset], **chosen, **cut, "field": list(self.field), "shard_bytes": self.shard_bytes}
+        return {**PRESETS[self.preset], **chosen, **cut, "field": list(self.field)}
 
 
 @dataclass(frozen=True)
-class DecontaminateStage(Stage):
+class DecontaminateStage(DocumentStage):
     """Documents -> documents without evaluation texts."""
 
-    documents: tuple[str, ...]
+    name: ClassVar[str] = "decontaminate"
+
     settings: DecontaminateConfig
 
-    name: ClassVar[str] = "decontaminate"
-    kind: ClassVar[str] = "documents"
-    unit: ClassVar[str] = "documents"
-
-    def config(self) -> Mapping[str, Any]:
+    def step_config(self) -> Mapping[str, Any]:
         return self.settings.resolved()
 
     def inputs(self) -> tuple[InputRef, ...]:
         from corpus.decontaminate.index import names_and_digests
 
         files = names_and_digests(self.settings.against)
-        own = dataset_inputs(open_inputs(self.documents))
-        return (*own, *(InputRef(name, digest, digest) for name, digest in files))
+        return (*super().inputs(), *(InputRef(name, digest, digest) for name, digest in files))
 
     def input_paths(self) -> tuple[Path, ...]:
         return (*super().input_paths(), *map(Path, self.settings.against))
 
-    def phases(self) -> tuple[Phase, ...]:
-        tasks = self._tasks
+    def work_phases(self) -> tuple[Phase, ...]:
+        tasks = len(self.pieces)
         return Phase("index", 1), Phase("match", tasks), Phase("count", 1), Phase("write", tasks)
-
-    @property
-    def _tasks(self) -> int:
-        return len(shard_groups(open_inputs(self.documents), self.settings.shard_bytes))
-
-    def input_bytes(self) -> int:
-        return text_bytes(open_inputs(self.documents))
 
     def estimate(self) -> Estimate:
         texts = sum(Path(path).stat().st_size for path in self.settings.against)
         return Estimate(memory=64_000_000 + 40 * texts, disk=self.input_bytes())
 
-    def run(self, phase: str, index: int, task: Task) -> None:
+    def work(self, phase: str, index: int, task: Task) -> None:
         {"index": self._index, "match": self._match, "count": self._count, "write": self._write}[phase](index, task)
 
     def _index(self, index: int, task: Task) -> None:
         from corpus.decontaminate.index import Index, read_examples
 
         examples = list(read_examples(self.settings.against, self.settings.field))
-        Index.of([example.text for example in examples], self.config()["ngram"]).save(task.directory)
+        Index.of([example.text for example in examples], self.settings.resolved()["ngram"]).save(task.directory)
         columns = {name: [getattr(example, name) for example in examples] for name in ("file", "record", "field")}
         schema = pa.schema([EXAMPLE_SCHEMA.field(name) for name in columns])
         pq.write_table(pa.table(columns, schema=schema), task.directory / "examples", compression="zstd")
@@ -162,12 +119,10 @@ class DecontaminateStage(Stage):
     def _grams(self, work: Path) -> Index:
         from corpus.decontaminate.index import Index
 
-        return Index.load(task_directory(work, "index", 0), self.config()["ngram"])
+        return Index.load(task_directory(work, "index", 0), self.settings.resolved()["ngram"])
 
     def _batches(self, index: int, task: Task, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        for batch in group_batches(
-            shard_groups(open_inputs(self.documents), self.settings.shard_bytes)[index], columns
-        ):
+        for batch in self.pieces[index].batches(columns):
             yield batch
             task.progress(documents=batch.num_rows, bytes=batch.nbytes)
 
@@ -193,13 +148,13 @@ class DecontaminateStage(Stage):
 
         grams = self._grams(task.work)
         total = np.zeros(len(grams.hashes), np.int64)
-        for result in task.results("match", self._tasks):
+        for result in task.results("match", len(self.pieces)):
             numbers, counts = np.load(result.directory / "documents.npy")
             total[numbers] += counts
-        most = self.config()["most_documents"]
+        most = self.settings.resolved()["most_documents"]
         ignored = (total > most) if most else np.zeros(len(total), np.bool_)
         np.save(task.directory / "ignored.npy", ignored)
-        texts, counts, enough = guilty(grams, np.flatnonzero((total > 0) & ~ignored), self.config()["share"])
+        texts, counts, enough = guilty(grams, np.flatnonzero((total > 0) & ~ignored), self.settings.resolved()["share"])
         seen, bad = np.zeros(len(grams.sizes), np.int64), np.zeros(len(grams.sizes), np.bool_)
         seen[texts], bad[texts] = counts, enough
         examples = pq.read_table(task_directory(task.work, "index", 0) / "examples")
@@ -220,23 +175,27 @@ class DecontaminateStage(Stage):
         places = np.load(task_directory(task.work, "match", index) / "places.npy")
         places = places[:, ~np.load(count / "ignored.npy")[places[1]]]
         examples = pq.read_table(count / "examples").to_pylist() if places.shape[1] else []
-        writer = task.documents(self.settings.shard_bytes)
+        writer = self.writer(task)
         with pq.ParquetWriter(str(task.directory / "matches"), MATCH_SCHEMA, compression="zstd") as report:
-            rewriter = Rewriter(self._grams(task.work), examples, dict(self.config()), task, report)
+            rewriter = Rewriter(self._grams(task.work), examples, self.settings.resolved(), task, report)
             first = 0
             for batch in self._batches(index, task):
                 inside = (places[0] >= first) & (places[0] < first + batch.num_rows)
                 part: Ints = places[:, inside] - np.array([[first], [0], [0], [0]])
                 out = rewriter.rewrite(batch, part) if part.shape[1] else batch
                 writer.write(out)
-                task.count(seen=batch.num_rows, kept=out.num_rows)
+                task.count(seen=batch.num_rows)
                 first += batch.num_rows
         task.note("cut", rewriter.cut)
 
     def finish(self, commit: Commit) -> None:
+        super().finish(commit)
         (count,) = commit.results["count"]
         commit.adopt(count.directory / "examples", "_matches/examples")
         for number, result in enumerate(commit.results["write"]):
             commit.adopt(result.directory / "matches", f"_matches/{number:05d}.matches")
         commit.extra["evaluation"] = dict(count.notes)
         commit.extra["cut"] = sum(result.notes["cut"] for result in commit.results["write"])
+
+
+DECONTAMINATE = StageKind(DecontaminateConfig, DecontaminateStage)

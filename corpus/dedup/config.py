@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from corpus.dedup.lines.scope import check_scope
 from corpus.errors import UsageError
-from corpus.option import option
+from corpus.option import SHARDS_ARE_INHERITED, option
 
 LEAST_MEMORY = 96_000_000
 """Bytes that a process needs beside its interpreter and its kernels however little memory it is given: a row group (8 MB
@@ -79,6 +79,8 @@ class DedupConfig:
     """What counts as equal, where, and what becomes of it. A value that is None follows from the preset, else from the
     level (`resolved`); one that is given goes before the preset's."""
 
+    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
+
     level: Literal["line", "document", "book", "near"] = option(
         "line", "What is compared: each line, a document's whole text, or how far books or documents overlap."
     )
@@ -112,7 +114,6 @@ class DedupConfig:
     max_drop: float = option(
         0.9, "An alarm: with a greater share of the text's bytes removed the run stops before its output is finished."
     )
-    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
 
     def __post_init__(self) -> None:
         if self.scope is not None:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from corpus.dedup.buffers import text_buffers
+from corpus.data.buffers import text_buffers
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
 from corpus.dedup.lines.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.report import check_share, false_merges, write_report
@@ -36,10 +36,9 @@ from corpus.dedup.similar.clusters import (
 )
 from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
 from corpus.dedup.url import c4_url
-from corpus.domains import inherited_domains
-from corpus.engine.inputs import dataset_inputs, group_batches, open_inputs, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentStage
+from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
 
 KEYED = np.dtype([("key", np.uint64), ("low", np.uint64), ("document", np.uint64), ("size", np.uint64)])
@@ -49,33 +48,25 @@ DUPLICATE = {"text": "duplicate document", "url": "duplicate url"}
 
 
 @dataclass(frozen=True)
-class DocumentDedupStage(Stage):
+class DocumentDedupStage(DocumentStage):
     """Removes documents that equal another one in text or URL: the first or the longest stays."""
 
-    documents: tuple[str, ...]
-    settings: DedupConfig
     name: ClassVar[str] = "dedup"
-    kind: ClassVar[str] = "documents"
-    unit: ClassVar[str] = "documents"
 
-    def config(self) -> Mapping[str, Any]:
+    settings: DedupConfig
+
+    def step_config(self) -> Mapping[str, Any]:
         return self.settings.as_json()
 
-    def inputs(self) -> tuple[InputRef, ...]:
-        return dataset_inputs(open_inputs(self.documents))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.documents, self.settings)  # without what is cached
-
-    def phases(self) -> tuple[Phase, ...]:
+    def work_phases(self) -> tuple[Phase, ...]:
         tasks = len(self._tasks)
         return Phase("keys", tasks), Phase("match", self._scopes * self._partitions), Phase("rewrite", tasks)
 
-    def run(self, phase: str, index: int, task: Task) -> None:
+    def work(self, phase: str, index: int, task: Task) -> None:
         {"keys": self._keys, "match": self._match, "rewrite": self._rewrite}[phase](index, task)
 
     def finish(self, commit: Commit) -> None:
-        commit.extra["domains"] = inherited_domains(open_inputs(self.documents))
+        super().finish(commit)
         adopt_tables(commit, commit.results["rewrite"])
         ids = IdReader(self._numbering, [result.directory for result in commit.results["keys"]])
         clusters = largest_clusters(ids, [result.notes["largest"] for result in commit.results["match"]])
@@ -85,17 +76,12 @@ class DocumentDedupStage(Stage):
     def check_finished(self, output: Path) -> None:
         check_share(output, self.settings)
 
-    def input_bytes(self) -> int:
-        return text_bytes(open_inputs(self.documents))
-
     def estimate(self) -> Estimate:
-        rows = sum(dataset.manifest.rows for dataset in open_inputs(self.documents))
-        return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + 150 * rows)
+        return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + 150 * self.input_rows)
 
     @cached_property
     def _tasks(self) -> list[ScopedTask]:
-        settings = self.settings.resolved
-        return scoped_tasks(open_inputs(self.documents), settings.scope or "all", settings.shard_bytes)
+        return scoped_tasks(self.pieces, self.datasets, self.settings.resolved.scope or "all")
 
     @cached_property
     def _bounds(self) -> list[int]:
@@ -107,7 +93,7 @@ class DocumentDedupStage(Stage):
 
     @cached_property
     def _numbering(self) -> Numbering:
-        return Numbering.of(sum(shard.rows for shard in task.shards) for task in self._tasks)
+        return Numbering.of(piece.rows for piece in self.pieces)
 
     @cached_property
     def _partitions(self) -> int:
@@ -118,7 +104,7 @@ class DocumentDedupStage(Stage):
         runs = Spill(task.directory, KEYED, task.memory)
         ids = IdWriter(task.directory)
         number = self._numbering.bases[index]
-        for batch in group_batches(self._tasks[index].shards, ["id", "text", "url"]):
+        for batch in self.pieces[index].batches(["id", "text", "url"]):
             ids.write(batch.column("id"))
             values = batch.column("url") if settings.key == "url" else None
             runs.add(document_records(batch.column("text"), values, number, settings.key_bits))
@@ -148,8 +134,7 @@ class DocumentDedupStage(Stage):
         removals = np.concatenate([piece for _, _, piece in read_pieces(paths, REMOVAL, low, high, 1 << 62)])
         ids = IdReader(self._numbering, task_directories(task.work, "keys", len(self._tasks)))
         rewrite = Rewrite(ids, DUPLICATE[self.settings.resolved.key or "text"], lambda records: np.ones(records.size))
-        writer = task.documents(self.settings.shard_bytes)
-        rewrite.run(task, writer, group_batches(self._tasks[index].shards), removals)
+        rewrite.run(task, self.writer(task), self.pieces[index].batches(), removals)
 
 
 def document_records(text: pa.Array, urls: pa.Array | None, number: int, key_bits: int) -> Records:

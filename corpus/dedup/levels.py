@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from corpus.dedup.config import DedupConfig
-from corpus.engine.stage import Stage
+from corpus.engine.document_stage import DocumentStage, StageKind
 
 
-def dedup_stage(documents: tuple[str, ...], settings: DedupConfig | None = None) -> Stage:
+def dedup_stage(documents: tuple[str, ...], settings: DedupConfig | None = None) -> DocumentStage:
     """The stage that removes repeated lines, documents, books or near-duplicates from the datasets `documents`."""
     settings = settings or DedupConfig()
     if settings.level == "line":
@@ -24,3 +24,6 @@ def dedup_stage(documents: tuple[str, ...], settings: DedupConfig | None = None)
     from corpus.dedup.similar.near import NearDedupStage
 
     return NearDedupStage(documents, settings)
+
+
+DEDUP = StageKind(DedupConfig, dedup_stage)

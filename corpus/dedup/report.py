@@ -12,7 +12,7 @@ from corpus.errors import DataError
 
 if TYPE_CHECKING:
     from corpus.dedup.config import DedupConfig
-    from corpus.engine.publish import Commit
+    from corpus.engine.commit import Commit
 
 REPORT = "_report.json"
 SHOWN_LINES = 10
@@ -37,11 +37,11 @@ def write_report(
     With more than `settings.max_drop` of the bytes removed it is a DataError once the report is written: the manifest is
     not, the finished tasks stay, and the same command with another `max_drop` goes on from there.
     """
-    bytes_kept = commit.totals.get("bytes", 0)
+    bytes_kept = commit.own_bytes
     removed = 1 - bytes_kept / bytes_in if bytes_in else 0.0
     report = {
         "level": settings.level,
-        "counts": {unit: counts.to_json() for unit, counts in sorted(commit.counts.items())},
+        "counts": {unit: counts.to_json() for unit, counts in sorted(commit.own_counts.items())},
         "bytes": {"in": bytes_in, "kept": bytes_kept, "removed": bytes_in - bytes_kept},
         "removed_share": removed,
     } | dict(findings or {})

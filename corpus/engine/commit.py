@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from corpus.data.columns import Column
 from corpus.data.manifest import SIDE_FOLDERS, Counts, ShardEntry
 from corpus.engine.result import TaskResult
 
@@ -22,6 +23,11 @@ class Commit:
     counts: dict[str, Counts]
     extra: dict[str, Any] = field(default_factory=dict)
     input_digests: dict[str, str] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    own_counts: dict[str, Counts] = field(default_factory=dict)
+    """`counts` without what the maps dropped that the stage's documents ran through."""
+    own_bytes: int = 0
+    """Bytes of text before these maps."""
 
     def adopt(self, source: Path, name: str) -> Path:
         """Move a file of a task's directory to `name` below the output, in one of `SIDE_FOLDERS`."""

@@ -1,30 +1,49 @@
-"""What stages that read datasets share: their inputs, and shards grouped into tasks."""
+"""The inputs of stages that read datasets, cut into the pieces that tasks read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from corpus.data.dataset import Dataset, read_batches, resolve
-from corpus.data.writer import SHARD_BYTES
 from corpus.engine.stage import InputRef
-
-TASKS_PER_SHARD = 32
-"""Small shards are read by one task until their files reach this part of `shard_bytes` (8 MB of compressed text)."""
 
 
 @dataclass(frozen=True)
-class ShardRef:
-    """One shard of an input: its place in the list of datasets and in its dataset, and its file."""
+class Piece:
+    """A part of an input shard that one task reads: its row groups `groups`.
+
+    `dataset` and `shard` are the positions of the dataset among the inputs and of the shard in it; `task` is the task
+    that first cut the shard, and that every stage passes on.
+    """
 
     dataset: int
     shard: int
     path: Path
+    groups: range
     rows: int
-    bytes: int
+    task: str
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows, a row group at a time."""
+        return read_batches(self.path, columns, self.groups)
+
+
+def input_pieces(datasets: Sequence[Dataset]) -> list[Piece]:
+    """The pieces of all datasets, in order. They are the tasks of every stage that reads documents, so that neither
+    what else is in a dataset nor what earlier stages dropped moves a document from one task to another."""
+    found: list[Piece] = []
+    for number, dataset in enumerate(datasets):
+        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True)):
+            first = 0
+            task = f"{number}:{entry.task}" if len(datasets) > 1 else entry.task
+            for groups, rows in entry.pieces:
+                found.append(Piece(number, index, path, range(first, first + groups), rows, task))
+                first += groups
+    return found
 
 
 def dataset_inputs(datasets: Sequence[Dataset]) -> tuple[InputRef, ...]:
@@ -44,41 +63,11 @@ def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset,
     return tuple(resolve(paths, kind))
 
 
-def shard_groups(datasets: Sequence[Dataset], shard_bytes: int = SHARD_BYTES) -> list[list[ShardRef]]:
-    """Consecutive shards grouped into tasks, in order. A group ends once its files have 1/32 of `shard_bytes`
-    or more, so that the grouping follows from the input manifests and the configuration alone."""
-    return grouped(all_shards(datasets), shard_bytes)
-
-
-def all_shards(datasets: Sequence[Dataset]) -> list[ShardRef]:
-    """The shards of all datasets, in order."""
-    return [
-        ShardRef(number, index, path, entry.rows, entry.bytes)
-        for number, dataset in enumerate(datasets)
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True))
-    ]
-
-
-def grouped(shards: Sequence[ShardRef], shard_bytes: int) -> list[list[ShardRef]]:
-    """`shard_groups` of some of the shards."""
-    task_bytes = shard_bytes // TASKS_PER_SHARD
-    groups: list[list[ShardRef]] = []
-    size = task_bytes
-    for shard in shards:
-        if size >= task_bytes:
-            groups.append([])
-            size = 0
-        groups[-1].append(shard)
-        size += shard.bytes
-    return groups
-
-
-def group_batches(group: Sequence[ShardRef], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a group, a row group at a time."""
-    for shard in group:
-        yield from read_batches(shard.path, columns)
-
-
 def text_bytes(datasets: Sequence[Dataset]) -> int:
     """Bytes of text in the inputs by their manifests."""
     return sum(dataset.manifest.totals.get("bytes", 0) for dataset in datasets)
+
+
+def inherited_domains(datasets: Iterable[Dataset]) -> list[str]:
+    """The domains that the manifests name, each once, in the order of the datasets."""
+    return list(dict.fromkeys(domain for dataset in datasets for domain in dataset.manifest.extra.get("domains", [])))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from corpus.engine.executors.local import LocalExecutor, TaskStep, WorkerPool
 from corpus.engine.progress import Progress
-from corpus.engine.stage import Phase, Stage, task_directory
-from corpus.engine.task import RESULT, TaskResult
+from corpus.engine.result import RESULT, TaskResult, task_directory
+from corpus.engine.stage import Phase, Stage
 
 _SHOW_SECONDS = 0.25
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,36 +17,13 @@ from corpus.data.card import write_card
 from corpus.data.files import checksum, sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
 from corpus.data.schema import DROPPED_SAMPLE_SCHEMA
+from corpus.engine.commit import Commit, move_file
+from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
-from corpus.engine.task import SAMPLES_PER_REASON, TaskResult, sample_rank
+from corpus.engine.task import SAMPLES_PER_REASON, sample_rank
 from corpus.errors import DataError
 
 _RECORDED = ("datatrove", "fasttext-numpy2", "numba", "numpy", "pyarrow", "sentencepiece", "xxhash")
-
-
-@dataclass
-class Commit:
-    """What a stage may add to its output once all tasks are done. The whole commit can be repeated after a kill."""
-
-    output: Path
-    results: Mapping[str, Sequence[TaskResult]]
-    shards: tuple[ShardEntry, ...]
-    totals: dict[str, int]
-    counts: dict[str, Counts]
-    extra: dict[str, Any] = field(default_factory=dict)
-    input_digests: dict[str, str] = field(default_factory=dict)
-
-    def adopt(self, source: Path, name: str) -> Path:
-        """Move a file of a task's directory to `name` below the output, in one of `SIDE_FOLDERS`."""
-        assert name.partition("/")[0] in SIDE_FOLDERS, name
-        return _move(source, self.output / name)
-
-    def create(self, name: str) -> Path:
-        """A path below the output, in one of `SIDE_FOLDERS`, for a file that the stage writes whole now."""
-        assert name.partition("/")[0] in SIDE_FOLDERS, name
-        path = self.output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
 
 
 def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[TaskResult]]) -> Manifest:
@@ -58,8 +34,8 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
     for result in everything:
         for name, value in result.totals.items():
             totals[name] = totals.get(name, 0) + value
-    shards = _place_shards(output, everything)
-    if not shards and not stage.may_be_empty() and stage.kind != "tokenizer":
+    shards = _place_shards(output, results[stage.shard_phase()] if stage.shard_phase() else everything)
+    if not shards and not stage.may_be_empty():
         raise DataError(_nothing_left(stage, counts))
     commit = Commit(output, results, shards, totals, counts)
     stage.finish(commit)
@@ -77,6 +53,7 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
         totals=dict(sorted(commit.totals.items())),
         shards=shards,
         files=files,
+        columns=commit.columns,
         seed=stage.seed(),
         extra=commit.extra,
         versions=versions(),
@@ -133,40 +110,31 @@ def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEnt
     for result in results:
         for entry in result.shards:
             name = f"{len(placed):05d}{Path(entry.name).suffix}"
-            target = _move(result.directory / entry.name, output / name)
+            target = move_file(result.directory / entry.name, output / name)
             if target.stat().st_size != entry.bytes:
                 raise DataError(f"{target} was cut short after it was written: run the command again with --overwrite.")
-            placed.append(ShardEntry(name, entry.rows, entry.bytes, entry.checksum))
+            placed.append(dataclasses.replace(entry, name=name))
     return tuple(placed)
 
 
 def _place_side_files(output: Path, results: Sequence[TaskResult]) -> None:
     dropped = [result for result in results if result.dropped]
-    best: dict[str, list[tuple[int, str, str]]] = {}
+    best: dict[str, list[tuple[int, str, str, str]]] = {}
     for number, result in enumerate(dropped):
-        _move(result.directory / "dropped", output / "_dropped" / f"{number:05d}.ids")
+        move_file(result.directory / "dropped", output / "_dropped" / f"{number:05d}.ids")
         for row in pq.read_table(result.directory / "samples").to_pylist():
             heap = best.setdefault(row["reason"], [])
-            heapq.heappush(heap, (-sample_rank(row["id"]), row["id"], row["text"]))
+            heapq.heappush(heap, (-sample_rank(row["id"]), row["id"], row["map"], row["text"]))
             if len(heap) > SAMPLES_PER_REASON:
                 heapq.heappop(heap)
     if best:
         rows = [
-            {"id": id, "reason": reason, "text": text}
+            {"id": id, "map": map, "reason": reason, "text": text}
             for reason in sorted(best)
-            for _, id, text in sorted(best[reason], reverse=True)
+            for _, id, map, text in sorted(best[reason], reverse=True)
         ]
         path = output / "_dropped" / "samples"
         pq.write_table(pa.Table.from_pylist(rows, schema=DROPPED_SAMPLE_SCHEMA), str(path), compression="zstd")
         sync_file(path)
     for number, result in enumerate(result for result in results if result.quarantined):
-        _move(result.directory / "quarantine", output / "_quarantine" / f"{number:05d}.records")
-
-
-def _move(source: Path, target: Path) -> Path:
-    """Rename, or find it done by a commit that was killed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.exists():
-        source.replace(target)
-    assert target.exists(), f"{source} vanished before the commit"
-    return target
+        move_file(result.directory / "quarantine", output / "_quarantine" / f"{number:05d}.records")

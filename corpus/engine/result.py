@@ -40,7 +40,7 @@ class TaskResult:
         value = json.loads((directory / RESULT).read_text(encoding="utf-8"))
         return cls(
             directory=directory,
-            shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+            shards=tuple(ShardEntry.from_json(entry) for entry in value["shards"]),
             counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
             totals=value["totals"],
             notes=value["notes"],

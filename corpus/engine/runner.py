@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from corpus.data.files import digest_of, write_atomic
-from corpus.data.manifest import MANIFEST, Manifest, differences
+from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.executors.local import WorkerPool
 from corpus.engine.lock import locked
 from corpus.engine.phase import PhaseRun
 from corpus.engine.progress import Progress, duration, megabytes
 from corpus.engine.publish import commit_stage
+from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
-from corpus.engine.task import TaskResult
 from corpus.errors import DataError, UsageError
 
 _OWN = re.compile(
-    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|tokenizer(\.model|\.json|_config\.json)|_report\.json"
-    r"|_(work|log|clusters|dropped|matches|quarantine|documents|tokenizer)"
+    r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|_work|_log|"
+    + "|".join(map(re.escape, (*SIDE_FOLDERS, *SIDE_FILES)))
 )
 """The names of a dataset's own files and folders; nothing else is ever removed."""
 IN_PROCESS_BYTES = 8_000_000

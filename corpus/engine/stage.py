@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from corpus.engine.publish import Commit
-    from corpus.engine.task import Task
+from corpus.engine.commit import Commit
+from corpus.engine.task import Task
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,19 @@ class Estimate:
 class Stage(ABC):
     """A frozen, picklable dataclass. It is pickled for every task, so it holds paths, never data."""
 
-    name: ClassVar[str]
-    """The name of its command and of the manifest's `stage`."""
     kind: ClassVar[str]
     """The kind of dataset it makes."""
     unit: ClassVar[str]
     """The unit of its accounting, for example `records` or `documents`."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of its command and of the manifest's `stage`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: a task works out by itself what is cached."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
@@ -75,10 +82,13 @@ class Stage(ABC):
     def check_finished(self, output: Path) -> None:
         """Look at an output that was found finished: a DataError where the stage, as set now, would not have made it."""
 
+    @abstractmethod
     def input_paths(self) -> tuple[Path, ...]:
         """Where the inputs lie, so that an output cannot be written over them."""
-        found = [getattr(self, name, ()) for name in ("documents", "tokens", "raw_inputs")]
-        return tuple(Path(path) for paths in found for path in paths)
+
+    def shard_phase(self) -> str:
+        """The phase whose tasks write the shards of the output, in task order; empty for all."""
+        return ""
 
     def input_bytes(self) -> int:
         """Bytes of data to go through, for progress; 0 where unknown."""
@@ -104,8 +114,3 @@ class Stage(ABC):
         """The seed, where there is one."""
         value = self.config().get("seed")
         return value if isinstance(value, int) else None
-
-
-def task_directory(work: Path, phase: str, index: int) -> Path:
-    """Where the published result of a task lies."""
-    return work / phase / f"{index:05d}"

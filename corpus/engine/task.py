@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,52 +21,18 @@ import xxhash
 
 from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
-from corpus.data.schema import DOCUMENT_SCHEMA, DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
-from corpus.data.writer import SHARD_BYTES, ShardWriter
-from corpus.engine.stage import task_directory
+from corpus.data.schema import DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
+from corpus.data.writer import PIECE_BYTES, SHARD_BYTES, ShardWriter, shard_entry
+from corpus.engine.result import RESULT, TaskResult, task_directory
 from corpus.errors import DataError
 
 QUARANTINE_BYTES = 1 << 16
 """The most bytes of an unreadable record that are kept."""
 SAMPLES_PER_REASON = 100
 """Dropped documents per reason whose text is kept: those with the smallest hash of id."""
-RESULT = "result.json"
 _BUFFERED_ROWS = 10_000
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """The published result of a task."""
-
-    directory: Path
-    shards: tuple[ShardEntry, ...]
-    counts: Mapping[str, Counts]
-    totals: Mapping[str, int]
-    notes: Mapping[str, Any]
-    dropped: bool
-    quarantined: bool
-    progress: tuple[int, int]
-    seconds: float
-    peak_memory: int
-    fixed_memory: int
-
-    @classmethod
-    def load(cls, directory: Path) -> TaskResult:
-        """Read `result.json`."""
-        value = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-        return cls(
-            directory=directory,
-            shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
-            counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
-            totals=value["totals"],
-            notes=value["notes"],
-            dropped=value["dropped"],
-            quarantined=value["quarantined"],
-            progress=(value["progress"][0], value["progress"][1]),
-            seconds=value["seconds"],
-            peak_memory=value["peak_memory"],
-            fixed_memory=value["fixed_memory"],
-        )
+_WHOLE = 1 << 62
+"""More bytes than a piece has: it is one file."""
 
 
 class _Rows:
@@ -100,40 +66,6 @@ class _Rows:
         return self._writer is not None
 
 
-class DocumentWriter:
-    """Writes documents to the task's shards and adds them up in the totals `documents`, `lines` and `bytes`."""
-
-    def __init__(self, task: Task, writer: ShardWriter) -> None:
-        self._task = task
-        self._writer = writer
-
-    def write(self, data: pa.RecordBatch | pa.Table) -> None:
-        """Add documents (`DOCUMENT_SCHEMA`)."""
-        if not data.num_rows:
-            return
-        self._writer.write(data)
-        column = data.column("text")
-        breaks = size = 0
-        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            found = _breaks_and_bytes(chunk)
-            breaks += found[0]
-            size += found[1]
-        self._task.total(documents=data.num_rows, lines=breaks + data.num_rows, bytes=size)
-
-
-def _breaks_and_bytes(text: pa.Array) -> tuple[int, int]:
-    """Line feeds and bytes of a string column without nulls."""
-    import numpy as np
-
-    text = text.cast(pa.large_string())
-    _, offsets, data = text.buffers()
-    if not len(text) or data is None:
-        return 0, 0
-    bounds = np.frombuffer(offsets, dtype=np.int64)
-    begin, end = int(bounds[text.offset]), int(bounds[text.offset + len(text)])
-    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8)[begin:end] == 10)), end - begin
-
-
 @dataclass
 class Task:
     """The context of one running task.
@@ -150,12 +82,15 @@ class Task:
     memory: int
     strict: bool
     tick: Callable[[int, int], None]
+    shard_task: str = ""
+    """What the manifest says of the shards that this task writes: which task first cut them."""
     directory: Path = field(init=False)
     _counts: dict[str, Counts] = field(init=False, default_factory=dict)
     _totals: dict[str, int] = field(init=False, default_factory=dict)
     _notes: dict[str, Any] = field(init=False, default_factory=dict)
     _writers: list[ShardWriter] = field(init=False, default_factory=list)
-    _samples: dict[str, list[tuple[int, str, str]]] = field(init=False, default_factory=dict)
+    _shards: list[ShardEntry] = field(init=False, default_factory=list)
+    _samples: dict[str, list[tuple[int, str, str, str]]] = field(init=False, default_factory=dict)
     _progress: list[int] = field(init=False, default_factory=lambda: [0, 0])
 
     def __post_init__(self) -> None:
@@ -172,15 +107,18 @@ class Task:
         measured again."""
         self._fixed = resident_bytes()
 
-    def writer(self, schema: pa.Schema, shard_bytes: int = SHARD_BYTES, suffix: str = ".parquet") -> ShardWriter:
-        """The writer of this task's data shards; at most one per task."""
+    def writer(
+        self, schema: pa.Schema, shard_bytes: int = SHARD_BYTES, suffix: str = ".parquet", piece: bool = False
+    ) -> ShardWriter:
+        """The writer of this task's data shards, or of the one `piece` of a shard that it makes; one per task."""
         assert not self._writers, "a task has one writer"
-        self._writers.append(ShardWriter(self.directory, schema, shard_bytes, suffix))
+        shard_bytes, piece_bytes = (_WHOLE, _WHOLE) if piece else (shard_bytes, PIECE_BYTES)
+        self._writers.append(ShardWriter(self.directory, schema, shard_bytes, suffix, piece_bytes))
         return self._writers[0]
 
-    def documents(self, shard_bytes: int = SHARD_BYTES) -> DocumentWriter:
-        """A writer of documents that also adds them up."""
-        return DocumentWriter(self, self.writer(DOCUMENT_SCHEMA, shard_bytes))
+    def add_shard(self, path: Path, pieces: Sequence[tuple[int, int]]) -> None:
+        """Add a finished file in the task's directory to its shards; `pieces` are [row groups, rows]."""
+        self._shards.append(shard_entry(path, pieces))
 
     def count(
         self,
@@ -201,12 +139,13 @@ class Task:
         for name, value in totals.items():
             self._totals[name] = self._totals.get(name, 0) + int(value)
 
-    def drop(self, id: str, reason: str, text: str) -> None:
-        """Record a dropped document: its id and reason, and its text if it is among the hundred smallest hashes."""
+    def drop(self, id: str, reason: str, text: str, map: str = "") -> None:
+        """Record a document dropped by the stage or by a `map` of it: its id and reason, and its text if it is among the
+        hundred smallest hashes."""
         self.count(dropped={reason: 1})
-        self._dropped.add({"id": id, "reason": reason})
+        self._dropped.add({"id": id, "map": map, "reason": reason})
         heap = self._samples.setdefault(reason, [])
-        entry = (-sample_rank(id), id, text)
+        entry = (-sample_rank(id), id, map, text)
         if len(heap) < SAMPLES_PER_REASON:
             heapq.heappush(heap, entry)
         elif entry > heap[0]:
@@ -238,12 +177,12 @@ class Task:
 
     def publish(self) -> None:
         """Flush everything to the disk and give it its final name; an earlier result of the same task stays."""
-        shards = [entry for writer in self._writers for entry in writer.close()]
+        shards = [*(entry for writer in self._writers for entry in writer.close()), *self._shards]
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
         self._write_samples()
         value = {
-            "shards": [vars(entry) for entry in shards],
+            "shards": [vars(entry) | {"task": self._shard_task(number)} for number, entry in enumerate(shards)],
             "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
             "totals": dict(sorted(self._totals.items())),
             "notes": self._notes,
@@ -264,11 +203,14 @@ class Task:
             shutil.rmtree(self.directory, ignore_errors=True)
         sync_file(self.work / self.phase)
 
+    def _shard_task(self, number: int) -> str:
+        return f"{self.shard_task}.{number}" if number else self.shard_task
+
     def _write_samples(self) -> None:
         samples = _Rows(self.directory / "samples", DROPPED_SAMPLE_SCHEMA, limit=64)
         for reason in sorted(self._samples):
-            for _, id, text in sorted(self._samples[reason], reverse=True):
-                samples.add({"id": id, "reason": reason, "text": text})
+            for _, id, map, text in sorted(self._samples[reason], reverse=True):
+                samples.add({"id": id, "map": map, "reason": reason, "text": text})
         samples.close()
 
 

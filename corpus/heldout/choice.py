@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from corpus.data.buffers import text_buffers
 from corpus.errors import DataError
 
 DOCUMENT_HASH = np.dtype([("id", np.uint64), ("text", "S16"), ("bytes", np.int64)])
@@ -131,11 +132,8 @@ def hash_documents(batch: pa.RecordBatch, seed: int) -> Hashes:
     ids = batch.column("id").to_pylist()
     seeded = seed & ((1 << 64) - 1)
     out["id"] = [xxhash.xxh3_64_intdigest(id.encode("utf-8"), seeded) for id in ids]
-    text = batch.column("text").cast(pa.large_string())
-    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
-    data = memoryview(text.buffers()[2] or b"")
-    bounds = offsets.tolist()
-    out["text"] = [xxhash.xxh3_128_digest(data[a:b]) for a, b in itertools.pairwise(bounds)]
+    data, offsets = text_buffers(batch.column("text"))
+    out["text"] = [xxhash.xxh3_128_digest(data.data[a:b]) for a, b in itertools.pairwise(offsets.tolist())]
     out["bytes"] = np.diff(offsets)
     return out
 

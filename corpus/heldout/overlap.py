@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import types
 
+from corpus.data.buffers import text_buffers
 from corpus.heldout.choice import spare
 from corpus.kernel import kernel
 
@@ -200,16 +201,6 @@ def overlapping(ids: Hashes, size: Ints, shared: Ints, most: Fraction, min_bytes
     bad = np.fromiter((s * most.denominator > b * most.numerator for s, b in pairs), np.bool_, len(ids))
     bad, kept = spare(bad, lambda at: Fraction(int(shared[at]), int(size[at])), size, min_bytes)
     return ids[bad], kept
-
-
-def text_buffers(text: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """UTF-8 bytes and int64 offsets of a string array without nulls, slices too."""
-    wide = text.cast(pa.large_string())
-    _, offsets, data = wide.buffers()
-    found = (
-        np.frombuffer(offsets, np.int64)[wide.offset : wide.offset + len(wide) + 1] if len(wide) else np.zeros(1, "i8")
-    )
-    return np.frombuffer(data or b"", np.uint8), np.ascontiguousarray(found)
 
 
 @kernel(types.uint64(_BYTES_IN, types.int64, types.int64), inline="always")

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -29,13 +30,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
-from corpus.engine.task import Task, TaskResult
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentStage
+from corpus.engine.inputs import Piece, dataset_inputs, input_pieces, open_inputs
+from corpus.engine.result import TaskResult, task_directory
+from corpus.engine.stage import Estimate, InputRef, Phase
+from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.heldout.choice import DOCUMENT_HASH, Choice, Hashes, choose, hash_documents
-from corpus.option import option
+from corpus.option import SHARDS_ARE_INHERITED, option
 from corpus.quantity import parse_fraction, parse_likeness, parse_share
 
 if TYPE_CHECKING:
@@ -57,6 +60,8 @@ _CHUNK = 1 << 17
 class SplitConfig:
     """Settings of `corpus split`."""
 
+    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
+
     side: Literal["train", "validation"] = option("train", "Which of the two sides to write.")
     validation: str = option("0.1%", "Part of the documents that is for validation, as 0.1% or 0.001; at most 50%.")
     min_bytes: int = option(16_000, "Text that validation has at least (it fills a row), up to half of all text.")
@@ -74,7 +79,6 @@ class SplitConfig:
         metavar="DOCS",
     )
     seed: int = option(0, "Seed of the choice; both sides need the same.")
-    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
 
     def __post_init__(self) -> None:
         parse_fraction(self.validation)
@@ -90,15 +94,12 @@ class SplitConfig:
 
 
 @dataclass(frozen=True)
-class SplitStage(Stage):
+class SplitStage(DocumentStage):
     """Documents -> the documents of one side."""
 
-    documents: tuple[str, ...]
-    settings: SplitConfig
-
     name: ClassVar[str] = "split"
-    kind: ClassVar[str] = "documents"
-    unit: ClassVar[str] = "documents"
+
+    settings: SplitConfig
 
     @property
     def validation(self) -> bool:
@@ -116,7 +117,7 @@ class SplitStage(Stage):
         wanted = self.settings.near_overlap
         return None if wanted is None or not self.validation else parse_likeness(wanted)
 
-    def config(self) -> Mapping[str, Any]:
+    def step_config(self) -> Mapping[str, Any]:
         settings = self.settings
         lines = {"line_overlap": str(parse_share(settings.line_overlap))} if self.validation else {}
         near = {} if self.likeness is None else {"near_overlap": str(self.likeness)}
@@ -127,11 +128,10 @@ class SplitStage(Stage):
             "validation": str(parse_fraction(settings.validation)),
             "min_bytes": settings.min_bytes,
             "seed": settings.seed,
-            "shard_bytes": settings.shard_bytes,
         } | (lines | near | training)
 
     def inputs(self) -> tuple[InputRef, ...]:
-        own = dataset_inputs(open_inputs(self.documents))
+        own = super().inputs()
         further = dataset_inputs(self._training())
         for path, ref in zip((dataset.path for dataset in self._training()), further, strict=True):
             if any(ref.digest == other.digest for other in own):
@@ -141,7 +141,7 @@ class SplitStage(Stage):
     def input_paths(self) -> tuple[Path, ...]:
         return (*super().input_paths(), *map(Path, self.settings.training))
 
-    def phases(self) -> tuple[Phase, ...]:
+    def work_phases(self) -> tuple[Phase, ...]:
         tasks, looked = self._tasks, self._looked
         lines = (Phase("lines", tasks), Phase("table", 1), Phase("scan", looked), Phase("compare", 1))
         near = (Phase("shingles", tasks), Phase("index", 1), Phase("match", looked), Phase("decide", 1))
@@ -150,29 +150,24 @@ class SplitStage(Stage):
 
     @property
     def _tasks(self) -> int:
-        return len(self._groups())
+        return len(self.pieces)
 
     @property
     def _looked(self) -> int:
         """Tasks that look through training: those of the documents, and then those of further training."""
-        return self._tasks + len(self._further())
+        return self._tasks + len(self._further)
 
     def _training(self) -> tuple[Dataset, ...]:
         """Further training: the training side itself is the same with and without."""
         training = self.settings.training
         return open_inputs(training) if training and self.validation else ()
 
-    def _further(self) -> list[list[ShardRef]]:
-        return shard_groups(self._training(), self.settings.shard_bytes)
-
-    def _groups(self) -> list[list[ShardRef]]:
-        return shard_groups(open_inputs(self.documents), self.settings.shard_bytes)
-
-    def input_bytes(self) -> int:
-        return text_bytes(open_inputs(self.documents))
+    @cached_property
+    def _further(self) -> list[Piece]:
+        return input_pieces(self._training())
 
     def estimate(self) -> Estimate:
-        rows = sum(dataset.manifest.rows for dataset in open_inputs(self.documents))
+        rows = self.input_rows
         size = self.input_bytes()
         part = max(
             parse_fraction(self.settings.validation), Fraction(min(self.settings.min_bytes, size // 2), max(1, size))
@@ -182,7 +177,7 @@ class SplitStage(Stage):
         disk = size + int(looks * size * part) + DOCUMENT_HASH.itemsize * rows
         return Estimate(memory=64_000_000 + int(_CHOSEN_BYTES * rows * part), disk=disk)
 
-    def run(self, phase: str, index: int, task: Task) -> None:
+    def work(self, phase: str, index: int, task: Task) -> None:
         steps = {
             "hash": self._hash,
             "choose": self._choose,
@@ -199,10 +194,9 @@ class SplitStage(Stage):
         steps[phase](index, task)
 
     def _hash(self, index: int, task: Task) -> None:
-        group = self._groups()[index]
         domains: set[str] = set()
         with (task.directory / "hashes").open("wb") as file:
-            for batch in group_batches(group, ["id", "text", "domain"]):
+            for batch in self.pieces[index].batches(["id", "text", "domain"]):
                 hash_documents(batch, self.settings.seed).tofile(file)
                 domains.update(batch.column("domain").unique().to_pylist())
                 task.progress(documents=batch.num_rows, bytes=batch.nbytes)
@@ -227,7 +221,7 @@ class SplitStage(Stage):
     def _parts(self, index: int, task: Task, columns: list[str] | None) -> Iterator[tuple[pa.RecordBatch, Hashes]]:
         """The documents of a group of shards with their hashes."""
         with _hash_file(task.work, index).open("rb") as file:
-            for batch in group_batches(self._groups()[index], columns):
+            for batch in self.pieces[index].batches(columns):
                 yield batch, np.fromfile(file, DOCUMENT_HASH, batch.num_rows)
                 task.progress(documents=batch.num_rows, bytes=batch.nbytes)
 
@@ -237,7 +231,7 @@ class SplitStage(Stage):
             for batch, hashes in self._parts(index, task, columns):
                 yield batch.filter(pa.array(~choice.chosen(hashes)))
         else:
-            for batch in group_batches(self._further()[index - self._tasks], columns):
+            for batch in self._further[index - self._tasks].batches(columns):
                 yield batch
                 task.progress(documents=batch.num_rows, bytes=batch.nbytes)
 
@@ -347,7 +341,7 @@ class SplitStage(Stage):
             from corpus.heldout.near import dropped_rows
 
             near = dropped_rows(task_directory(task.work, "decide", 0), index)
-        writer, first = task.documents(self.settings.shard_bytes), 0
+        writer, first = self.writer(task), 0
         for batch, part in self._parts(index, task, None):
             mine = choice.chosen(part) == self.validation
             drops = self._drops(choice, task, part)
@@ -359,12 +353,17 @@ class SplitStage(Stage):
                 for at in np.flatnonzero(rows):
                     task.drop(batch.column("id")[at].as_py(), reason, batch.column("text")[at].as_py())
             writer.write(batch.filter(pa.array(keep)))
-            task.count(seen=len(part), kept=int(keep.sum()), dropped={OTHER_SIDE: int((~mine).sum())})
+            task.count(seen=len(part), dropped={OTHER_SIDE: int((~mine).sum())})
             first += len(part)
 
     def finish(self, commit: Commit) -> None:
+        super().finish(commit)
         (chosen,) = commit.results["choose"]
-        commit.extra |= {"split": self.settings.side, "limit": f"{chosen.notes['limit']:016x}"}
+        commit.extra |= {
+            "unlisted": [OTHER_SIDE],
+            "split": self.settings.side,
+            "limit": f"{chosen.notes['limit']:016x}",
+        }
         if self.compared:
             commit.extra["kept_with_overlap"] = commit.results["compare"][0].notes["kept"]
         if self.likeness is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from corpus.data.columns import Column
+
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
@@ -67,6 +69,12 @@ class Reader(Protocol):
     """The names of its files, as `fnmatch` patterns; other files are counted as ignored."""
     doc: ClassVar[str]
     """One line: what it reads."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The open columns of its documents. A record's value is the entry of `metadata` of that name; one that is not of
+        the column's type stays in `metadata`."""
+        ...
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """The items of `file`, each ordinal exactly once, documents in output order. `scratch` is an empty directory.

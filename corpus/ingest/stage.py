@@ -6,22 +6,28 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import xxhash
 
+from corpus.data.columns import Column, document_schema, merge_columns
 from corpus.data.files import canonical_json, checksum, digest_of
-from corpus.data.schema import DOCUMENT_SCHEMA
-from corpus.engine.publish import Commit
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentWriter
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
-from corpus.engine.task import DocumentWriter, Task
+from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
 
-_TASKS_PER_SHARD = 8
+_GROUP_BYTES = 32_000_000
+"""Raw bytes of a task, about: there are as many groups of files as the power of two that comes nearest from below."""
+_GROUP_KEY = 0x636F72707573
+"""Seed of the hash by which files are put into groups."""
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
 _HUB_PARTS = 2
@@ -100,33 +106,42 @@ class IngestStage(Stage):
     def resolve_digests(self) -> Mapping[str, str]:
         return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
 
+    def input_paths(self) -> tuple[Path, ...]:
+        return tuple(map(Path, self.raw_inputs))
+
     def input_bytes(self) -> int:
         return sum(_size(file) for file in self.raw().files)
 
     def estimate(self) -> Estimate:
         return Estimate(memory=128_000_000, disk=2 * self.input_bytes())
 
+    @cached_property
     def groups(self) -> list[list[RawFile]]:
-        """The files of each task: consecutive ones, until they reach an eighth of a shard (compressed text grows about
-        fourfold, and no task should have to wait for one that writes several shards)."""
-        task_bytes = self.settings.shard_bytes // _TASKS_PER_SHARD
-        groups: list[list[RawFile]] = []
-        size = task_bytes
-        for file in self.raw().files:
-            if size >= task_bytes:
-                groups.append([])
-                size = 0
-            groups[-1].append(file)
-            size += _size(file)
+        """The files of each task, in the order of the files.
+
+        A file is put into a group by a hash of its name, and the number of groups is a power of two that follows from
+        the size of all: a new file changes the group that it goes to and no other, until the input has doubled.
+        """
+        files = self.raw().files
+        number = group_count(sum(map(_size, files)))
+        groups: list[list[RawFile]] = [[] for _ in range(number)]
+        for file in files:
+            groups[group_of(file.name, number)].append(file)
         return groups
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The open columns of the reader."""
+        return merge_columns([self.reader.columns])
+
     def phases(self) -> tuple[Phase, ...]:
-        return (Phase("read", len(self.groups())),)
+        return (Phase("read", len(self.groups)),)
 
     def run(self, phase: str, index: int, task: Task) -> None:
-        writer = task.documents(self.settings.shard_bytes)
+        task.shard_task = f"{index}/{len(self.groups)}"
+        writer = DocumentWriter(task, document_schema(self.columns), shard_bytes=self.settings.shard_bytes)
         digests = {}
-        for number, file in enumerate(self.groups()[index]):
+        for number, file in enumerate(self.groups[index]):
             scratch = task.directory / f"scratch-{number}"
             scratch.mkdir()
             _FileIngest(self, file, task, writer).run(scratch)
@@ -139,6 +154,17 @@ class IngestStage(Stage):
         for result in commit.results["read"]:
             commit.input_digests.update(result.notes["digests"])
         commit.extra["domains"] = [self.domain_name]
+        commit.columns = self.columns
+
+
+def group_count(size: int) -> int:
+    """How many groups raw files of `size` bytes together are put into."""
+    return 1 << max(0, (size // _GROUP_BYTES).bit_length() - 1)
+
+
+def group_of(name: str, groups: int) -> int:
+    """The group of the file `name` among `groups`, a power of two. Twice as many groups halve each."""
+    return xxhash.xxh3_64_intdigest(name.encode("utf-8"), _GROUP_KEY) * groups >> 64
 
 
 @dataclass
@@ -153,6 +179,7 @@ class _FileIngest:
     def run(self, scratch: Path) -> None:
         self.rows: list[dict[str, Any]] = []
         self.bytes = 0
+        self.schema = document_schema(self.stage.columns)
         try:
             for item in self.stage.reader.read(self.file, scratch):
                 self._take(item)
@@ -176,8 +203,10 @@ class _FileIngest:
     def _keep(self, record: Record) -> None:
         try:
             size = len(record.text.encode("utf-8"))
-            metadata = canonical_json(dict(record.metadata))
-            (metadata + (record.url or "") + (record.language or "")).encode("utf-8")
+            rest = dict(record.metadata)
+            columns = {c.name: rest.pop(c.name) for c in self.stage.columns if c.accepts(rest.get(c.name))}
+            metadata = canonical_json(rest)
+            (metadata + canonical_json(columns) + (record.url or "") + (record.language or "")).encode("utf-8")
         except ValueError as error:  # lone surrogates, or NaN in the metadata
             data = record.text.encode("utf-8", "surrogatepass")
             reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
@@ -186,7 +215,6 @@ class _FileIngest:
         if not record.text.strip():
             self.task.drop(self._id(record.ordinal), "no text", record.text)
             return
-        self.task.count(kept=1)
         self.rows.append(
             {
                 "id": self._id(record.ordinal),
@@ -198,6 +226,7 @@ class _FileIngest:
                 "source": {"file": self.file.name, "record": record.ordinal},
                 "metadata": metadata,
             }
+            | columns
         )
         self.bytes += size
         if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
@@ -205,7 +234,7 @@ class _FileIngest:
 
     def _flush(self) -> None:
         if self.rows:
-            self.writer.write(pa.Table.from_pylist(self.rows, schema=DOCUMENT_SCHEMA))
+            self.writer.write(pa.RecordBatch.from_pylist(self.rows, schema=self.schema))
             self.task.progress(documents=len(self.rows))
         self.rows, self.bytes = [], 0
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from corpus.data.columns import Column
 from corpus.ingest.compression import QUARANTINE_BYTES, open_stream
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
@@ -50,6 +51,7 @@ class ArxivReader:
     domain: ClassVar[str] = "arxiv"
     patterns: ClassVar[tuple[str, ...]] = ("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz")
     doc: ClassVar[str] = "arXiv source tars: one document per paper, from its first section on, macros expanded"
+    columns: ClassVar[tuple[Column, ...]] = ()
 
     keep_abstract: bool = option(False, "keep the abstract before the first section")
     keep_bibliography: bool = option(False, "keep the bibliography")

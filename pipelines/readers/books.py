@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from corpus.data.columns import AUTHOR, TITLE, Column
 from corpus.errors import DataError
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
@@ -66,6 +67,10 @@ class BooksReader:
     domain: ClassVar[str] = "books"
     patterns: ClassVar[tuple[str, ...]] = ("*.txt", "*.txt.utf-8", "*.txt.gz", "*.zip")
     doc: ClassVar[str] = "Project Gutenberg texts as published: one document per book, header and licence removed"
+    columns: ClassVar[tuple[Column, ...]] = (
+        TITLE,
+        AUTHOR,
+    )
 
     credits: bool = option(False, "keep the credit lines of the volunteers at the top of a book")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from corpus.data.columns import DATE, Column
 from corpus.ingest.reader import Item, RawFile
 from pipelines.readers.fields import Fields
 from pipelines.readers.jsonl import read_json_lines
@@ -30,6 +31,7 @@ class C4Reader:
         "*.jsonl.zst",
     )
     doc: ClassVar[str] = "C4 as published: json.gz files of text, url and timestamp."
+    columns: ClassVar[tuple[Column, ...]] = (DATE,)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        return read_json_lines(file.path, Fields())
+        return read_json_lines(file.path, Fields(date="timestamp"))

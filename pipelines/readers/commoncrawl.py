@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from corpus.data.columns import DATE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
@@ -31,6 +32,10 @@ class CommonCrawlReader:
     domain: ClassVar[str] = "commoncrawl"
     patterns: ClassVar[tuple[str, ...]] = ("*.wet.gz", "*.warc.wet.gz", "*.wet", "*.warc.wet")
     doc: ClassVar[str] = "Common Crawl WET files: the text of web pages."
+    columns: ClassVar[tuple[Column, ...]] = (
+        TITLE,
+        DATE,
+    )
 
     min_characters: int = option(300, "Drop pages with fewer characters after their first line (CCNet: 300).")
 

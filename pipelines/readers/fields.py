@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from corpus.data.columns import COMMON, Column, merge_columns
 from corpus.ingest.reader import Record, Skipped
 
 
@@ -16,17 +17,18 @@ class NoDocument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The keys of the text, the row's own id, its URL and its language; all other keys become metadata."""
+    """The keys of the text, the row's own id, its URL, its language and its date; all other keys become metadata."""
 
     text: str = "text"
     id: str = "id"
     url: str = "url"
     language: str = "language"
+    date: str = "date"
 
     def item(self, ordinal: int, row: Mapping[str, object]) -> Record | Skipped:
         """The document of `row`, whose text is kept to the byte. Raises NoDocument if there is no text string in it.
 
-        `url` and `language` are taken if they are strings and are metadata otherwise; the row's id is `metadata.id`.
+        `url` and `language` are taken if they are strings and are metadata otherwise; the row's id is `metadata.id`, its date `metadata.date`.
         """
         if self.text not in row:
             raise NoDocument(f"no field '{self.text}'")
@@ -38,8 +40,9 @@ class Fields:
         if not text:
             return Skipped(ordinal, "no text")
         metadata = {valid(key): plain(value) for key, value in row.items() if key != self.text}
-        if self.id != "id" and self.id in metadata:
-            metadata["id"] = metadata.pop(self.id)
+        for name, key in (("id", self.id), ("date", self.date)):
+            if key != name and key in metadata:
+                metadata[name] = metadata.pop(key)
         url, language = metadata.get(self.url), metadata.get(self.language)
         if isinstance(url, str):
             del metadata[self.url]
@@ -52,6 +55,18 @@ class Fields:
             language if isinstance(language, str) else None,
             metadata,
         )
+
+
+def declared_columns(entries: Iterable[str]) -> tuple[Column, ...]:
+    """Open columns from `name` or `name:type` (by default a string); those of several readers keep their meaning."""
+    common = {column.name: column for column in COMMON}
+    columns = []
+    for entry in entries:
+        name, colon, kind = entry.partition(":")
+        column = common.get(name) if not colon else None
+        columns.append(column or Column(name, kind or "string", f"Field {name} of the raw records."))
+        columns[-1].field()  # the type is known
+    return merge_columns([columns])
 
 
 def plain(value: object) -> object:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from corpus.data.columns import LICENCE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
@@ -45,6 +46,7 @@ class GithubReader:
     domain: ClassVar[str] = "github"
     patterns: ClassVar[tuple[str, ...]] = tuple(f"*{suffix}" for suffix in _ARCHIVES)
     doc: ClassVar[str] = "Archives of source repositories with their licence files."
+    columns: ClassVar[tuple[Column, ...]] = (LICENCE,)
 
     licences: tuple[str, ...] = option(
         ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0"), "Licences permitted, as lower-case SPDX identifiers."

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import py7zr
 
+from corpus.data.columns import DATE, LICENCE, Column
 from corpus.errors import DataError, UsageError
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
@@ -58,6 +59,10 @@ class StackExchangeReader:
     domain: ClassVar[str] = "stackexchange"
     patterns: ClassVar[tuple[str, ...]] = ("Posts.xml", "Posts.xml.gz", "Posts.xml.bz2", "Posts.xml.zst", "*.7z")
     doc: ClassVar[str] = "StackExchange dumps: one document per question, its answers sorted by score"
+    columns: ClassVar[tuple[Column, ...]] = (
+        DATE,
+        LICENCE,
+    )
 
     unanswered: str = option("keep", "questions without an answer: keep or drop", choices=("keep", "drop"))
 
@@ -121,7 +126,7 @@ class StackExchangeReader:
                 yield Skipped(ordinal, reason, question)
                 continue
             metadata: dict[str, object] = {
-                "id": str(identifier), "site": site, "score": score, "created": created, "license": license_,
+                "id": str(identifier), "site": site, "score": score, "date": created, "licence": license_,
                 "tags": [tag for tag in TAGS.split(tags or "") if tag],
                 "answers": [{"id": str(answer[1]), "score": answer[2]} for answer, _ in written],
                 "accepted": None if accepted is None else str(accepted),

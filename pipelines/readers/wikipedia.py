@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
+from corpus.data.columns import DATE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
@@ -43,6 +44,10 @@ class WikipediaReader:
     domain: ClassVar[str] = "wikipedia"
     patterns: ClassVar[tuple[str, ...]] = ("*pages-articles*.xml*", "*.xml.bz2", "*.xml.gz", "*.xml.zst", "*.xml")
     doc: ClassVar[str] = "MediaWiki dumps (pages-articles): one document per article, hyperlinks and markup removed"
+    columns: ClassVar[tuple[Column, ...]] = (
+        TITLE,
+        DATE,
+    )
 
     titles: bool = option(True, "begin a document with its title")
 
@@ -126,7 +131,7 @@ class WikipediaReader:
             "id": page.findtext("id"),
             "title": title,
             "revision": revision.findtext("id"),
-            "timestamp": revision.findtext("timestamp"),
+            "date": revision.findtext("timestamp"),
             "wiki": site.name,
         }
         return Record(

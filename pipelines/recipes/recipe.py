@@ -7,31 +7,37 @@ and `shard_bytes` for all stages.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import types
-import typing
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from corpus.config import build
+from corpus.engine.document_map import DocumentMap
+from corpus.engine.document_stage import DocumentStage, MapStage
+from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
-from pipelines.readers.registry import READERS, reader_class
+from corpus.registry import Registry
+from pipelines.readers.registry import READERS
+from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
 
-STAGES: dict[str, tuple[str, str]] = {
-    "dedup": ("corpus.dedup.levels:dedup_stage", "corpus.dedup.config:DedupConfig"),
-    "langid": ("corpus.quality.langid:LangidStage", "corpus.quality.langid:LangidConfig"),
-    "filter": ("corpus.quality.filter:FilterStage", "corpus.quality.filter:FilterConfig"),
-    "decontaminate": (
-        "corpus.decontaminate.stage:DecontaminateStage",
-        "corpus.decontaminate.stage:DecontaminateConfig",
-    ),
-}
-"""The stages a domain may go through between ingest and split: stage class and configuration class."""
+STAGES = Registry(
+    "stage",
+    "corpusmill.stages",
+    {"dedup": "corpus.dedup.levels:DEDUP", "decontaminate": "corpus.decontaminate.stage:DECONTAMINATE"},
+)
+"""The stages over all documents that a domain may go through between ingest and split: each a `StageKind`."""
+MAPS = Registry(
+    "document map",
+    "corpusmill.maps",
+    {"langid": "corpus.quality.langid:Langid", "filter": "corpus.quality.filter:FilterConfig"},
+)
+"""The steps over one document at a time: each a class of document maps, or a configuration with a method `maps`."""
 
 
 class _Section(BaseModel):
@@ -92,6 +98,7 @@ class Recipe(_Section):
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     packing: PackingRecipe = PackingRecipe()
     shard_bytes: int = Field(default=256_000_000, ge=1)
+    join: bool = True
 
     def weights(self) -> Mixture:
         """The mixture, checked."""
@@ -151,8 +158,13 @@ def _check(name: str, recipe: Recipe) -> None:
                 raise UsageError(
                     f"recipe {name}: a stage of domain {domain} is one name with its settings, not {stage}."
                 )
-            ((stage_name, settings),) = stage.items()
-            stage_config(f"recipe {name}, domain {domain}", stage_name, settings)
+    try:
+        ordered = recipe_passes(recipe)
+    except UsageError as error:
+        raise UsageError(f"recipe {name}: {error.message}") from None
+    nowhere: dict[StepRef, str] = defaultdict(str)
+    for step in (step for one in ordered for step in one.steps):
+        step_config(f"recipe {name}, domain {step.ref.domain}", step.name, substituted(step.settings, nowhere))
     tokenizer_config(recipe, ())
     if recipe.tokenizer.path is not None and not Path(recipe.tokenizer.path).exists():
         raise UsageError(f"recipe {name}: the tokenizer {recipe.tokenizer.path} does not exist: check its path.")
@@ -170,19 +182,42 @@ def make_reader(domain: str, entry: DomainRecipe) -> Any:
     reader = entry.reader or domain
     if reader not in READERS:
         raise UsageError(f"domain {domain} needs a reader: {nearest(reader, READERS)}")
-    return build(f"reader {reader}", reader_class(reader), entry.settings)
+    return build(f"reader {reader}", READERS.load(reader), entry.settings)
 
 
-def stage_class(name: str) -> Any:
-    """The class of a stage that recipes may use."""
-    return _load(STAGES[name][0])
+def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[Pass]:
+    """The passes over the documents of some domains (by default all), in the order in which they run."""
+    steps = {}
+    for domain in recipe.domains if domains is None else domains:
+        entries = [next(iter(stage.items())) for stage in recipe.domains[domain].stages]
+        for name, _ in entries:
+            if name not in STAGES and name not in MAPS:
+                raise UsageError(f"domain {domain}: there is no stage '{name}': {nearest(name, [*STAGES, *MAPS])}")
+        steps[domain] = domain_steps(domain, [(name, settings, name in MAPS) for name, settings in entries])
+    return passes(steps, recipe.join)
 
 
-def stage_config(where: str, name: str, settings: dict[str, Any]) -> Any:
-    """The configuration of stage `name` with `settings`; unknown names are UsageErrors."""
-    if name not in STAGES:
-        raise UsageError(f"{where}: there is no stage '{name}': {nearest(name, STAGES)}")
-    return build(f"{where}, stage {name}", _load(STAGES[name][1]), settings)
+def step_config(where: str, name: str, settings: Mapping[str, Any]) -> Any:
+    """The configuration of step `name` with `settings`; unknown names are UsageErrors."""
+    config = MAPS.load(name) if name in MAPS else STAGES.load(name).config
+    return build(f"{where}, stage {name}", config, settings)
+
+
+def make_stage(documents: tuple[str, ...], one: Pass, paths: Mapping[StepRef, str]) -> Stage:
+    """The stage that runs a pass; `paths` are the outputs of the steps that its settings name."""
+    configs = [step_config(f"domain {one.domain}", step.name, substituted(step.settings, paths)) for step in one.steps]
+    first = one.steps[0]
+    chain = [maps_of(config) for config in configs[0 if first.maps else 1 :]]
+    maps = tuple(step for part in chain for step in part)
+    if first.maps:
+        return MapStage(documents, "+".join(step.name for step in one.steps), maps=maps)
+    stage: DocumentStage = STAGES.load(first.name).make(documents, configs[0])
+    return dataclasses.replace(stage, maps=maps)
+
+
+def maps_of(config: Any) -> tuple[DocumentMap, ...]:
+    """The document maps of a step's configuration."""
+    return (config,) if isinstance(config, DocumentMap) else tuple(config.maps())
 
 
 def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
@@ -191,41 +226,3 @@ def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
 
     wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece"}, exclude_none=True)
     return build("the recipe's tokenizer", TrainTokenizerConfig, wanted | {"weights": weights})
-
-
-def build(where: str, config: type[Any], settings: dict[str, Any]) -> Any:
-    """A configuration dataclass from a recipe's table; lists become tuples, unknown keys are UsageErrors."""
-    known = {field.name for field in dataclasses.fields(config) if "doc" in field.metadata}
-    for key in settings:
-        if key not in known:
-            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    hints = typing.get_type_hints(config)
-    for key, value in values.items():
-        if not _fits(value, hints[key]):
-            raise UsageError(f"{where}: {key} is {value!r}, which is of the wrong type: see its --help.")
-    try:
-        return config(**values)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {error}.") from None
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value from YAML can be that of a field with this type."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is typing.Literal:
-        return value in parts
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)
-
-
-def _load(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)

@@ -27,7 +27,8 @@ from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
-from pipelines.recipes.recipe import Recipe, make_reader, stage_class, stage_config, tokenizer_config
+from pipelines.recipes.graph import INGEST, SIDES, StepRef
+from pipelines.recipes.recipe import Recipe, make_reader, make_stage, recipe_passes, tokenizer_config
 
 _BYTES_PER_TOKEN = 16
 """Validation takes so many bytes of text for every token of a row: more than any text has, so that one row fills."""
@@ -86,8 +87,22 @@ class RecipeRun:
     def steps(self) -> Iterator[Step]:
         """All stages in order."""
         domains = self.domains()
-        for domain, patterns in domains.items():
-            yield from self._domain_steps(domain, patterns)
+        ordered = recipe_passes(self.recipe, domains)
+        paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
+        paths |= {one.steps[-1].ref: str(self.output / one.output) for one in ordered}
+        last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
+        ingested: set[str] = set()
+        for domain in domains:
+            while any(one.domain == domain for one in ordered) or domain not in ingested:
+                needed = ordered[0].domain if any(one.domain == domain for one in ordered) else domain
+                if needed not in ingested:
+                    ingested.add(needed)
+                    yield self._ingest(needed, domains[needed])
+                    continue
+                one = ordered.pop(0)
+                source, last[needed] = last[needed], str(self.output / one.output)
+                yield Step(one.output, lambda o=one, s=source: make_stage((s,), o, paths), kept=False)  # type: ignore[misc]
+            yield from self._split(domain, last[domain])
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
         if path is None:
@@ -101,10 +116,10 @@ class RecipeRun:
             yield Step(name, lambda domain=domain: self._tokenize(domain, "validation", model), kept=False)  # type: ignore[misc]
             yield Step(f"validation/{domain}", lambda domain=domain: self._pack_validation(domain, model))  # type: ignore[misc]
 
-    def _domain_steps(self, domain: str, patterns: tuple[str, ...]) -> Iterator[Step]:
+    def _ingest(self, domain: str, patterns: tuple[str, ...]) -> Step:
         entry = self.recipe.domains[domain]
-        yield Step(
-            f"documents/{domain}/00-ingest",
+        return Step(
+            f"documents/{domain}/00-{INGEST}",
             lambda: IngestStage(
                 make_reader(domain, entry),
                 (str(self.raw / domain),),
@@ -114,41 +129,35 @@ class RecipeRun:
             ),
             kept=False,
         )
-        before = f"documents/{domain}/00-ingest"
-        for number, stage in enumerate(entry.stages, start=1):
-            ((name, settings),) = stage.items()
-            config = stage_config(f"domain {domain}", name, {"shard_bytes": self.recipe.shard_bytes} | settings)
-            source = str(self.output / before)
-            before = f"documents/{domain}/{number:02d}-{name}"
-            yield Step(before, lambda n=name, s=source, c=config: stage_class(n)((s,), c), kept=False)  # type: ignore[misc]
-        source = str(self.output / before)
-        for offset, side in enumerate(("train", "validation"), start=len(entry.stages) + 1):
+
+    def _split(self, domain: str, source: str) -> Iterator[Step]:
+        for side in SIDES:
             split = SplitConfig(
                 side=side,  # type: ignore[arg-type]
                 validation=str(self.recipe.validation.fraction),
                 min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
                 seed=self.recipe.validation.seed,
-                shard_bytes=self.recipe.shard_bytes,
             )
-            yield Step(f"documents/{domain}/{offset:02d}-{side}", lambda s=source, c=split: SplitStage((s,), c))  # type: ignore[misc]
+            output = self.side(domain, side).relative_to(self.output).as_posix()
+            yield Step(output, lambda c=split: SplitStage((source,), c))  # type: ignore[misc]
 
-    def side(self, domain: str, side: str) -> str:
+    def side(self, domain: str, side: str) -> Path:
         """The directory of a domain's documents for training or for validation."""
-        number = len(self.recipe.domains[domain].stages) + (1 if side == "train" else 2)
-        return str(self.output / f"documents/{domain}/{number:02d}-{side}")
+        done = sum(one.domain == domain for one in recipe_passes(self.recipe, self.domains()))
+        return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
         from tokenizer.train import TrainTokenizerStage
 
         weights = [(w.domain, w.share) for w in self.mixture(domains).weights if w.share is not None]
         config = tokenizer_config(self.recipe, tuple(f"{domain}={float(share)}" for domain, share in weights))
-        return TrainTokenizerStage(tuple(self.side(domain, "train") for domain in domains), config)
+        return TrainTokenizerStage(tuple(str(self.side(domain, "train")) for domain in domains), config)
 
     def _tokenize(self, domain: str, side: str, model: str) -> Stage:
         from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 
-        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece, shard_bytes=self.recipe.shard_bytes)
-        return TokenizeStage((self.side(domain, side),), model, config)
+        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece)
+        return TokenizeStage((str(self.side(domain, side)),), model, config)
 
     def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
         packing = self.recipe.packing

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpus.data.manifest import MANIFEST, Manifest
-from corpus.data.verify import NOT_RECORDED, PLAN
+from corpus.data.verify import PLAN, recorded_drops
 
 _REASONS = 3
 
@@ -42,7 +42,7 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
         return
     manifest = Manifest.load(path)
     counts = next(iter(manifest.counts.values())) if len(manifest.counts) == 1 else manifest.counts["documents"]
-    dropped = {reason: number for reason, number in counts.dropped.items() if not reason.startswith(NOT_RECORDED)}
+    dropped = recorded_drops(manifest, counts)
     ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
     reasons = ", ".join(f"{reason} {number:,}" for reason, number in ranked[:_REASONS])
     if counts.merged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,10 +11,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-import tokenizer.train
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
-from corpus.engine.inputs import shard_groups
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from tests.tokenizer.conftest import VOCABULARY, synthetic_texts
@@ -37,9 +34,9 @@ def train(output: Path, *documents: Path, options: RunOptions = QUIET, **setting
     return output
 
 
-def tokenize(output: Path, model: Path, *documents: Path, options: RunOptions = QUIET, shard_bytes: int = 1) -> Dataset:
+def tokenize(output: Path, model: Path, *documents: Path, options: RunOptions = QUIET) -> Dataset:
     """Run tokenize, by default with a task for every shard."""
-    config = TokenizeConfig(shard_bytes=shard_bytes)
+    config = TokenizeConfig()
     run_stage(TokenizeStage(tuple(map(str, documents)), str(model), config), output, options)
     return Dataset.open(output, "tokens")
 
@@ -51,12 +48,6 @@ def contents(directory: Path) -> dict[str, str]:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and "_log" not in path.parts
     }
-
-
-@pytest.fixture
-def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every shard is a task of its own."""
-    monkeypatch.setattr(tokenizer.train, "shard_groups", functools.partial(shard_groups, shard_bytes=1))
 
 
 @pytest.fixture
@@ -97,11 +88,10 @@ def test_training_twice_and_with_other_workers_gives_the_same_bytes(
     assert first["tokenizer.model"] != other["tokenizer.model"]
 
 
-@pytest.mark.usefixtures("many_tasks")
-def test_many_tasks_give_the_model_of_one(documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_tasks_give_the_model_of_one(documents: Path, make_documents: MakeDocuments, tmp_path: Path) -> None:
     many = contents(train(tmp_path / "many", documents))
-    monkeypatch.setattr(tokenizer.train, "shard_groups", shard_groups)
-    assert many["tokenizer.model"] == contents(train(tmp_path / "one", documents))["tokenizer.model"]
+    whole = make_documents("whole", synthetic_texts(3))
+    assert many["tokenizer.model"] == contents(train(tmp_path / "one", whole))["tokenizer.model"]
 
 
 def test_the_sample_follows_the_weights(make_documents: MakeDocuments, tmp_path: Path) -> None:
@@ -198,7 +188,7 @@ def test_a_slow_model_is_named_once_and_never_with_quiet(
     path = str(tokenizers["unigram"].path)
     for quiet in ((), ("--quiet",)):
         output = tmp_path / f"tokens{len(quiet)}"
-        arguments = ["tokenize", str(documents), "--tokenizer", path, "-o", str(output), "--shard-bytes", "1", *quiet]
+        arguments = ["tokenize", str(documents), "--tokenizer", path, "-o", str(output), *quiet]
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, result.output
         told = result.output.count("SentencePiece itself encodes with this model")
@@ -262,7 +252,7 @@ def test_several_domains_are_refused_by_name(make_documents: MakeDocuments, tmp_
     other = make_documents("other", texts, domain="wiki")
     model = train(tmp_path / "tok", mixed)
     with pytest.raises(UsageError, match=r"several domains \(books, wiki\)"):
-        tokenize(tmp_path / "tokens", model, mixed, other, shard_bytes=1 << 20)
+        tokenize(tmp_path / "tokens", model, mixed, other)
 
 
 def test_several_domains_are_refused_across_tasks(make_documents: MakeDocuments, tmp_path: Path) -> None:

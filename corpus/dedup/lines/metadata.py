@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numba import types
 
-from corpus.dedup.buffers import text_buffers
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array, text_buffers
 from corpus.errors import DataError
 from corpus.kernel import kernel
 

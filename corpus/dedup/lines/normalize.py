@@ -14,19 +14,18 @@ a second word of another seed and factor, n² / 2¹²⁹.
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import types
 
+from corpus.data.buffers import Array
 from corpus.kernel import kernel
 
 U8 = types.Array(types.uint8, 1, "C", readonly=True)
 I32 = types.Array(types.int32, 1, "C", readonly=True)
 I64 = types.Array(types.int64, 1, "C", readonly=True)
 KEYS = types.uint64[:, ::1]
-T = TypeVar("T", bound=np.generic)
-Array: TypeAlias = np.ndarray[Any, np.dtype[T]]
 
 CCNET_DELETED = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 """The punctuation that CCNet deletes. The full-width one is in its list by mistake; it is a digit before it is looked up."""

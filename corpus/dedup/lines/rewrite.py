@@ -9,13 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numba import types
 
-from corpus.dedup.buffers import text_buffers
+from corpus.data.buffers import Array, text_buffers
 from corpus.dedup.lines.folding import fold_texts
 from corpus.dedup.lines.metadata import Kept
 from corpus.dedup.lines.normalize import (
     BLANK,
     REPEATED,
-    Array,
     count_lines,
     folding,
     hash_lines,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array
 from corpus.dedup.spill import run_path
 from corpus.kernel import kernel
 

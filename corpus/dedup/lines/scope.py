@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.data.dataset import Dataset
-from corpus.engine.inputs import ShardRef, all_shards, grouped
+from corpus.engine.inputs import Piece
 from corpus.errors import UsageError
 
 _SHARDS = re.compile(r"shards:([1-9][0-9]*)")
@@ -16,11 +16,11 @@ _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 
 @dataclass(frozen=True)
 class ScopedTask:
-    """The shards of one task; its scope, and its place among the tasks of that scope."""
+    """The piece that one task reads; its scope, and its position among the tasks of that scope."""
 
     scope: int
     place: int
-    shards: tuple[ShardRef, ...]
+    piece: Piece
 
 
 def check_scope(scope: str) -> None:
@@ -31,17 +31,24 @@ def check_scope(scope: str) -> None:
     raise UsageError(f"--scope is '{scope}': give all, document, shards:N (such as shards:50) or P% (such as 3%).")
 
 
-def scoped_tasks(datasets: Sequence[Dataset], scope: str, shard_bytes: int) -> list[ScopedTask]:
-    """The tasks of a pass over `datasets`: shards grouped within each scope, in order.
+def scoped_tasks(pieces: Sequence[Piece], datasets: Sequence[Dataset], scope: str) -> list[ScopedTask]:
+    """The tasks of a pass over the pieces of `datasets`, in order.
 
     `shards:N` are N consecutive input shards; `P%` are consecutive shards until they have P % of all bytes or more, as
     CCNet's block of 50 of 1600 shards is 3 % of a dump.
     """
-    return [
-        ScopedTask(number, place, tuple(shards))
-        for number, members in enumerate(_scopes(all_shards(datasets), scope))
-        for place, shards in enumerate(grouped(members, shard_bytes))
-    ]
+    sizes = {
+        (number, index): entry.bytes
+        for number, dataset in enumerate(datasets)
+        for index, entry in enumerate(dataset.manifest.shards)
+    }
+    scopes = _scopes(sizes, scope)
+    tasks: list[ScopedTask] = []
+    for piece in pieces:
+        number = scopes[piece.dataset, piece.shard]
+        place = tasks[-1].place + 1 if tasks and tasks[-1].scope == number else 0
+        tasks.append(ScopedTask(number, place, piece))
+    return tasks
 
 
 def scope_bounds(tasks: Sequence[ScopedTask]) -> list[int]:
@@ -49,21 +56,20 @@ def scope_bounds(tasks: Sequence[ScopedTask]) -> list[int]:
     return [*(number for number, task in enumerate(tasks) if task.place == 0), len(tasks)]
 
 
-def _scopes(shards: list[ShardRef], scope: str) -> list[list[ShardRef]]:
+def _scopes(sizes: Mapping[tuple[int, int], int], scope: str) -> dict[tuple[int, int], int]:
+    """The scope of each shard, from the bytes of all, in order."""
     count = _SHARDS.fullmatch(scope)
     percent = _PERCENT.fullmatch(scope)
     if count:
-        size = int(count[1])
-        return [shards[start : start + size] for start in range(0, len(shards), size)]
+        return {shard: number // int(count[1]) for number, shard in enumerate(sizes)}
     if not percent:
-        return [shards] if shards else []
-    wanted = float(percent[1]) / 100 * sum(shard.bytes for shard in shards)
-    scopes: list[list[ShardRef]] = []
-    held = wanted
-    for shard in shards:
+        return dict.fromkeys(sizes, 0)
+    wanted = float(percent[1]) / 100 * sum(sizes.values())
+    scopes: dict[tuple[int, int], int] = {}
+    number, held = -1, wanted
+    for shard, size in sizes.items():
         if held >= wanted:
-            scopes.append([])
-            held = 0
-        scopes[-1].append(shard)
-        held += shard.bytes
+            number, held = number + 1, 0
+        scopes[shard] = number
+        held += size
     return scopes

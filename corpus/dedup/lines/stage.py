@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
 from corpus.dedup.lines.scope import ScopedTask, scope_bounds, scoped_tasks
-from corpus.domains import inherited_domains
-from corpus.engine.inputs import dataset_inputs, group_batches, open_inputs, text_bytes
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.engine.document_stage import DocumentStage
+from corpus.engine.result import task_directory
+from corpus.engine.stage import Estimate, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from corpus.dedup.lines.normalize import Array
-    from corpus.engine.publish import Commit
-    from corpus.engine.task import DocumentWriter, Task
+    from corpus.data.buffers import Array
+    from corpus.engine.commit import Commit
+    from corpus.engine.document_stage import DocumentWriter
+    from corpus.engine.task import Task
 
 DUPLICATE_LINES = "duplicate lines"
 BLANK_TEXT = "blank"
@@ -40,31 +41,23 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class LineDedupStage(Stage):
+class LineDedupStage(DocumentStage):
     """Removes repeated lines. Order is that of datasets, shards and rows, whatever the workers."""
 
-    documents: tuple[str, ...]
-    settings: DedupConfig = field(default_factory=DedupConfig)
     name: ClassVar[str] = "dedup"
-    kind: ClassVar[str] = "documents"
-    unit: ClassVar[str] = "documents"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.documents, self.settings)  # without what is cached
+    settings: DedupConfig = field(default_factory=DedupConfig)
 
-    def config(self) -> Mapping[str, Any]:
+    def step_config(self) -> Mapping[str, Any]:
         return self.settings.as_json()
 
-    def inputs(self) -> tuple[InputRef, ...]:
-        return dataset_inputs(open_inputs(self.documents))
-
-    def phases(self) -> tuple[Phase, ...]:
+    def work_phases(self) -> tuple[Phase, ...]:
         rewrite = Phase("rewrite", len(self._tasks))
         if self._scope == "document":
             return (rewrite,)
         return Phase("hash", len(self._tasks)), Phase("repeats", self._scopes * self._partitions), rewrite
 
-    def run(self, phase: str, index: int, task: Task) -> None:
+    def work(self, phase: str, index: int, task: Task) -> None:
         if phase == "repeats":
             self._repeats(index, task)
         elif phase == "hash":
@@ -75,7 +68,7 @@ class LineDedupStage(Stage):
     def finish(self, commit: Commit) -> None:
         from corpus.dedup.report import write_report
 
-        commit.extra["domains"] = inherited_domains(open_inputs(self.documents))
+        super().finish(commit)
         write_report(commit, self.settings, self.input_bytes(), self.findings(commit))
 
     def findings(self, commit: Commit) -> dict[str, Any]:
@@ -103,15 +96,12 @@ class LineDedupStage(Stage):
 
         check_share(output, self.settings)
 
-    def input_bytes(self) -> int:
-        return text_bytes(open_inputs(self.documents))
-
     def estimate(self) -> Estimate:
         return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + (20 * self._words + 4) * self.total())
 
     def total(self) -> int:
         """How many lines the inputs have by their manifests."""
-        return sum(dataset.manifest.totals.get("lines", 0) for dataset in open_inputs(self.documents))
+        return sum(dataset.manifest.totals.get("lines", 0) for dataset in self.datasets)
 
     @property
     def _words(self) -> int:
@@ -119,7 +109,7 @@ class LineDedupStage(Stage):
 
     @cached_property
     def _tasks(self) -> list[ScopedTask]:
-        return scoped_tasks(open_inputs(self.documents), self._scope, self.settings.shard_bytes)
+        return scoped_tasks(self.pieces, self.datasets, self._scope)
 
     @cached_property
     def _scope(self) -> str:
@@ -151,7 +141,7 @@ class LineDedupStage(Stage):
 
         runs = KeyRuns(task.directory, self._partitions, task.memory // 2, self.total(), self._words)
         with (task.directory / _KEYS_FILE).open("wb") as file:
-            for batch in group_batches(part.shards, ["text"]):
+            for batch in part.piece.batches(["text"]):
                 keys = self._keys(batch.column("text"))
                 file.write(keys.data)
                 runs.add(keys[keys[:, 0] > 1])
@@ -173,16 +163,16 @@ class LineDedupStage(Stage):
     def _rewrite(self, index: int, task: Task) -> None:
         import numpy as np
 
-        from corpus.dedup.buffers import text_buffers
+        from corpus.data.buffers import text_buffers
         from corpus.dedup.lines.normalize import count_lines
 
         part = self._tasks[index]
         states, places = (None, {}) if self._scope == "document" else self._states(index, part, task)
-        writer = task.documents(self.settings.shard_bytes)
+        writer = self.writer(task)
         removed = np.zeros((4, 2), dtype=np.int64)
         texts: list[tuple[list[int], str]] = []
         done = 0
-        for batch in group_batches(part.shards):
+        for batch in part.piece.batches():
             text = batch.column("text")
             if states is None:
                 state = self._states_alone(text)
@@ -255,7 +245,7 @@ def lines_at(text: pa.Array, numbers: Sequence[int]) -> list[str]:
     """Some lines of a batch by their number among the lines of all its texts."""
     import numpy as np
 
-    from corpus.dedup.buffers import text_buffers
+    from corpus.data.buffers import text_buffers
 
     data, offsets = text_buffers(text)
     breaks = np.flatnonzero(data[offsets[0] : offsets[-1]] == 10)
@@ -299,7 +289,7 @@ def write_lines(task: Task, writer: DocumentWriter, batch: pa.RecordBatch, state
     import numpy as np
     import pyarrow as pa
 
-    from corpus.dedup.buffers import text_buffers, text_column
+    from corpus.data.buffers import text_buffers, text_column
     from corpus.dedup.lines.metadata import with_lines
     from corpus.dedup.lines.rewrite import DUPLICATE, EMPTY, REPEAT, rewrite
 
@@ -310,7 +300,7 @@ def write_lines(task: Task, writer: DocumentWriter, batch: pa.RecordBatch, state
     reasons = {"duplicate": duplicates, "blank": int(new.removed[EMPTY, 0])}
     task.count("lines", seen=len(state), kept=int(lines.sum()), dropped=reasons)
     full = lines > 0
-    task.count(seen=batch.num_rows, kept=int(full.sum()))
+    task.count(seen=batch.num_rows)
     if not full.all():
         first = np.concatenate(([0], np.cumsum(new.kept.sizes[:, 4])))
         blank = np.add.reduceat(state != EMPTY, first[:-1]) == 0

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array
 from corpus.dedup.similar.pairs import firsts_of, seconds_of
 from corpus.dedup.similar.stage import SimilarDedupStage, SketchReader
 from corpus.dedup.spill import Records

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.dedup.buffers import text_buffers
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array, text_buffers
 from corpus.dedup.spill import Records, read_pieces
-from corpus.engine.publish import Commit
-from corpus.engine.stage import task_directory
-from corpus.engine.task import DocumentWriter, Task, TaskResult
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentWriter
+from corpus.engine.result import TaskResult, task_directory
+from corpus.engine.task import Task
 from corpus.kernel import kernel
 
 CLUSTERS = "_clusters"
@@ -193,7 +193,7 @@ class Rewrite:
             start += batch.num_rows
             gone = np.zeros(batch.num_rows, dtype=np.bool_)
             gone[rows[begin:end] - (start - batch.num_rows)] = True
-            task.count(seen=batch.num_rows, kept=int(batch.num_rows - gone.sum()))
+            task.count(seen=batch.num_rows)
             if table is not None and begin < end:
                 dropped = batch.filter(pa.array(gone))
                 self._drop(task, table, dropped, removals[begin:end])

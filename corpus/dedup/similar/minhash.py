@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array
 from corpus.kernel import kernel
 
 BANDS = 14

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array
 from corpus.dedup.similar.minhash import BANDS, band_keys
 from corpus.dedup.similar.stage import SimilarDedupStage, SketchReader
 from corpus.dedup.spill import Records
-from corpus.engine.inputs import open_inputs
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class NearDedupStage(SimilarDedupStage):
         return band_keys(shingles), 0
 
     def entries(self) -> int:
-        return BANDS * sum(dataset.manifest.rows for dataset in open_inputs(self.documents))
+        return BANDS * self.input_rows
 
     def plausible(self, pairs: Records, sketches: SketchReader) -> Array[np.bool_]:
         return np.ones(pairs.size, dtype=np.bool_)

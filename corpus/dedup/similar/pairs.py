@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from corpus.dedup.lines.normalize import Array
+from corpus.data.buffers import Array
 from corpus.dedup.spill import Records, Spill, read_pieces
 from corpus.errors import DataError
 from corpus.kernel import kernel

@@ -18,9 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numba import types
 
-from corpus.dedup.buffers import text_buffers
+from corpus.data.buffers import Array, text_buffers
 from corpus.dedup.lines.folding import fold_texts
-from corpus.dedup.lines.normalize import Array
 from corpus.dedup.similar.clusters import Numbering
 from corpus.kernel import kernel
 

@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from corpus.data.buffers import Array
 from corpus.dedup.config import DedupConfig
-from corpus.dedup.lines.normalize import Array
 from corpus.dedup.report import check_share, write_report
 from corpus.dedup.similar.clusters import (
     EDGE,
@@ -40,10 +40,10 @@ from corpus.dedup.similar.clusters import (
 from corpus.dedup.similar.pairs import ENTRY, PAIR, add_votes, check_documents, firsts_of, seconds_of, sum_votes, vote
 from corpus.dedup.similar.shingles import SetReader, SetWriter, count_shared, shingle_sets
 from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
-from corpus.domains import inherited_domains
-from corpus.engine.inputs import ShardRef, dataset_inputs, group_batches, open_inputs, shard_groups, text_bytes
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
+from corpus.engine.commit import Commit
+from corpus.engine.document_stage import DocumentStage
+from corpus.engine.result import task_directory
+from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
 
 SKETCH = np.dtype([("size", np.uint64), ("keys", np.uint64), ("limit", np.uint64)])
@@ -54,14 +54,12 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
-class SimilarDedupStage(Stage):
+class SimilarDedupStage(DocumentStage):
     """Removes documents that are alike to one that stays, by the shingles they share."""
 
-    documents: tuple[str, ...]
-    settings: DedupConfig
     name: ClassVar[str] = "dedup"
-    kind: ClassVar[str] = "documents"
-    unit: ClassVar[str] = "documents"
+
+    settings: DedupConfig
     width: ClassVar[int]
     """Words of a shingle."""
     reason: ClassVar[str]
@@ -87,21 +85,15 @@ class SimilarDedupStage(Stage):
     def alike(self, similarity: float) -> bool:
         """Whether that is enough."""
 
-    def config(self) -> Mapping[str, Any]:
+    def step_config(self) -> Mapping[str, Any]:
         return self.settings.as_json()
 
-    def inputs(self) -> tuple[InputRef, ...]:
-        return dataset_inputs(open_inputs(self.documents))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.documents, self.settings)  # without what is cached
-
-    def phases(self) -> tuple[Phase, ...]:
-        tasks, parts = len(self._tasks), self._parts
+    def work_phases(self) -> tuple[Phase, ...]:
+        tasks, parts = len(self.pieces), self._parts
         names = {"sketch": tasks, "vote": parts, "pairs": parts, "shingles": tasks, "compare": parts, "choose": 1}
         return (*(Phase(name, number) for name, number in names.items()), Phase("rewrite", tasks))
 
-    def run(self, phase: str, index: int, task: Task) -> None:
+    def work(self, phase: str, index: int, task: Task) -> None:
         {
             "sketch": self._sketch,
             "vote": self._vote,
@@ -113,7 +105,7 @@ class SimilarDedupStage(Stage):
         }[phase](index, task)
 
     def finish(self, commit: Commit) -> None:
-        commit.extra["domains"] = inherited_domains(open_inputs(self.documents))
+        super().finish(commit)
         adopt_tables(commit, commit.results["rewrite"])
         ids = IdReader(self._numbering, [result.directory for result in commit.results["sketch"]])
         clusters = largest_clusters(ids, [commit.results["choose"][0].notes["largest"]])
@@ -121,9 +113,6 @@ class SimilarDedupStage(Stage):
 
     def check_finished(self, output: Path) -> None:
         check_share(output, self.settings)
-
-    def input_bytes(self) -> int:
-        return text_bytes(open_inputs(self.documents))
 
     def estimate(self) -> Estimate:
         size = self.input_bytes()
@@ -142,16 +131,12 @@ class SimilarDedupStage(Stage):
         return self.settings.resolved.keep == "longest"
 
     @cached_property
-    def _tasks(self) -> list[list[ShardRef]]:
-        return shard_groups(open_inputs(self.documents), self.settings.shard_bytes)
-
-    @cached_property
     def _parts(self) -> int:
         return partitions_for(self.entries())
 
     @cached_property
     def _numbering(self) -> Numbering:
-        return Numbering.of(sum(shard.rows for shard in shards) for shards in self._tasks)
+        return Numbering.of(piece.rows for piece in self.pieces)
 
     def _runs(self, task: Task, phase: str, tasks: int) -> list[Path]:
         results = task.results(phase, tasks)
@@ -163,7 +148,7 @@ class SimilarDedupStage(Stage):
         number = numbering.bases[index]
         runs, ids = Spill(task.directory, ENTRY, task.memory // 2), IdWriter(task.directory)
         with (task.directory / "sketches").open("wb") as file:
-            for batch in group_batches(self._tasks[index], ["id", "text"]):
+            for batch in self.pieces[index].batches(["id", "text"]):
                 ids.write(batch.column("id"))
                 sketches, entries = self._sketch_batch(batch.column("text"), number)
                 file.write(sketches.data)
@@ -190,7 +175,7 @@ class SimilarDedupStage(Stage):
         return sketches, entries
 
     def _vote(self, index: int, task: Task) -> None:
-        paths = self._runs(task, "sketch", len(self._tasks))
+        paths = self._runs(task, "sketch", len(self.pieces))
         spill = Spill(task.directory, PAIR, task.memory // 3, sum_votes)
         vote(paths, *part_bounds(index, self._parts), spill, task.memory // 3)
         task.note("runs", spill.close())
@@ -198,7 +183,7 @@ class SimilarDedupStage(Stage):
     def _pairs(self, index: int, task: Task) -> None:
         parts, numbering = self._parts, self._numbering
         paths = self._runs(task, "vote", parts)
-        sketches = SketchReader(numbering, task_directories(task.work, "sketch", len(self._tasks)))
+        sketches = SketchReader(numbering, task_directories(task.work, "sketch", len(self.pieces)))
         wanted = Spill(task.directory, _WANTED, task.memory // 4, _distinct)
         low, high = part_bounds(index, parts, numbering.documents)
         with (task.directory / "pairs").open("wb") as file:
@@ -217,7 +202,7 @@ class SimilarDedupStage(Stage):
             wanted[records["document"].astype(np.int64) - low] = True
         sets = SetWriter(task.directory, wanted.size)
         row = 0
-        for batch in group_batches(self._tasks[index], ["text"]) if wanted.any() else ():
+        for batch in self.pieces[index].batches(["text"]) if wanted.any() else ():
             rows = np.flatnonzero(wanted[row : row + batch.num_rows])
             for at, shingles in zip(rows, shingle_sets(batch.column("text").take(rows), self.width), strict=True):
                 sets.write(row + int(at), shingles)
@@ -227,7 +212,7 @@ class SimilarDedupStage(Stage):
 
     def _compare(self, index: int, task: Task) -> None:
         numbering = self._numbering
-        tasks = len(self._tasks)
+        tasks = len(self.pieces)
         sets = SetReader(numbering, task_directories(task.work, "shingles", tasks), task.memory // 2)
         source = task_directory(task.work, "pairs", index) / "pairs"
         with source.open("rb") as pairs, (task.directory / "edges").open("wb") as edges:
@@ -254,13 +239,11 @@ class SimilarDedupStage(Stage):
 
     def _rewrite(self, index: int, task: Task) -> None:
         numbering = self._numbering
-        tasks = self._tasks
         path = task_directory(task.work, "choose", 0) / "removals"
         removals = removals_between(path, *numbering.bases[index : index + 2])
-        ids = IdReader(numbering, task_directories(task.work, "sketch", len(tasks)))
-        writer = task.documents(self.settings.shard_bytes)
+        ids = IdReader(numbering, task_directories(task.work, "sketch", len(self.pieces)))
         rewrite = Rewrite(ids, self.reason, self._similarities)
-        rewrite.run(task, writer, group_batches(tasks[index]), removals)
+        rewrite.run(task, self.writer(task), self.pieces[index].batches(), removals)
 
     def _similarities(self, removals: Records) -> Array[np.float64]:
         sizes = [removals[name].astype(np.float64) for name in ("shared", "removed_size", "kept_size")]

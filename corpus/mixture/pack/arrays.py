@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpus.engine.stage import task_directory
+from corpus.engine.result import task_directory
 from corpus.errors import DataError
 from corpus.mixture.pack.layout import PlacedShard
 from corpus.mixture.pack.order import Ints

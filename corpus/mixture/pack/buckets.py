@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from corpus.engine.stage import task_directory
+from corpus.engine.result import task_directory
 from corpus.engine.task import Task
 from corpus.errors import DataError
 from corpus.mixture.pack import layout as sizes

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from corpus.data.schema import packed_schema
-from corpus.engine.stage import task_directory
+from corpus.engine.result import task_directory
 from corpus.engine.task import Task
 from corpus.mixture.pack.arrays import look_up
 from corpus.mixture.pack.buckets import Ordered, chunks_of

@@ -14,9 +14,8 @@ from typing import Any
 
 from corpus.data.dataset import Dataset
 from corpus.data.schema import NARROW_VOCABULARY
-from corpus.data.writer import SHARD_BYTES
-from corpus.engine.inputs import TASKS_PER_SHARD, ShardRef, shard_groups
 from corpus.errors import DataError, UsageError
+from corpus.mixture.pack.token_shards import ShardRef, shard_groups
 from corpus.mixture.plan.plan import Plan, PlannedDomain, Request, plan_mixture
 from corpus.mixture.plan.weights import Mixture, Weight
 
@@ -27,6 +26,7 @@ CHUNK_DOCUMENTS = 1 << 18
 GROUP_BYTES = 1 << 30
 """The most that a task of the index and distribute phases reads, but for a larger shard; small sets make more tasks."""
 GROUPS = 64
+_LEAST_GROUP_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def make_layout(datasets: tuple[Dataset, ...], mixture: Mixture | None, request:
     if mixture is None:
         mixture = once(datasets, unique, request.sequence_length)
     plan = plan_mixture(mixture, {domain: count for domain, count in unique.items() if count}, request)
-    groups = tuple(tuple(group) for group in shard_groups(datasets, TASKS_PER_SHARD * _group_bytes(datasets)))
+    groups = tuple(tuple(group) for group in shard_groups(datasets, _group_bytes(datasets)))
     shards = tuple(_placed(groups, domain_of, domain) for domain in plan.domains)
     documents = tuple(sum(shard.ref.rows for shard in own) for own in shards)
     lots = tuple(
@@ -120,7 +120,7 @@ def lots_per_pass(documents: int) -> int:
 def _group_bytes(datasets: tuple[Dataset, ...]) -> int:
     """Bytes of token shards that a task reads: enough for long runs on disk, and few enough for many workers."""
     total = sum(shard.bytes for dataset in datasets for shard in dataset.manifest.shards)
-    return max(SHARD_BYTES // TASKS_PER_SHARD, min(GROUP_BYTES, total // GROUPS))
+    return max(_LEAST_GROUP_BYTES, min(GROUP_BYTES, total // GROUPS))
 
 
 def one_tokenizer(datasets: tuple[Dataset, ...]) -> Mapping[str, Any]:

@@ -22,10 +22,11 @@ from corpus.data.dataset import Dataset
 from corpus.data.files import checksum, sync_file
 from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
+from corpus.engine.commit import Commit
 from corpus.engine.inputs import dataset_inputs, open_inputs
-from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
-from corpus.engine.task import Task, TaskResult
+from corpus.engine.result import TaskResult, task_directory
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.mixture.pack.best_fit_limits import check_width, most_rows
 from corpus.mixture.pack.blocks import BlockRows
@@ -119,10 +120,6 @@ class MixStage(Stage):
                 raise UsageError("Mixing needs a mixture; give --weights with a weights file or a recipe.")
             object.__setattr__(self, "mixture", load_mixture(Path(self.settings.weights)))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # without what is cached: a task opens its inputs itself
-        return type(self), (self.tokens, self.settings, self.mixture)
-
     @cached_property
     def layout(self) -> Layout:
         """Plan and tasks, from the manifests of the inputs."""
@@ -185,6 +182,9 @@ class MixStage(Stage):
 
     def inputs(self) -> tuple[InputRef, ...]:
         return dataset_inputs(open_inputs(self.tokens, "tokens"))
+
+    def input_paths(self) -> tuple[Path, ...]:
+        return tuple(map(Path, self.tokens))
 
     def phases(self) -> tuple[Phase, ...]:
         layout = self.layout

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
-from corpus.quality.rules.rule import Rule
+from corpus.option import option
+from corpus.quality.rules.rule import CleaningRule
 
-MOST_WORD = 1000
-MOST_PAGE = 190_000
 LOREM_IPSUM = "lorem ipsum"
 CURLY_BRACKET = "curly bracket"
 _END_MARKS = (".", "?", "!", '"')
@@ -31,53 +31,63 @@ _POLICY = (
 
 
 @dataclass(frozen=True)
-class C4Limits:
-    """What the paper and its code disagree on. `whole_page`: `{` and lorem ipsum count anywhere on the page (paper), or
-    only on lines that passed the earlier tests (code)."""
+class C4(CleaningRule):
+    """The lines of a page that look like sentences, by the limits of the published code."""
 
-    name: str
-    line_words: int
-    sentences: int
-    whole_page: bool
+    name: ClassVar[str] = "c4"
 
+    min_line_words: int = option(5, "Words that a line needs (the code: 5; the paper: 3).")
+    min_sentences: int = option(3, "Sentences that a page needs (the code: 3; the paper: 5).")
+    max_word: int = option(1000, "Characters over which a word takes its line away (the code).")
+    max_page: int = option(190_000, "Characters that a page has at most (the code).")
+    whole_page: bool = option(
+        False,
+        "Whether { and lorem ipsum count anywhere on the page (paper) or only on lines that passed so far (code).",
+    )
 
-CODE = C4Limits("c4", line_words=5, sentences=3, whole_page=False)
-PAPER = C4Limits("c4_paper", line_words=3, sentences=5, whole_page=True)
+    def clean(self, text: str) -> tuple[str, str | None]:
+        if self.whole_page and "lorem ipsum" in text.lower():
+            return text, LOREM_IPSUM
+        if self.whole_page and "{" in text:
+            return text, CURLY_BRACKET
+        kept: list[str] = []
+        sentences = 0
+        for line in text.splitlines():
+            cleaned, why = self._line(line.strip())
+            if why is not None:
+                return text, why
+            if cleaned:
+                sentences += max(1, sum(1 for _ in _SENTENCE_END.finditer(cleaned)))
+                kept.append(cleaned)
+        if sentences < self.min_sentences:
+            return text, "too few sentences"
+        page = "\n".join(kept)
+        return (text, "too long") if len(page) > self.max_page else (page, None)
 
-
-def clean_page(text: str, limits: C4Limits) -> tuple[str, str | None]:
-    """The lines of a page that look like sentences, and why the page is dropped, or None."""
-    if limits.whole_page and "lorem ipsum" in text.lower():
-        return text, LOREM_IPSUM
-    if limits.whole_page and "{" in text:
-        return text, CURLY_BRACKET
-    kept: list[str] = []
-    sentences = 0
-    for line in text.splitlines():
-        line = line.strip()
-        if len(line) > MOST_WORD and any(len(word) > MOST_WORD for word in line.split()):
-            continue
+    def _line(self, line: str) -> tuple[str, str | None]:
+        """What is left of a line (empty: nothing), and why the page goes for it, or None."""
+        if len(line) > self.max_word and any(len(word) > self.max_word for word in line.split()):
+            return "", None
         if "[" in line:
             line = _CITATION.sub("", line)
-        if not line.endswith(_END_MARKS) or line.endswith("...") or len(line.split()) < limits.line_words:
-            continue
+        if not line.endswith(_END_MARKS) or line.endswith("...") or len(line.split()) < self.min_line_words:
+            return "", None
         lower = line.lower()
         if "lorem ipsum" in lower:
-            return text, LOREM_IPSUM
+            return "", LOREM_IPSUM
         if "javascript" in lower:
-            continue
+            return "", None
         if "{" in line:
-            return text, CURLY_BRACKET
-        if any(phrase in lower for phrase in _POLICY):
-            continue
-        sentences += max(1, sum(1 for _ in _SENTENCE_END.finditer(line)))
-        kept.append(line)
-    if sentences < limits.sentences:
-        return text, "too few sentences"
-    cleaned = "\n".join(kept)
-    return (text, "too long") if len(cleaned) > MOST_PAGE else (cleaned, None)
+            return "", CURLY_BRACKET
+        return ("", None) if any(phrase in lower for phrase in _POLICY) else (line, None)
 
 
-def c4(limits: C4Limits) -> Rule:
-    """The rule `c4` or `c4_paper`."""
-    return Rule(limits.name, clean=lambda text: clean_page(text, limits))
+@dataclass(frozen=True)
+class C4Paper(C4):
+    """The same with the limits of the paper."""
+
+    name: ClassVar[str] = "c4_paper"
+
+    min_line_words: int = option(3, "Words that a line needs (the paper: 3).")
+    min_sentences: int = option(5, "Sentences that a page needs (the paper: 5).")
+    whole_page: bool = option(True, "Whether { and lorem ipsum count anywhere on the page (paper).")

@@ -3,11 +3,12 @@ alphanumeric characters). Its fifth rule, alphabetic characters per token, needs
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
-MOST_LINE = 1000
-MOST_MEAN_LINE = 100
-LEAST_ALPHANUMERIC = 0.25
 _ASCII_ALPHANUMERIC = bytes(code for code in range(128) if chr(code).isalnum())
 
 
@@ -19,20 +20,23 @@ def alphanumeric(text: str) -> int:
     return sum(map(str.isalnum, text))
 
 
-def check_code(view: TextView) -> str | None:
-    """Drops files with a line over 1000 characters, lines over 100 on average (characters / lines), or less than a
-    quarter of alphanumeric characters; and empty ones."""
-    text = view.text
-    if not text:
-        return "empty"
-    if max(map(len, text.split("\n"))) > MOST_LINE:
-        return "long line"
-    lines = text.count("\n") + (not text.endswith("\n"))
-    if len(text) > MOST_MEAN_LINE * lines:
-        return "long lines on average"
-    return "few alphanumeric characters" if alphanumeric(text) < LEAST_ALPHANUMERIC * len(text) else None
+@dataclass(frozen=True)
+class Code(Rule):
+    """Drops files with a long line, with long lines on average, or with few alphanumeric characters; and empty ones."""
 
+    name: ClassVar[str] = "code"
 
-def code() -> Rule:
-    """The rule `code`."""
-    return Rule("code", check_code)
+    max_line: int = option(1000, "Characters that the longest line has at most (RedPajama v1: 1000).")
+    max_mean_line: float = option(100, "Characters per line that a file has at most (RedPajama v1: 100).")
+    min_alphanumeric: float = option(0.25, "Share of characters that are alphanumeric, at least (RedPajama v1: 0.25).")
+
+    def check(self, view: TextView) -> str | None:
+        text = view.text
+        if not text:
+            return "empty"
+        if max(map(len, text.split("\n"))) > self.max_line:
+            return "long line"
+        lines = text.count("\n") + (not text.endswith("\n"))
+        if len(text) > self.max_mean_line * lines:
+            return "long lines on average"
+        return "few alphanumeric characters" if alphanumeric(text) < self.min_alphanumeric * len(text) else None

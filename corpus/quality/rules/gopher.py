@@ -7,74 +7,115 @@ does: characters of repeats after the first, over all characters of the text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import types
 
 from corpus.kernel import kernel
+from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 BULLETS = ("•", "‣", "◦", "⁃", "∙", "▪", "■", "●", "○", "-", "–", "*")
-DUPLICATE_LINES = 0.30
-DUPLICATE_LINE_CHARACTERS = 0.20
-TOP_NGRAMS = ((2, 0.20), (3, 0.18), (4, 0.16))
-DUPLICATE_NGRAMS = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
 _IDS = types.Array(types.int32, 1, "C", readonly=True)
 _LENGTHS = types.Array(types.int64, 1, "C", readonly=True)
 
 
-def check_quality(view: TextView) -> str | None:
-    """50 to 100,000 words of 3 to 10 characters on average; `#` and ellipses at most 0.1 per word each; at most 90 % of
-    the lines begin with a bullet, at most 30 % end with an ellipsis; 80 % of the words have a letter; at least two of
-    eight English stop words occur, in any case. Blank lines do not count."""
-    words = len(view.words)
-    if words < 50:
-        return "too few words"
-    if words > 100_000:
-        return "too many words"
-    length = sum(len(word) * number for word, number in view.word_counts.items())
-    if not 3 * words <= length <= 10 * words:
-        return "short words" if length < 3 * words else "long words"
-    text = view.text
-    if text.count("#") > 0.1 * words:
-        return "hash signs"
-    if text.count("...") + text.count("…") > 0.1 * words:
-        return "ellipses"
-    if sum(line.lstrip().startswith(BULLETS) for line in view.lines) > 0.9 * len(view.lines):
-        return "bullet lines"
-    if sum(line.rstrip().endswith(("...", "…")) for line in view.lines) > 0.3 * len(view.lines):
-        return "lines ending in ellipsis"
-    lettered = sum(number for word, number in view.word_counts.items() if any(map(str.isalpha, word)))
-    if lettered < 0.8 * words:
-        return "words without letters"
-    found = sum(any(form in view.word_counts for form in (w, w.capitalize(), w.upper())) for w in STOP_WORDS)
-    return "too few stop words" if found < 2 else None
+@dataclass(frozen=True)
+class GopherQuality(Rule):
+    """The quality rules. Blank lines do not count; stop words count in any case."""
+
+    name: ClassVar[str] = "gopher_quality"
+
+    min_words: int = option(50, "Words that a document needs (A1.1: 50).")
+    max_words: int = option(100_000, "Words that it has at most (A1.1: 100,000).")
+    min_mean_word: float = option(3, "Characters of a word on average, at least (A1.1: 3).")
+    max_mean_word: float = option(10, "Characters of a word on average, at most (A1.1: 10).")
+    max_hashes: float = option(0.1, "Hash signs per word, at most (A1.1: 0.1).")
+    max_ellipses: float = option(0.1, "Ellipses per word, at most (A1.1: 0.1).")
+    max_bullet_lines: float = option(0.9, "Share of lines that begin with a bullet, at most (A1.1: 0.9).")
+    max_ellipsis_lines: float = option(0.3, "Share of lines that end with an ellipsis, at most (A1.1: 0.3).")
+    min_lettered: float = option(0.8, "Share of words with a letter, at least (A1.1: 0.8).")
+    min_stop_words: int = option(2, "How many of the stop words occur, at least (A1.1: 2).")
+    stop_words: tuple[str, ...] = option(STOP_WORDS, "The stop words (A1.1: eight of English).", metavar="WORD")
+
+    def check(self, view: TextView) -> str | None:
+        words = len(view.words)
+        if words < self.min_words:
+            return "too few words"
+        if words > self.max_words:
+            return "too many words"
+        length = sum(len(word) * number for word, number in view.word_counts.items())
+        if not self.min_mean_word * words <= length <= self.max_mean_word * words:
+            return "short words" if length < self.min_mean_word * words else "long words"
+        return self._symbols(view, words) or self._kinds_of_words(view, words)
+
+    def _symbols(self, view: TextView, words: int) -> str | None:
+        text = view.text
+        if text.count("#") > self.max_hashes * words:
+            return "hash signs"
+        if text.count("...") + text.count("…") > self.max_ellipses * words:
+            return "ellipses"
+        if sum(line.lstrip().startswith(BULLETS) for line in view.lines) > self.max_bullet_lines * len(view.lines):
+            return "bullet lines"
+        ending = sum(line.rstrip().endswith(("...", "…")) for line in view.lines)
+        return "lines ending in ellipsis" if ending > self.max_ellipsis_lines * len(view.lines) else None
+
+    def _kinds_of_words(self, view: TextView, words: int) -> str | None:
+        lettered = sum(number for word, number in view.word_counts.items() if any(map(str.isalpha, word)))
+        if lettered < self.min_lettered * words:
+            return "words without letters"
+        counts = view.word_counts
+        found = sum(any(form in counts for form in (w, w.capitalize(), w.upper())) for w in self.stop_words)
+        return "too few stop words" if found < self.min_stop_words else None
 
 
-def check_repetition(view: TextView) -> str | None:
+@dataclass(frozen=True)
+class GopherRepetition(Rule):
     """The limits of table A1 on repeated lines, paragraphs and word n-grams. Paragraphs are separated by blank lines."""
-    size = len(view.text)
-    if not view.words:
-        return "no words"
-    paragraphs = [part for part in view.text.strip().split("\n\n") if part.strip("\n")]
-    for name, parts in (("paragraphs", [part.strip("\n") for part in paragraphs]), ("lines", view.lines)):
-        number, characters = duplicates(parts)
-        if number > DUPLICATE_LINES * len(parts):
-            return f"duplicate {name}"
-        if characters > DUPLICATE_LINE_CHARACTERS * size:
-            return f"characters in duplicate {name}"
-    index = {word: number for number, word in enumerate(view.word_counts)}
-    ids = np.fromiter(map(index.__getitem__, view.words), dtype=np.int32, count=len(view.words))
-    lengths = np.fromiter(map(len, view.word_counts), dtype=np.int64, count=len(index))[ids]
-    for n, limit in TOP_NGRAMS:
-        if top_ngram(ids, lengths, n) > limit * size:
-            return f"top {n}-gram"
-    for n, limit in DUPLICATE_NGRAMS:
-        if duplicate_ngrams(ids, lengths, n) > limit * size:
-            return f"duplicate {n}-grams"
-    return None
+
+    name: ClassVar[str] = "gopher_repetition"
+
+    duplicate_lines: float = option(0.30, "Share of lines, and of paragraphs, that are repeats, at most (table A1).")
+    duplicate_line_characters: float = option(
+        0.20, "Share of characters in repeated lines, and in repeated paragraphs, at most (table A1)."
+    )
+    top_2_gram: float = option(0.20, "Share of characters in the most frequent 2-gram, at most (table A1).")
+    top_3_gram: float = option(0.18, "The same of 3-grams (table A1).")
+    top_4_gram: float = option(0.16, "The same of 4-grams (table A1).")
+    duplicate_5_grams: float = option(0.15, "Share of characters in repeated 5-grams, at most (table A1).")
+    duplicate_6_grams: float = option(0.14, "The same of 6-grams (table A1).")
+    duplicate_7_grams: float = option(0.13, "The same of 7-grams (table A1).")
+    duplicate_8_grams: float = option(0.12, "The same of 8-grams (table A1).")
+    duplicate_9_grams: float = option(0.11, "The same of 9-grams (table A1).")
+    duplicate_10_grams: float = option(0.10, "The same of 10-grams (table A1).")
+
+    def check(self, view: TextView) -> str | None:
+        size = len(view.text)
+        if not view.words:
+            return "no words"
+        paragraphs = [part for part in view.text.strip().split("\n\n") if part.strip("\n")]
+        for name, parts in (("paragraphs", [part.strip("\n") for part in paragraphs]), ("lines", view.lines)):
+            number, characters = duplicates(parts)
+            if number > self.duplicate_lines * len(parts):
+                return f"duplicate {name}"
+            if characters > self.duplicate_line_characters * size:
+                return f"characters in duplicate {name}"
+        return self._ngrams(view, size)
+
+    def _ngrams(self, view: TextView, size: int) -> str | None:
+        index = {word: number for number, word in enumerate(view.word_counts)}
+        ids = np.fromiter(map(index.__getitem__, view.words), dtype=np.int32, count=len(view.words))
+        lengths = np.fromiter(map(len, view.word_counts), dtype=np.int64, count=len(index))[ids]
+        for n in (2, 3, 4):
+            if top_ngram(ids, lengths, n) > getattr(self, f"top_{n}_gram") * size:
+                return f"top {n}-gram"
+        for n in (5, 6, 7, 8, 9, 10):
+            if duplicate_ngrams(ids, lengths, n) > getattr(self, f"duplicate_{n}_grams") * size:
+                return f"duplicate {n}-grams"
+        return None
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
@@ -159,13 +200,3 @@ def duplicate_ngrams(ids: Any, lengths: Any, n: Any) -> Any:
             slots[slot] = key
             i += 1
     return repeated
-
-
-def gopher_quality() -> Rule:
-    """The rule `gopher_quality`."""
-    return Rule("gopher_quality", check_quality)
-
-
-def gopher_repetition() -> Rule:
-    """The rule `gopher_repetition`."""
-    return Rule("gopher_repetition", check_repetition)

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+from corpus.errors import UsageError
+from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
 
-def min_chars(limit: int) -> Rule:
-    """Drops texts of fewer characters; CCNet drops pages under 300."""
+@dataclass(frozen=True)
+class MinChars(Rule):
+    """Drops short texts; CCNet drops pages of fewer than 300 characters (arXiv 1911.00359, section 3.1)."""
 
-    def check(view: TextView) -> str | None:
-        return "too short" if len(view.text) < limit else None
+    name: ClassVar[str] = "min_chars"
 
-    return Rule("min_chars", check)
+    limit: int = option(300, "Characters that a text needs at least (CCNet: 300).")
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.limit)
+
+    def check(self, view: TextView) -> str | None:
+        return "too short" if len(view.text) < self.limit else None
 
 
-def max_chars(limit: int) -> Rule:
-    """Drops texts of more characters; C4 drops pages over 190,000."""
+@dataclass(frozen=True)
+class MaxChars(Rule):
+    """Drops long texts; C4 drops pages of more than 190,000 characters (its published code)."""
 
-    def check(view: TextView) -> str | None:
-        return "too long" if len(view.text) > limit else None
+    name: ClassVar[str] = "max_chars"
 
-    return Rule("max_chars", check)
+    limit: int = option(190_000, "Characters that a text has at most (C4: 190,000).")
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.limit)
+
+    def check(self, view: TextView) -> str | None:
+        return "too long" if len(view.text) > self.limit else None
+
+
+def _check(name: str, limit: int) -> None:
+    if limit < 0:
+        raise UsageError(f"filter rule {name} has the limit {limit}: give a number of characters, zero or more.")

@@ -1,11 +1,14 @@
-"""What a filter rule is, and the text as the rules see it: split into words and lines once, however many rules look."""
+"""What a rule set is: a document map that looks at texts one by one. Its fields are its thresholds, with their sources."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import pyarrow as pa
+
+from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 
 
 class TextView:
@@ -30,28 +33,34 @@ class TextView:
         return [line for line in self.text.split("\n") if line and not line.isspace()]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A named rule: `check` gives the reason to drop a text or None, `clean` a new text and a reason or None.
+class Rule(DocumentMap):
+    """A rule set that drops documents. The reason in the manifest is `name: reason`."""
 
-    A reason is a few fixed words without figures, so that a manifest lists few reasons.
-    """
+    @abstractmethod
+    def check(self, view: TextView) -> str | None:
+        """Why a text goes, in a few fixed words without figures, so that a manifest lists few reasons; None: it stays."""
 
-    name: str
-    check: Callable[[TextView], str | None] | None = None
-    clean: Callable[[str], tuple[str, str | None]] | None = None
+    def apply(self, batch: DocumentBatch) -> Mapped:
+        return Mapped(reasons=[self.reason(self.check(view)) for view in batch.views(TextView)])
+
+    def reason(self, why: str | None) -> str | None:
+        """The reason as manifests have it."""
+        return None if why is None else f"{self.name}: {why}"
 
 
-def apply_rules(rules: Sequence[Rule], text: str) -> tuple[str, str | None]:
-    """The text after all rules in order, and `rule: reason` of the first rule that drops it, or None."""
-    view = TextView(text)
-    for rule in rules:
-        reason = None
-        if rule.clean is not None:
-            cleaned, reason = rule.clean(view.text)
-            view = view if cleaned == view.text else TextView(cleaned)
-        if reason is None and rule.check is not None:
-            reason = rule.check(view)
-        if reason is not None:
-            return view.text, f"{rule.name}: {reason}"
-    return view.text, None
+class CleaningRule(Rule):
+    """A rule set that also takes parts of a text away."""
+
+    @abstractmethod
+    def clean(self, text: str) -> tuple[str, str | None]:
+        """What is left of a text, and why it goes or None."""
+
+    def check(self, view: TextView) -> str | None:
+        return self.clean(view.text)[1]
+
+    def apply(self, batch: DocumentBatch) -> Mapped:
+        texts = batch.texts()
+        found = [self.clean(text) for text in texts]
+        reasons = [self.reason(why) for _, why in found]
+        left = [text for text, _ in found]
+        return Mapped({} if left == texts else {"text": pa.array(left, pa.large_string())}, reasons)

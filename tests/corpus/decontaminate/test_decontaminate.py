@@ -27,13 +27,8 @@ from corpus.data.dataset import Dataset
 from corpus.data.verify import verify_dataset
 from corpus.decontaminate.cut import pieces
 from corpus.decontaminate.index import Index, read_examples
-from corpus.decontaminate.stage import (
-    NOTHING_LEFT,
-    OVERLAP,
-    PIECES,
-    DecontaminateConfig,
-    DecontaminateStage,
-)
+from corpus.decontaminate.matches import NOTHING_LEFT, OVERLAP, PIECES
+from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from tests.datasets import write_documents
@@ -192,11 +187,11 @@ def test_gpt3_ignores_what_is_in_more_than_ten_documents(tmp_path: Path, make_do
     texts = [f"{common} {words(10 + n, 200)}" for n in range(11)]
     texts += [f"{rare} {rare} {words(50 + n, 200)}" for n in range(10)]
     source = make_documents("in", [*texts, "kept"], shard_rows=4)
-    dataset = run(source, tmp_path / "out", against=(against,), shard_bytes=1000)
+    dataset = run(source, tmp_path / "out", against=(against,))
     assert dataset.manifest.extra["cut"] == 10
     assert dataset.manifest.extra["evaluation"]["ignored_ngrams"] == 1
     assert [row["text"] for row in rows(tmp_path / "out")][:11] == texts[:11]
-    dataset = run(source, tmp_path / "all", against=(against,), most_documents=0, mode="drop", shard_bytes=1000)
+    dataset = run(source, tmp_path / "all", against=(against,), most_documents=0, mode="drop")
     assert dataset.manifest.counts["documents"].dropped == {OVERLAP: 21}
 
 
@@ -255,7 +250,7 @@ def test_dropped_documents_equal_plain_python(
         source = write_documents(place / "in", [*texts, "kept"], shard_rows=2)
         if any(text for text in examples):
             config: dict[str, Any] = {"ngram": size, "share": share, "most_documents": most, "mode": "drop"}
-            run(source, place / "out", against=(against,), shard_bytes=64, **config)
+            run(source, place / "out", against=(against,), **config)
             kept = [int(row["id"].rpartition("#")[2]) for row in rows(place / "out")]
             assert kept == [n for n, gone in enumerate([*bad, False]) if not gone]
 
@@ -268,7 +263,7 @@ def test_same_bytes_for_any_workers(tmp_path: Path, make_documents: Make) -> Non
         tmp_path / "e.jsonl", [{"t": " ".join(generator.choice(vocabulary, 30))} for _ in range(40)]
     )
     source = make_documents("in", texts, shard_rows=25)
-    config: dict[str, Any] = {"against": (against,), "ngram": 5, "window": 3, "min_piece": 5, "shard_bytes": 4000}
+    config: dict[str, Any] = {"against": (against,), "ngram": 5, "window": 3, "min_piece": 5}
     one = run(source, tmp_path / "one", **config)
     two = run(source, tmp_path / "two", RunOptions(workers=2, quiet=True, always_pool=True), **config)
     assert one.manifest == two.manifest

@@ -50,7 +50,7 @@ def test_a_novella_in_collected_works_goes_and_the_works_stay(make_documents: Ma
     novella = " ".join(edition(rng, parts[7], 10)).upper().replace(" ", " -- ")
     other = " ".join(invented(rng, 1500))
     texts = [novella, other, works, " ".join(parts[3] + invented(rng, 300))]
-    run([make_documents("in", texts, shard_rows=2)], tmp_path / "out", level="book", shard_bytes=4)
+    run([make_documents("in", texts, shard_rows=2)], tmp_path / "out", level="book")
     assert removed(tmp_path / "out") == {0: 2}
     (row,) = table(tmp_path / "out")
     assert row["similarity"] == overlap(shingles(novella, 8), shingles(works, 8)) == row["shared"] / row["removed_size"]
@@ -116,7 +116,7 @@ def planted(rng: random.Random) -> list[str]:
 @pytest.mark.parametrize("threshold", [0.9, 0.6])
 def test_planted_books_as_the_twin(make_documents: Make, tmp_path: Path, threshold: float) -> None:
     texts = planted(random.Random(4))
-    run([make_documents("in", texts, shard_rows=5)], tmp_path / "out", level="book", threshold=threshold, shard_bytes=4)
+    run([make_documents("in", texts, shard_rows=5)], tmp_path / "out", level="book", threshold=threshold)
     sets = [shingles(text, 8) for text in texts]
     order = sorted(range(len(texts)), key=lambda number: (-len(sets[number]), number))
     alike = {
@@ -170,16 +170,16 @@ def test_cuts_memory_and_partitions_change_nothing(
 ) -> None:
     texts = planted(random.Random(6))
     source = make_documents("in", texts, shard_rows=10)
-    run([source], tmp_path / "one", level="book", shard_bytes=4)
+    run([source], tmp_path / "one", level="book")
     assert table(tmp_path / "one")
     run([make_documents("whole", texts)], tmp_path / "whole-out", level="book")
     assert kept_rows(tmp_path / "whole-out") == kept_rows(tmp_path / "one")
     assert table(tmp_path / "whole-out") == table(tmp_path / "one")
     monkeypatch.setattr(spill, "_LEAST_BYTES", 256)
-    run([source], tmp_path / "small", RunOptions(memory=64, quiet=True), level="book", shard_bytes=4)
+    run([source], tmp_path / "small", RunOptions(memory=64, quiet=True), level="book")
     assert contents(tmp_path / "one") == contents(tmp_path / "small")
     monkeypatch.setattr(spill, "ENTRIES_PER_PARTITION", 300)
-    run([source], tmp_path / "parts", RunOptions(memory=64, quiet=True), level="book", shard_bytes=4)
+    run([source], tmp_path / "parts", RunOptions(memory=64, quiet=True), level="book")
     assert contents(tmp_path / "one") == contents(tmp_path / "parts")
 
 
@@ -187,9 +187,9 @@ def test_cuts_memory_and_partitions_change_nothing(
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_change_nothing(make_documents: Make, tmp_path: Path, workers: int) -> None:
     source = make_documents("in", planted(random.Random(6)), shard_rows=4)
-    run([source], tmp_path / "one", level="book", shard_bytes=4)
+    run([source], tmp_path / "one", level="book")
     options = RunOptions(workers=workers, quiet=True, always_pool=True)
-    run([source], tmp_path / "many", options, level="book", shard_bytes=4)
+    run([source], tmp_path / "many", options, level="book")
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
@@ -199,7 +199,7 @@ PHASES = ["sketch", "vote", "pairs", "shingles", "compare", "choose", "rewrite"]
 @pytest.mark.parametrize("phase", PHASES)
 def test_an_end_in_any_phase_changes_no_byte(make_documents: Make, tmp_path: Path, phase: str) -> None:
     source = make_documents("in", planted(random.Random(7))[:14], shard_rows=7)
-    run([source], tmp_path / "whole", level="book", shard_bytes=4)
+    run([source], tmp_path / "whole", level="book")
     original = BookDedupStage.run
 
     def stopped(self: BookDedupStage, name: str, index: int, task: Any) -> None:
@@ -210,8 +210,8 @@ def test_an_end_in_any_phase_changes_no_byte(make_documents: Make, tmp_path: Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BookDedupStage, "run", stopped)
         with pytest.raises(KeyboardInterrupt):
-            run([source], tmp_path / "out", level="book", shard_bytes=4)
-    run([source], tmp_path / "out", level="book", shard_bytes=4)
+            run([source], tmp_path / "out", level="book")
+    run([source], tmp_path / "out", level="book")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 

@@ -29,7 +29,7 @@ Make = Callable[..., Path]
 def test_the_first_stays_and_the_table_says_which(make_documents: Make, tmp_path: Path) -> None:
     first = make_documents("b", ["x", "same", "", "same\n"], domain="books")
     second = make_documents("a", ["same", "Same", "", "x", "y"], domain="arxiv", shard_rows=2)
-    manifest = run([first, second], tmp_path / "out", level="document", shard_bytes=4)
+    manifest = run([first, second], tmp_path / "out", level="document")
     assert [row["id"] for row in kept_rows(tmp_path / "out")] == [
         *(f"books/made.jsonl#{i}" for i in range(4)),
         "arxiv/made.jsonl#1",
@@ -83,7 +83,7 @@ def test_c4_urls(url: str | None, wanted: str) -> None:
 def test_urls_decide_and_no_url_equals_nothing(make_documents: Make, tmp_path: Path) -> None:
     texts = [str(number) for number in range(len(URLS))]
     source = make_documents("in", texts, shard_rows=3, url=[url for url, _ in URLS])
-    manifest = run([source], tmp_path / "out", level="document", key="url", shard_bytes=4)
+    manifest = run([source], tmp_path / "out", level="document", key="url")
     assert removed(tmp_path / "out") == dict.fromkeys(range(1, 6), 0)
     assert manifest.counts["documents"].dropped == {"duplicate url": 5}
     assert all(row["similarity"] == 1.0 for row in table(tmp_path / "out"))
@@ -93,7 +93,7 @@ def test_the_longest_stays_the_first_among_equals(make_documents: Make, tmp_path
     texts = ["aa", "bbb", "ü", "ccc", "d"]
     urls = ["http://a.b", "https://a.b/", "http://www.a.b", "http://a.b?ref", "http://d"]
     source = make_documents("in", texts, shard_rows=2, url=urls)
-    run([source], tmp_path / "out", level="document", key="url", keep="longest", shard_bytes=4)
+    run([source], tmp_path / "out", level="document", key="url", keep="longest")
     assert removed(tmp_path / "out") == {0: 1, 2: 1, 3: 1}
     assert [row["text"] for row in kept_rows(tmp_path / "out")] == ["bbb", "d"]
     run([source], tmp_path / "first", level="document", key="url")
@@ -119,7 +119,7 @@ def test_workers_partitions_and_memory_change_no_byte(
 ) -> None:
     texts = made_texts()
     source = make_documents("in", texts, shard_rows=13, url=[f"http://a/{len(text) // 2}" for text in texts])
-    settings = settings | {"level": "document", "shard_bytes": 4}
+    settings = settings | {"level": "document"}
     run([source], tmp_path / "one", **settings)
     if "key" in settings:  # starting workers takes seconds; once is enough
         run([source], tmp_path / "two", RunOptions(workers=2, quiet=True, always_pool=True), **settings)
@@ -133,17 +133,17 @@ def test_workers_partitions_and_memory_change_no_byte(
 def test_the_cut_into_shards_and_datasets_changes_no_document(make_documents: Make, tmp_path: Path) -> None:
     texts = made_texts()
     run([make_documents("whole", texts)], tmp_path / "a", level="document")
-    run([make_documents("cut", texts, shard_rows=5)], tmp_path / "b", level="document", shard_bytes=4)
+    run([make_documents("cut", texts, shard_rows=5)], tmp_path / "b", level="document")
     assert kept_rows(tmp_path / "a") == kept_rows(tmp_path / "b") and table(tmp_path / "a") == table(tmp_path / "b")
     halves = [make_documents("h1", texts[:20]), make_documents("h2", texts[20:], shard_rows=11)]
-    run(halves, tmp_path / "c", level="document", shard_bytes=4)
+    run(halves, tmp_path / "c", level="document")
     assert [row["text"] for row in kept_rows(tmp_path / "a")] == [row["text"] for row in kept_rows(tmp_path / "c")]
 
 
 @pytest.mark.parametrize("phase", ["keys", "match", "rewrite"])
 def test_an_end_in_any_phase_changes_no_byte(make_documents: Make, tmp_path: Path, phase: str) -> None:
     source = make_documents("in", made_texts(), shard_rows=20)
-    settings = {"level": "document", "shard_bytes": 4}
+    settings = {"level": "document"}
     run([source], tmp_path / "whole", **settings)
     original = DocumentDedupStage.run
 

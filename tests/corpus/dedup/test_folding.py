@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from corpus.dedup.buffers import text_buffers
+from corpus.data.buffers import text_buffers
 from corpus.dedup.lines.folding import PLANES, RANGES, fold_character, fold_texts, folded
 
 ANY = st.text(st.characters(exclude_categories=["Cs"])) | st.text(

@@ -24,6 +24,7 @@ from corpus.dedup.lines.runs import KeyRuns, find_repeats, removals, section_pat
 from corpus.dedup.lines.scope import scope_bounds, scoped_tasks
 from corpus.dedup.lines.stage import lines_at
 from corpus.dedup.spill import run_path
+from corpus.engine.inputs import input_pieces
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
 from tests.corpus.dedup.lines_twin import ccnet_normalized, exact, twin_dedup
@@ -150,10 +151,10 @@ def test_the_cut_into_shards_and_datasets_changes_no_document(
     texts = made_texts()
     whole = make_documents("whole", texts)
     run([whole], tmp_path / "a", **settings)
-    run([make_documents("cut", texts, shard_rows=5)], tmp_path / "b", shard_bytes=4, **settings)
+    run([make_documents("cut", texts, shard_rows=5)], tmp_path / "b", **settings)
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")
     halves = [make_documents("h1", texts[:20]), make_documents("h2", texts[20:], shard_rows=11)]
-    run(halves, tmp_path / "c", shard_bytes=4, **settings)
+    run(halves, tmp_path / "c", **settings)
     assert [row["text"] for row in rows_of(tmp_path / "a")] == [row["text"] for row in rows_of(tmp_path / "c")]
 
 
@@ -162,7 +163,6 @@ def test_the_number_of_partitions_changes_no_byte(
     make_documents: Make, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_documents("in", made_texts(), shard_rows=6)
-    settings = settings | {"shard_bytes": 4}
     run([source], tmp_path / "one", **settings)
     monkeypatch.setattr(runs, "_LEAST_KEYS", 8)
     monkeypatch.setattr(runs, "KEYS_PER_PARTITION", 40)
@@ -178,10 +178,14 @@ def test_scopes_are_consecutive_shards(make_documents: Make, tmp_path: Path) -> 
     kept = [row["text"] for row in rows_of(tmp_path / "out")]
     assert kept == [texts[0].split("\n")[1], texts[1].split("\n")[1], texts[2].split("\n")[1], "line b", texts[4]]
     datasets = [Dataset.open(source)]
-    assert [task.scope for task in scoped_tasks(datasets, "33%", 0)] == [0, 0, 1, 1, 2]
-    assert scope_bounds(scoped_tasks(datasets, "33%", 0)) == [0, 2, 4, 5] and scope_bounds([]) == [0]
-    assert [task.scope for task in scoped_tasks(datasets, "3%", 0)] == [0, 1, 2, 3, 4]
-    assert [(task.scope, len(task.shards)) for task in scoped_tasks(datasets, "100%", 1 << 30)] == [(0, 5)]
+    pieces = input_pieces(datasets)
+    assert [task.scope for task in scoped_tasks(pieces, datasets, "33%")] == [0, 0, 1, 1, 2]
+    assert scope_bounds(scoped_tasks(pieces, datasets, "33%")) == [0, 2, 4, 5] and scope_bounds([]) == [0]
+    assert [task.scope for task in scoped_tasks(pieces, datasets, "3%")] == [0, 1, 2, 3, 4]
+    assert [(task.scope, task.place) for task in scoped_tasks(pieces, datasets, "100%")] == [(0, n) for n in range(5)]
+    cut = [Dataset.open(make_documents("cut", texts, shard_rows=2, piece_rows=1))]
+    tasks = scoped_tasks(input_pieces(cut), cut, "shards:2")
+    assert [(task.scope, task.place) for task in tasks] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
 
 
 def test_deduplicated_twice_keeps_the_first_line_numbers() -> None:

@@ -68,7 +68,7 @@ def test_planted_duplicates_as_the_twin(make_documents: Make, tmp_path: Path, ke
     """With a threshold at which bands are missed once in five hundred pairs, all of this seed's are found."""
     texts = planted(random.Random(1))
     source = make_documents("in", texts, shard_rows=9)
-    run([source], tmp_path / "out", level="near", threshold=0.88, keep=keep, shard_bytes=4)
+    run([source], tmp_path / "out", level="near", threshold=0.88, keep=keep)
     order = list(range(len(texts)))
     if keep == "longest":
         order.sort(key=lambda number: (-len(shingles(texts[number], 5)), number))
@@ -153,7 +153,7 @@ def test_cuts_workers_memory_and_partitions_change_nothing(
 ) -> None:
     texts = planted(random.Random(6), 20)
     source = make_documents("in", texts, shard_rows=11)
-    settings: dict[str, Any] = {"level": "near", "shard_bytes": 4}
+    settings: dict[str, Any] = {"level": "near"}
     run([source], tmp_path / "one", **settings)
     run([source], tmp_path / "two", RunOptions(workers=2, quiet=True, always_pool=True), **settings)
     assert contents(tmp_path / "one") == contents(tmp_path / "two") and table(tmp_path / "one")
@@ -169,7 +169,7 @@ def test_cuts_workers_memory_and_partitions_change_nothing(
 def test_an_end_in_any_phase_changes_no_byte(make_documents: Make, tmp_path: Path) -> None:
     """Stopped in every phase in turn, run again each time."""
     source = make_documents("in", planted(random.Random(7), 6), shard_rows=6)
-    settings: dict[str, Any] = {"level": "near", "shard_bytes": 4}
+    settings: dict[str, Any] = {"level": "near"}
     run([source], tmp_path / "whole", **settings)
     original = NearDedupStage.run
     met: set[str] = set()
@@ -195,7 +195,7 @@ def test_an_end_in_any_phase_changes_no_byte(make_documents: Make, tmp_path: Pat
 @pytest.mark.parametrize("level", ["document", "book", "near"])
 def test_kill_at_random_moments_and_run_again_at_once(make_documents: Make, tmp_path: Path, level: str) -> None:
     source = make_documents("in", planted(random.Random(8), 300), shard_rows=40)
-    run([source], tmp_path / "whole", level=level, shard_bytes=4)
+    run([source], tmp_path / "whole", level=level)
     command = [
         sys.executable,
         "-c",

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from corpus.dedup.buffers import text_buffers, text_column
+from corpus.data.buffers import text_buffers, text_column
 from corpus.dedup.lines.normalize import (
     BLANK,
     CCNET_DELETED,

@@ -32,7 +32,6 @@ VARIANTS = [{"keep": "first", "scope": "shards:3", "key_bits": 128}, {"preset": 
 @pytest.mark.parametrize("settings", [{}, *(pytest.param(each, marks=pytest.mark.slow) for each in VARIANTS)])
 def test_workers_change_no_byte(make_documents: Make, tmp_path: Path, settings: dict[str, Any]) -> None:
     source = make_documents("in", made_texts(), shard_rows=6)
-    settings = settings | {"shard_bytes": 4}
     run([source], tmp_path / "one", **settings)
     for workers in (2, 3):
         options = RunOptions(workers=workers, quiet=True, always_pool=True)
@@ -45,7 +44,6 @@ def test_memory_changes_no_byte(
     make_documents: Make, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_documents("in", made_texts(), shard_rows=6)
-    settings = settings | {"shard_bytes": 4}
     run([source], tmp_path / "one", **settings)
     monkeypatch.setattr(runs, "_LEAST_KEYS", 4)
     for memory in (1, 100, 1000, 10_000):
@@ -80,7 +78,7 @@ else:
             die()
         before(self, name, index, task)
     LineDedupStage.run = run
-run_stage(LineDedupStage((source,), DedupConfig(shard_bytes=4)), output, RunOptions(quiet=True))
+run_stage(LineDedupStage((source,), DedupConfig()), output, RunOptions(quiet=True))
 """
 
 
@@ -99,11 +97,11 @@ run_stage(LineDedupStage((source,), DedupConfig(shard_bytes=4)), output, RunOpti
 )
 def test_killed_in_each_phase_and_run_again(make_documents: Make, tmp_path: Path, phase: str, place: str) -> None:
     source = make_documents("in", made_texts(), shard_rows=6)
-    run([source], tmp_path / "whole", shard_bytes=4, max_drop=0.9)
+    run([source], tmp_path / "whole", max_drop=0.9)
     command = [sys.executable, "-c", _KILLED, str(source), str(tmp_path / "out"), phase, place]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "out" / "manifest.json").exists()
-    run([source], tmp_path / "out", shard_bytes=4, max_drop=0.9)
+    run([source], tmp_path / "out", max_drop=0.9)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert verify_dataset(tmp_path / "out").problems == []
 
@@ -115,7 +113,7 @@ def test_the_report(make_documents: Make, tmp_path: Path) -> None:
     ]
     texts[4] += "Page 7\nPage 8\n"
     source = make_documents("in", texts, shard_rows=4)
-    manifest = run([source], tmp_path / "out", shard_bytes=4)
+    manifest = run([source], tmp_path / "out")
     report = json.loads((tmp_path / "out" / "_report.json").read_text(encoding="utf-8"))
     assert report["lines"] == [
         {"line": "Accept cookies", "documents": 9},
@@ -154,7 +152,7 @@ def test_fifty_lines_are_named_the_same_for_any_cut(make_documents: Make, tmp_pa
     texts = ["\n".join(pool[: 1 + number % 90]) + f"\nthe end of {'q' * number}" for number in range(200)]
     reports = []
     for rows in (200, 7):
-        run([make_documents(f"in{rows}", texts, shard_rows=rows)], tmp_path / f"o{rows}", shard_bytes=4)
+        run([make_documents(f"in{rows}", texts, shard_rows=rows)], tmp_path / f"o{rows}")
         reports.append(json.loads((tmp_path / f"o{rows}" / "_report.json").read_text(encoding="utf-8"))["lines"])
     assert reports[0] == reports[1] and len(reports[0]) == 50
     assert [entry["line"] for entry in reports[0][:3]] == pool[:3]
@@ -212,7 +210,7 @@ def test_folded_lines(make_documents: Make, tmp_path: Path) -> None:
 def test_a_line_in_every_shard_once_is_a_duplicate(make_documents: Make, tmp_path: Path) -> None:
     """Pitfall: cc_net's sharded pass forgets a line that each group of hashes has once."""
     texts = [f"in every shard\nonly {'z' * number}" for number in range(8)]
-    run([make_documents("in", texts, shard_rows=1)], tmp_path / "out", shard_bytes=4)
+    run([make_documents("in", texts, shard_rows=1)], tmp_path / "out")
     assert [row["text"] for row in rows_of(tmp_path / "out")] == [text.split("\n")[1] for text in texts]
 
 
@@ -221,7 +219,7 @@ def test_no_unique_line_goes_and_each_content_stays_once(make_documents: Make, t
     unique = [f"{'abcdefgh'[n % 8] * (n // 8 % 50)} {chr(97 + n // 400)}" for n in range(4000)]
     texts = [*made_texts(400), "\n".join(unique)]
     source = make_documents("in", texts, shard_rows=40)
-    run([source], tmp_path / "out", keep="first", shard_bytes=4)
+    run([source], tmp_path / "out", keep="first")
     kept = [line for row in rows_of(tmp_path / "out") for line in row["text"].split("\n") if line.strip()]
     wanted = [line for d in twin_dedup(texts, keep="first") for line in d.text.split("\n") if line.strip()]
     assert kept == wanted

@@ -163,7 +163,7 @@ def test_planted_near_duplicates_are_dropped(tmp_path: Path, make_documents: Mak
     source = make_documents("in", planted(), shard_rows=40)
     train = rows(run(source, tmp_path / "train", side="train"))
     plain = rows(run(source, tmp_path / "plain", near_overlap=None))
-    looked = run(source, tmp_path / "looked", near_overlap=share, shard_bytes=4)
+    looked = run(source, tmp_path / "looked", near_overlap=share)
     wanted = Fraction(75, 100) if share == "75%" else Fraction(share.rstrip("%")) / (100 if "%" in share else 1)
     expected = []
     for row in plain:
@@ -231,12 +231,12 @@ def test_workers_memory_and_pieces_change_nothing(
     tmp_path: Path, make_documents: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_documents("in", planted(), shard_rows=40)
-    run(source, tmp_path / "one", shard_bytes=4)
+    run(source, tmp_path / "one")
     options = RunOptions(workers=2, memory=200_000_000, quiet=True, always_pool=True)
-    run(source, tmp_path / "two", options, shard_bytes=4)
+    run(source, tmp_path / "two", options)
     monkeypatch.setattr(near, "_LEAST_MEMORY", 1)
     monkeypatch.setattr(near, "_FREQUENCY_BITS", 3)
-    run(source, tmp_path / "small", RunOptions(memory=1, quiet=True), shard_bytes=4)
+    run(source, tmp_path / "small", RunOptions(memory=1, quiet=True))
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "small")
 
 
@@ -253,7 +253,7 @@ def test_near_duplicates_in_further_training(tmp_path: Path, make_documents: Mak
 @pytest.mark.slow
 def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
     source = make_documents("in", planted(), shard_rows=40)
-    run(source, tmp_path / "whole", shard_bytes=4)
+    run(source, tmp_path / "whole")
     command = [sys.executable, "-c", "from corpus.cli import main; main()", "split", str(source), "--quiet"]
     command += ["--side", "validation", "--validation", "25%", "--min-bytes", "0", "--near-overlap", "75%"]
     command += ["--shard-bytes", "4", "--workers", "2", "--output", str(tmp_path / "out")]

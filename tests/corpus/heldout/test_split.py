@@ -174,7 +174,7 @@ def test_memory_cuts_the_lines_and_changes_nothing(
 ) -> None:
     made = ["\n".join([*own_lines(n % 45), *[f"own {n}"] * (n % 23), ""]) for n in range(90)] + [" \n"] * 3
     source = make_documents("in", made, shard_rows=40)
-    config: dict[str, Any] = {"validation": "30%", "min_bytes": 0, "shard_bytes": 4}
+    config: dict[str, Any] = {"validation": "30%", "min_bytes": 0}
     whole = split(source, tmp_path, **config)["validation"].manifest
     assert whole.counts["documents"].dropped[LINES_IN_TRAINING] > 3
     monkeypatch.setattr("corpus.heldout.overlap._LEAST_MEMORY", 1)

@@ -53,7 +53,8 @@ def write_tokens(
                 columns = [[key for key, _ in chosen], [pa.array(ids, item) for _, ids in chosen]]
                 arrays = [pa.array(columns[0]), pa.array([a.to_pylist() for a in columns[1]], schema.field("ids").type)]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        entries.append(shard_entry(path, len(part)))
+        groups = -(-len(part) // group_rows)
+        entries.append(shard_entry(path, [(groups, len(part))]))
     _manifest(directory, domain, int(sum(lengths)), len(lengths), entries, vocab_size, tokenizer)
     return directory
 

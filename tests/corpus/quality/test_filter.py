@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.data.dataset import Dataset
+from corpus.engine.document_map import DocumentBatch, DocumentMap
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
-from corpus.quality.filter import PRESETS, FilterConfig, FilterStage, expand, make_rule
-from corpus.quality.rules.c4 import CODE, PAPER, clean_page
-from corpus.quality.rules.code import alphanumeric, check_code
+from corpus.quality.filter import PRESETS, RULES, FilterConfig
+from corpus.quality.rules.c4 import C4, C4Paper
+from corpus.quality.rules.code import Code, alphanumeric
 from corpus.quality.rules.gopher import (
-    DUPLICATE_NGRAMS,
-    TOP_NGRAMS,
-    check_quality,
-    check_repetition,
+    GopherQuality,
+    GopherRepetition,
     duplicate_ngrams,
     duplicates,
     top_ngram,
 )
-from corpus.quality.rules.rule import TextView, apply_rules
+from corpus.quality.rules.rule import TextView
 from tests.datasets import write_documents
 
 FILLER = ["river", "stone", "cloud", "forest", "window", "table", "garden", "music", "paper", "silver"]
@@ -39,7 +41,7 @@ def prose(words: int, stop: str = "the of") -> str:
 
 
 def quality(text: str) -> str | None:
-    return check_quality(TextView(text))
+    return GopherQuality().check(TextView(text))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def distinct(number: int, start: int = 0) -> list[str]:
     ],
 )
 def test_gopher_repetition(text: str, reason: str | None) -> None:
-    assert check_repetition(TextView(text)) == reason
+    assert GopherRepetition().check(TextView(text)) == reason
 
 
 WORDS = st.lists(st.sampled_from([f"{'abcdefgh'[i] * (i + 1)}." for i in range(4)]), max_size=60)
@@ -144,10 +146,10 @@ def test_repetition_measures_are_those_of_datatrove(words: Sequence[str]) -> Non
     from datatrove.pipeline.filters import gopher_repetition_filter as reference
 
     ids, lengths = numbered(words)
-    for n, _ in TOP_NGRAMS:
+    for n in (2, 3, 4):
         ngrams = reference.get_n_grams(list(words), n)
         assert top_ngram(ids, lengths, n) == (reference.find_top_duplicate(ngrams) if ngrams else 0)
-    for n, _ in DUPLICATE_NGRAMS:
+    for n in (5, 6, 7, 8, 9, 10):
         assert duplicate_ngrams(ids, lengths, n) == reference.find_all_duplicate(list(words), n)
     assert duplicates(words) == reference.find_duplicates(list(words))
 
@@ -181,8 +183,8 @@ PAGE = "\n".join([GOOD] * 5)
 )
 def test_c4_lines(line: str, code: bool | None, paper: bool | None) -> None:
     """True: the line stays; False: it goes; None: the page goes."""
-    for limits, stays in ((CODE, code), (PAPER, paper)):
-        text, reason = clean_page(f"{PAGE}\n{line}", limits)
+    for rule, stays in ((C4(), code), (C4Paper(), paper)):
+        text, reason = rule.clean(f"{PAGE}\n{line}")
         if stays is None:
             assert reason in ("curly bracket", "lorem ipsum")
         else:
@@ -190,13 +192,15 @@ def test_c4_lines(line: str, code: bool | None, paper: bool | None) -> None:
 
 
 def test_c4_pages() -> None:
-    assert clean_page("\n".join([GOOD] * 2), CODE)[1] == "too few sentences"
-    assert clean_page("\n".join([GOOD] * 3), CODE) == ("\n".join([GOOD] * 3), None)
-    assert clean_page("\n".join([GOOD] * 4), PAPER)[1] == "too few sentences"
-    assert clean_page(f"{GOOD} {GOOD} And (so) on, v1.2 too!) Really?", CODE)[1] is None
-    assert clean_page("\n".join([GOOD] * 6000), CODE)[1] == "too long"
-    assert clean_page("Facts[12] about many[edit] things[citation needed] are here.\n" * 3, CODE)[0].startswith(
-        "Facts about many things are here."
+    assert C4().clean("\n".join([GOOD] * 2))[1] == "too few sentences"
+    assert C4().clean("\n".join([GOOD] * 3)) == ("\n".join([GOOD] * 3), None)
+    assert C4Paper().clean("\n".join([GOOD] * 4))[1] == "too few sentences"
+    assert C4().clean(f"{GOOD} {GOOD} And (so) on, v1.2 too!) Really?")[1] is None
+    assert C4().clean("\n".join([GOOD] * 6000))[1] == "too long"
+    assert (
+        C4()
+        .clean("Facts[12] about many[edit] things[citation needed] are here.\n" * 3)[0]
+        .startswith("Facts about many things are here.")
     )
 
 
@@ -216,7 +220,7 @@ def test_c4_pages() -> None:
     ],
 )
 def test_code_limits(text: str, reason: str | None) -> None:
-    assert check_code(TextView(text)) == reason
+    assert Code().check(TextView(text)) == reason
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -225,18 +229,30 @@ def test_alphanumeric(text: str) -> None:
 
 
 def test_rules_in_order() -> None:
-    rules = [make_rule(rule) for rule in expand(["c4", "min_chars:100", "max_chars:200"])]
-    assert apply_rules(rules, PAGE + "\nmenu") == (PAGE, None)
-    assert apply_rules(rules, "\n".join([GOOD] * 3 + ["x" * 300]))[1] is None
-    assert apply_rules(rules, "\n".join(["It is so very short."] * 3))[1] == "min_chars: too short"
-    assert apply_rules(rules, "\n".join([GOOD] * 9))[1] == "max_chars: too long"
+    maps = FilterConfig(rules=("c4", "min_chars:100", "max_chars:200")).maps()
+    assert filtered(maps, PAGE + "\nmenu") == (PAGE, None)
+    assert filtered(maps, "\n".join([GOOD] * 3 + ["x" * 300]))[1] is None
+    assert filtered(maps, "\n".join(["It is so very short."] * 3))[1] == "min_chars: too short"
+    assert filtered(maps, "\n".join([GOOD] * 9))[1] == "max_chars: too long"
+
+
+def filtered(maps: Sequence[DocumentMap], text: str) -> tuple[str, str | None]:
+    """What is left of a text by some maps, and why it goes."""
+    batch = DocumentBatch(pa.RecordBatch.from_pydict({"text": pa.array([text], pa.large_string())}))
+    for step in maps:
+        out = step.apply(batch)
+        (reason,) = [None] if out.reasons is None else list(out.reasons)
+        batch = batch.with_columns(out.columns)
+        if reason is not None:
+            return batch.texts()[0], reason
+    return batch.texts()[0], None
 
 
 def test_every_preset_and_reason_is_plain() -> None:
     for preset in PRESETS:
-        assert [make_rule(rule).name for rule in expand([preset])]
+        assert [step.name for step in FilterConfig(rules=(preset,)).maps()]
     for name in ("gopher_quality", "gopher_repetition", "c4", "c4_paper", "code", "min_chars:9"):
-        _, reason = apply_rules([make_rule(name)], "x {" * 2)
+        _, reason = filtered(FilterConfig(rules=(name,)).maps(), "x {" * 2)
         assert reason is None or (reason.startswith(name.split(":")[0] + ": ") and not any(c == "%" for c in reason))
 
 
@@ -244,7 +260,6 @@ def test_every_preset_and_reason_is_plain() -> None:
     ("rule", "message"),
     [
         ("gopher_qualty", "did you mean 'gopher_quality'"),
-        ("min_chars", "needs a whole number"),
         ("min_chars:x", "needs a whole number"),
         ("code:3", "takes no limit"),
     ],
@@ -257,7 +272,8 @@ def test_rules_that_do_not_exist(rule: str, message: str) -> None:
 def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
     texts = [f"{PAGE} {n}.\nmenu" if n % 3 else f"{PAGE} {{" + "." for n in range(30)]
     source = make_documents("in", texts, shard_rows=4)
-    stage = FilterStage((str(source),), FilterConfig(rules=("c4", "max_chars:172"), shard_bytes=4))
+    maps = FilterConfig(rules=("c4", "max_chars:172")).maps()
+    stage = MapStage((str(source),), "filter", maps=maps)
     manifest = run_stage(stage, tmp_path / "one", RunOptions(quiet=True))
     rows = [row for batch in Dataset.open(tmp_path / "one").batches() for row in batch.to_pylist()]
     wanted = [n for n in range(30) if n % 3]
@@ -265,9 +281,39 @@ def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
     assert all(row["text"] == f"{PAGE} {row['source']['record']}." for row in rows)
     counts = manifest.counts["documents"]
     assert not counts.missing and counts.dropped["c4: curly bracket"] == 10
-    assert manifest.config["rules"] == ["c4", "max_chars:172"] and manifest.extra["domains"] == ["c4"]
+    assert [entry["map"] for entry in manifest.config["maps"]] == ["c4", "max_chars"]
+    assert manifest.extra["domains"] == ["c4"]
     run_stage(stage, tmp_path / "two", RunOptions(quiet=True, workers=2, always_pool=True))
     assert Dataset.open(tmp_path / "two").digest == manifest.digest
+
+
+def test_every_threshold_is_a_documented_setting() -> None:
+    for name in RULES:
+        rule = RULES.load(name)
+        fields = dataclasses.fields(rule)
+        assert fields and all(field.metadata["doc"] for field in fields)
+        settings = {} if name != "languages" else {"keep": ("en",)}
+        assert set(rule(**settings).config()) == {field.name for field in fields}
+
+
+def test_thresholds_by_recipe_and_by_set() -> None:
+    rules = ("gopher_quality", {"gopher_repetition": {"top_2_gram": 0.25}}, {"length": None})
+    with pytest.raises(UsageError, match="there is no filter rule 'length'"):
+        FilterConfig(rules=rules)
+    config = FilterConfig(rules=rules[:2], set=("gopher_quality.min_words=40", "gopher_quality.stop_words=der, die"))
+    quality_rule, repetition = config.maps()
+    assert quality_rule.config()["min_words"] == 40 and quality_rule.config()["stop_words"] == ("der", "die")
+    assert repetition.config()["top_2_gram"] == 0.25
+    for wrong, message in (
+        ("gopher_quality.min_word=4", "did you mean 'min_words'"),
+        ("code.max_line=4", "code is not among the rules"),
+        ("gopher_quality.min_words=x", "is not a whole number"),
+        ("min_words=4", "is not RULE.SETTING=VALUE"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            FilterConfig(rules=("gopher_quality",), set=(wrong,))
+    with pytest.raises(UsageError, match="unknown key 'top_5_gram'"):
+        FilterConfig(rules=({"gopher_repetition": {"top_5_gram": 1.0}},))
 
 
 def test_import_is_light() -> None:
@@ -276,15 +322,16 @@ def test_import_is_light() -> None:
 
 
 def test_real_prose_passes_and_a_price_list_does_not(samples: Path) -> None:
-    rules = [make_rule(rule) for rule in expand(["gopher"])]
+    rules = FilterConfig(rules=("gopher",)).maps()
     prose_text = next(iter(sorted((samples / "books_clean_ref").glob("*.txt")))).read_text(encoding="utf-8")[:20_000]
-    assert apply_rules(rules, prose_text)[1] is None
-    assert apply_rules(rules, "\n".join(f"- Item {n} | 3.{n:02d} EUR | 0{n} 77" for n in range(200)))[1] is not None
+    assert filtered(rules, prose_text)[1] is None
+    assert filtered(rules, "\n".join(f"- Item {n} | 3.{n:02d} EUR | 0{n} 77" for n in range(200)))[1] is not None
 
 
 def test_languages_are_those_of_the_column(tmp_path: Path) -> None:
     documents = write_documents(tmp_path / "in", ["a", "b", "c"], language=["en", "af", None])
-    stage = FilterStage((str(documents),), FilterConfig(rules=(), languages=("en", "de")))
+    maps = FilterConfig(rules=(), languages=("en", "de")).maps()
+    stage = MapStage((str(documents),), "filter", maps=maps)
     manifest = run_stage(stage, tmp_path / "out", RunOptions(quiet=True))
     assert manifest.counts["documents"].kept == 1
     assert manifest.counts["documents"].dropped == {"languages: another language": 2}

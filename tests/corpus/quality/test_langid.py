@@ -13,17 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.data.dataset import Dataset
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
-from corpus.quality.langid import (
-    LangidConfig,
-    LangidStage,
-    identify,
-    languages,
-    predictor,
-    reason_to_drop,
-    shipped_model,
-)
+from corpus.quality.langid import Langid, identify, languages, predictor, shipped_model
 
 ENGLISH = "It is a truth universally acknowledged, that a single man must be in want of a wife."
 GERMAN = "Alle Menschen sind frei und gleich an Würde und Rechten geboren."
@@ -74,19 +67,19 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 
 def test_reasons() -> None:
-    english = LangidConfig(keep=("en",))
-    assert reason_to_drop("en", 0.5, english) is None
-    assert reason_to_drop("en", 0.49, english) == "language score below 0.5"
-    assert reason_to_drop("de", 0.9, english) == "language de"
-    assert reason_to_drop(None, None, english) == "no letters"
-    assert reason_to_drop(None, None, LangidConfig(threshold=0)) is None
-    assert reason_to_drop("de", 0.01, LangidConfig(threshold=0)) is None
+    english = Langid(keep=("en",))
+    assert english.reason("en", 0.5) is None
+    assert english.reason("en", 0.49) == "language score below 0.5"
+    assert english.reason("de", 0.9) == "language de"
+    assert english.reason(None, None) == "no letters"
+    assert Langid(threshold=0).reason(None, None) is None
+    assert Langid(threshold=0).reason("de", 0.01) is None
 
 
 def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
     texts = [ENGLISH, GERMAN, "123 456", "", f"\x00{ENGLISH}\r\n{ENGLISH}", POLISH, "1<2>"] * 4
     source = make_documents("in", texts, shard_rows=5)
-    stage = LangidStage((str(source),), LangidConfig(keep=("en", "pl"), shard_bytes=4))
+    stage = MapStage((str(source),), "langid", maps=(Langid(keep=("en", "pl")),))
     manifest = run_stage(stage, tmp_path / "one", RunOptions(quiet=True))
     rows = rows_of(tmp_path / "one")
     assert [row["language"] for row in rows] == ["en", "en", "pl"] * 4
@@ -94,21 +87,22 @@ def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
     assert all(0.5 <= row["language_score"] <= 1 for row in rows)
     counts = manifest.counts["documents"]
     assert counts.dropped == {"language de": 4, "no letters": 12} and counts.kept == 12 and not counts.missing
-    assert manifest.config["model"] and str(tmp_path) not in str(manifest.config)
+    assert manifest.stage == "langid" and manifest.config["maps"][0]["model"]
+    assert str(tmp_path) not in str(manifest.config)
     run_stage(stage, tmp_path / "two", RunOptions(quiet=True, workers=2, always_pool=True))
     assert Dataset.open(tmp_path / "two").digest == manifest.digest
 
 
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
-        LangidConfig(threshold=65)
+        Langid(threshold=65)
     with pytest.raises(UsageError, match="'english' is no language"):
-        LangidStage((), LangidConfig(keep=("english",))).config()
+        Langid(keep=("english",)).config()
     with pytest.raises(UsageError, match="does not exist"):
-        LangidStage((), LangidConfig(model=str(tmp_path / "none.ftz"))).config()
+        Langid(model=str(tmp_path / "none.ftz")).config()
     (tmp_path / "bad.ftz").write_bytes(b"no model" * 10)
     with pytest.raises(DataError, match="is not a fastText model"):
-        LangidStage((), LangidConfig(model=str(tmp_path / "bad.ftz"))).config()
+        Langid(model=str(tmp_path / "bad.ftz")).config()
 
 
 def test_import_is_light() -> None:

@@ -13,7 +13,7 @@ from pipelines.readers.c4 import C4Reader
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 ROW = {"text": "Line one.\nLine two.", "timestamp": "2019-04-25T12:57:54Z", "url": "https://example.com/a"}
-DOCUMENT = Record(0, ROW["text"], ROW["url"], None, {"timestamp": ROW["timestamp"]})
+DOCUMENT = Record(0, ROW["text"], ROW["url"], None, {"date": ROW["timestamp"]})
 
 
 def test_layout(tmp_path: Path) -> None:

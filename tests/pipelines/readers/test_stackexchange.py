@@ -75,8 +75,8 @@ def test_metadata_url_and_both_tag_formats(write) -> None:  # type: ignore[no-un
     ]
     first, second = records_of(read(write(*rows)))
     assert first.metadata["tags"] == second.metadata["tags"] == ["ale", "hop-oil"]
-    assert first.metadata["license"] == "CC BY-SA 3.0" and first.metadata["id"] == "1"
-    assert first.metadata["created"] == "2014-01-21T20:26:05.383"
+    assert first.metadata["licence"] == "CC BY-SA 3.0" and first.metadata["id"] == "1"
+    assert first.metadata["date"] == "2014-01-21T20:26:05.383"
     assert first.url == "https://beer.stackexchange.com/questions/1"
 
 

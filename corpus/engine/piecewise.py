@@ -1,0 +1,108 @@
+"""Stages that read documents piece by piece, and those that also write a piece for each and join pieces to shards."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from corpus.data.concat import concat_arrow, concat_parquet
+from corpus.data.dataset import Dataset
+from corpus.engine.inputs import Piece, dataset_inputs, input_pieces, open_inputs, text_bytes
+from corpus.engine.stage import InputRef, Phase, Stage
+from corpus.engine.task import Task
+
+SHARDS = "shards"
+"""The phase that joins pieces to shards."""
+
+
+@dataclass(frozen=True)
+class ReadingStage(Stage):
+    """A stage that reads datasets of documents."""
+
+    documents: tuple[str, ...]
+
+    @cached_property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """The input datasets, in order."""
+        return open_inputs(self.documents)
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """The pieces of the inputs, in order."""
+        return input_pieces(self.datasets)
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        return dataset_inputs(self.datasets)
+
+    def input_paths(self) -> tuple[Path, ...]:
+        return tuple(map(Path, self.documents))
+
+    def input_bytes(self) -> int:
+        return text_bytes(self.datasets)
+
+    @property
+    def input_rows(self) -> int:
+        """Documents of the inputs."""
+        return sum(dataset.manifest.rows for dataset in self.datasets)
+
+
+@dataclass(frozen=True)
+class PiecewiseStage(ReadingStage):
+    """A stage whose last phase of work writes, for each piece of the input, a piece of the output.
+
+    Pieces are joined to shards as they are in the input: shard k of the output holds what is left of the k-th input shard
+    that anything is left of. So the output is the same whether steps run one by one or several in one pass.
+    """
+
+    @abstractmethod
+    def work_phases(self) -> tuple[Phase, ...]:
+        """The phases of the stage's own work; the last has a task for each of `pieces`."""
+
+    @abstractmethod
+    def work(self, phase: str, index: int, task: Task) -> None:
+        """Do one task of them. What the last phase writes goes through `task.writer(…)` with `piece=True`."""
+
+    @cached_property
+    def _shards(self) -> list[range]:
+        """The pieces of each input shard."""
+        numbered = enumerate(self.pieces)
+        grouped = (list(group) for _, group in groupby(numbered, key=lambda pair: (pair[1].dataset, pair[1].shard)))
+        return [range(group[0][0], group[-1][0] + 1) for group in grouped]
+
+    def phases(self) -> tuple[Phase, ...]:
+        own = self.work_phases()
+        joined = (Phase(SHARDS, len(self._shards)),) if len(self._shards) < len(self.pieces) else ()
+        return (*own, *joined)
+
+    def shard_phase(self) -> str:
+        return self.phases()[-1].name
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        last = self.work_phases()[-1].name
+        if phase == SHARDS:
+            self._join(last, self._shards[index], task)
+            return
+        if phase == last:
+            task.shard_task = self.pieces[index].task
+        self.work(phase, index, task)
+
+    def _join(self, phase: str, pieces: range, task: Task) -> None:
+        task.shard_task = self.pieces[pieces[0]].task
+        entries = [
+            (result.directory / entry.name, entry) for result in task.results(phase, pieces) for entry in result.shards
+        ]
+        if not entries:
+            return
+        target = task.directory / entries[0][0].name
+        paths = [path for path, _ in entries]
+        if len(paths) == 1:
+            os.link(paths[0], target)
+        elif target.suffix == ".parquet":
+            concat_parquet(paths, target)
+        else:
+            concat_arrow(paths, target)
+        task.add_shard(target, [piece for _, entry in entries for piece in entry.pieces])
