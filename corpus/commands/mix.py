@@ -87,7 +87,7 @@ def _mix(stage: MixStage, output: str, values: dict[str, Any]) -> None:
     if not options.quiet:
         click.echo(render(stage.plan()))
     manifest = run_stage(stage, output, options)
-    if not options.quiet and stage.fits:
+    if not options.quiet and stage.packing.best_fit:
         found = {line["domain"]: (line["rows"], line["stream"]) for line in manifest.extra["domains"]}
         click.echo(render_padding(stage.plan().fitted(found)))
 

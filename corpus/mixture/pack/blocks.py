@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+BLOCK_BYTES = 16_000_000
+"""Token ids and segments of a block, the least that is packed at a time. Decides no byte: the writer re-chunks."""
+PACKED_PIECE_BYTES = 192
+"""Memory of a segment while it is packed."""
+
 
 class BlockRows:
     """How the rows of a set are cut into blocks: shards of `shard_rows` rows, each cut into blocks of `block_rows`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,31 +19,26 @@ from corpus.mixture.pack.ids import merge_part, parts_of, save_hashed
 from corpus.mixture.pack.layout import PlacedShard
 from corpus.mixture.pack.listing import DOCUMENTS_SCHEMA, LISTING_FORMAT, ShardListing
 from corpus.mixture.pack.order import Ints, interleave
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.pack.sequences import block_batch, pack_block
 from corpus.mixture.pack.shards import ShardIndex, ShardReader
 from corpus.mixture.pack.spill import PIECE, Pieces, Spill, read_runs, run_bytes
 from corpus.mixture.pack.stream import RowOrder, Segments, cut_pieces, cut_stream, first_rows
 
-if TYPE_CHECKING:
-    from corpus.mixture.pack.stage import MixStage
-
-BLOCK_BYTES = 16_000_000
-"""Token ids and segments of a block, the least that is packed at a time. Decides no byte: the writer re-chunks."""
-
 _SEGMENT_BYTES = 256
 """Memory of a segment from where its document lies to the spill."""
 
 
-def interleave_rows(stage: MixStage, index: int, task: Task) -> None:
+def interleave_rows(packing: Packing, index: int, task: Task) -> None:
     """Settle how many rows each domain has, in which pass, and at which places of the set; and the ledger."""
     assert index == 0
-    layout = stage.layout
+    layout = packing.layout
     results = task.results("order", len(layout.lots))
     rows = []
     for number, domain in enumerate(layout.plan.domains):
         own = [r for group, r in zip(layout.lots, results, strict=True) if group.domain == number]
         used = sum(result.notes["used"] for result in own)
-        if stage.fits:
+        if packing.best_fit:
             lots = np.concatenate([np.load(result.directory / "rows.npy") for result in own])
             before = np.concatenate([[0], np.cumsum(lots)])
             bounds = before[:: layout.lots_per_pass(number)]
@@ -72,10 +66,10 @@ def interleave_rows(stage: MixStage, index: int, task: Task) -> None:
         begin += len(part)
 
 
-def distribute(stage: MixStage, index: int, task: Task) -> None:
+def distribute(packing: Packing, index: int, task: Task) -> None:
     """Send the documents of one group of token shards to the blocks of rows that hold them, and list them."""
-    layout = stage.layout
-    spill = Spill(task.directory, layout.wide, task.memory // 2, stage.block_rows(task.work))
+    layout = packing.layout
+    spill = Spill(task.directory, layout.wide, task.memory // 2, packing.block_rows(task.work))
     hashes: list[npt.NDArray[np.uint64]] = []
     with pq.ParquetWriter(str(task.directory / "documents"), DOCUMENTS_SCHEMA, **LISTING_FORMAT) as writer:
         for member, ref in enumerate(layout.groups[index]):
@@ -90,7 +84,7 @@ def distribute(stage: MixStage, index: int, task: Task) -> None:
                 nothing = np.empty(0, np.int64)
                 listing.add(found.lengths, nothing, nothing, nothing)
             else:
-                _distribute_shard(stage, *placed, found, listing, spill, task)
+                _distribute_shard(packing, *placed, found, listing, spill, task)
             listing.close()
             hashes += listing.hashes
             task.progress(bytes=ref.bytes)
@@ -101,7 +95,7 @@ def distribute(stage: MixStage, index: int, task: Task) -> None:
 
 
 def _distribute_shard(
-    stage: MixStage,
+    packing: Packing,
     number: int,
     shard: PlacedShard,
     index: ShardIndex,
@@ -109,13 +103,13 @@ def _distribute_shard(
     spill: Spill,
     task: Task,
 ) -> None:
-    layout = stage.layout
-    domain = _DomainRows(stage, number, task.work)
+    layout = packing.layout
+    domain = _DomainRows(packing, number, task.work)
     tokenizer = layout.tokenizer
     earlier = layout.shards[number][: layout.shards[number].index(shard)]
-    chunk = sum(len(list(chunks_of(stage, number, other.ref.rows))) for other in earlier)
+    chunk = sum(len(list(chunks_of(packing, number, other.ref.rows))) for other in earlier)
     with ShardReader(shard.ref.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
-        for begin, end in chunks_of(stage, number, len(index.lengths)):
+        for begin, end in chunks_of(packing, number, len(index.lengths)):
             lengths = index.lengths[begin:end]
             at = domain.at(chunk, shard.first + begin, len(lengths))
             for low, high in _steps(domain.segment_bytes(lengths), task.memory // 8):
@@ -138,16 +132,16 @@ def _pieces(segments: Segments, place: Ints, base: int, domain: int) -> Pieces:
 class _DomainRows:
     """The rows of a domain, over what the order and interleave phases left below `work`."""
 
-    def __init__(self, stage: MixStage, number: int, work: Path) -> None:
+    def __init__(self, packing: Packing, number: int, work: Path) -> None:
         folder = task_directory(work, "interleave", 0)
-        domain = stage.layout.plan.domains[number]
-        self._stage = stage
+        domain = packing.layout.plan.domains[number]
+        self._packing = packing
         self._number = number
-        self._ordered = Ordered(stage, number, work)
+        self._ordered = Ordered(packing, number, work)
         self._before = np.load(folder / f"lots-{number:05d}.npy")
         self._places = folder / f"places-{number:05d}"
         bounds = np.load(folder / f"bounds-{number:05d}.npy")
-        self._order = RowOrder(domain.domain, stage.settings.seed, stage.shuffled, bounds)
+        self._order = RowOrder(domain.domain, packing.seed, packing.shuffled, bounds)
 
     def at(self, chunk: int, first: int, count: int) -> Ints:
         """Where the `count` documents from `first` on, chunk `chunk` of the domain, lie in each pass."""
@@ -155,28 +149,28 @@ class _DomainRows:
 
     def segment_bytes(self, lengths: npt.NDArray[np.uint32]) -> Ints:
         """The memory that the segments of documents of these lengths take in all passes, at the most."""
-        plan = self._stage.layout.plan
+        plan = self._packing.layout.plan
         each = lengths // np.int64(plan.sequence_length) + 2
         return each * (_SEGMENT_BYTES * plan.domains[self._number].passes)
 
     def segments(self, at: Ints, lengths: npt.NDArray[np.uint32]) -> tuple[Segments, Ints]:
         """The segments of documents that lie at `at`, and the places of their rows."""
-        plan = self._stage.layout.plan
+        plan = self._packing.layout.plan
         at = np.ascontiguousarray(at)
         sizes = lengths.astype(np.int64)
-        if self._stage.fits:
+        if self._packing.best_fit:
             segments = cut_pieces(at, sizes, plan.width)
         else:
             segments = cut_stream(at, sizes, plan.sequence_length, int(self._order.bounds[-1]))
         return segments, look_up(self._places, self._order.ranks_of(segments.row))
 
 
-def pack_shard(stage: MixStage, index: int, task: Task) -> None:
+def pack_shard(packing: Packing, index: int, task: Task) -> None:
     """Write the rows of one output shard; none where best-fit took fewer rows than it might have."""
-    layout = stage.layout
+    layout = packing.layout
     width = layout.plan.width
     names = [domain.domain for domain in layout.plan.domains]
-    rows = stage.block_rows(task.work)
+    rows = packing.block_rows(task.work)
     if index * rows.shard_rows >= rows.rows:
         return
     folders = [task_directory(task.work, "distribute", number) for number in range(len(layout.groups))]
@@ -191,7 +185,7 @@ def pack_shard(stage: MixStage, index: int, task: Task) -> None:
             read_runs(folder, begin + low, begin + high, layout.wide) for folder in folders
         )
         block = pack_block(runs, first, end, width, int(layout.tokenizer["eod_id"]), layout.wide)
-        assert stage.fits or block.real == block.tokens.size, "rows without all of their tokens"
+        assert packing.best_fit or block.real == block.tokens.size, "rows without all of their tokens"
         writer.write(block_batch(block, names, layout.wide))
         targets = block.real - (end - first)
         task.count(seen=targets, kept=targets)
@@ -209,7 +203,7 @@ def _steps(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
         low = max(high, low + 1)
 
 
-def index_ids(stage: MixStage, index: int, task: Task) -> None:
+def index_ids(packing: Packing, index: int, task: Task) -> None:
     """Write one part of the index from documents' ids to their numbers."""
-    directories = (task_directory(task.work, "distribute", number) for number in range(len(stage.layout.groups)))
-    np.save(task.directory / "ids.npy", merge_part(directories, index, parts_of(stage.layout.listed)))
+    directories = (task_directory(task.work, "distribute", number) for number in range(len(packing.layout.groups)))
+    np.save(task.directory / "ids.npy", merge_part(directories, index, parts_of(packing.layout.listed)))

@@ -16,7 +16,7 @@ from numba import types
 
 from corpus.kernel import kernel
 from corpus.mixture.pack.arrays import stretch
-from corpus.mixture.pack.blocks import BlockRows
+from corpus.mixture.pack.blocks import PACKED_PIECE_BYTES, BlockRows
 from corpus.mixture.pack.order import Ints
 from corpus.mixture.pack.shards import ShardReader, Tokens, token_dtype
 from corpus.mixture.pack.stream import Segments
@@ -37,8 +37,6 @@ Pieces = npt.NDArray[np.void]
 
 _PIECE_BYTES = 256
 """Memory of a segment while a run is made."""
-PACKED_PIECE_BYTES = 192
-"""Memory of a segment while it is packed."""
 _BATCH_TOKENS = 1 << 20
 """Tokens that are written and read at a time: they stay in the processor's cache."""
 _INTS_IN = types.Array(types.int64, 1, "C", readonly=True)

@@ -24,13 +24,13 @@ from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.engine.inputs import dataset_inputs, open_inputs
 from corpus.engine.publish import Commit
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage, task_directory
-from corpus.engine.task import Task, TaskResult
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
-from corpus.mixture.pack.best_fit_limits import check_width, most_rows
-from corpus.mixture.pack.blocks import BlockRows
+from corpus.mixture.pack.best_fit_limits import check_width
 from corpus.mixture.pack.ids import parts_of
 from corpus.mixture.pack.layout import LOT_DOCUMENTS, Layout, make_layout, one_tokenizer
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.plan.plan import Plan, Request
 from corpus.mixture.plan.weights import Mixture, load_mixture
 from corpus.option import option
@@ -134,30 +134,12 @@ class MixStage(Stage):
         """How the domains are mixed, for `render` and for a dry run."""
         return self.layout.plan
 
-    @property
-    def fits(self) -> bool:
-        """Whether documents are kept whole."""
-        return self.settings.packing == "best-fit"
-
-    @property
-    def shuffled(self) -> bool:
-        """Whether the rows of a pass are permuted; validation keeps the stream's order."""
-        return self.settings.row_order == "shuffled" and self.settings.split == "train"
-
-    @property
-    def shard_rows(self) -> int:
-        """Rows of an output shard, and of a task of the pack phase."""
-        return max(1, self.settings.shard_bytes // self.layout.plan.domains[0].row_bytes)
-
-    def block_rows(self, work: Path) -> BlockRows:
-        """The blocks of the set, whose rows the interleave phase settled."""
-        from corpus.mixture.pack.distribute import BLOCK_BYTES
-        from corpus.mixture.pack.spill import PACKED_PIECE_BYTES
-
-        notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
-        rows = sum(entry["rows"] for entry in notes.values())
-        row_bytes = self.layout.plan.domains[0].row_bytes + PACKED_PIECE_BYTES  # of a short row its segments are most
-        return BlockRows(rows, self.shard_rows, max(1, BLOCK_BYTES // row_bytes))
+    @cached_property
+    def packing(self) -> Packing:
+        """What the tasks need to know; validation keeps the rows in the order of the stream."""
+        settings = self.settings
+        shuffled = settings.row_order == "shuffled" and settings.split == "train"
+        return Packing(self.layout, settings.seed, settings.packing == "best-fit", shuffled, settings.shard_bytes)
 
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
@@ -168,7 +150,7 @@ class MixStage(Stage):
             "exhausted": settings.exhausted,
             "packing": settings.packing,
             "sequence_length": settings.sequence_length,
-            "row_order": "shuffled" if self.shuffled else "stream",
+            "row_order": "shuffled" if self.packing.shuffled else "stream",
             "split": settings.split,
             "tokenizer": self._tokenizer_files(),
             "allow_missing": settings.allow_missing,
@@ -193,19 +175,8 @@ class MixStage(Stage):
             Phase("order", len(layout.lots)),
             Phase("interleave", 1),
             Phase("distribute", len(layout.groups)),
-            Phase("pack", -(-self._most_rows // self.shard_rows)),
+            Phase("pack", -(-self.packing.most_rows // self.packing.shard_rows)),
             Phase("ids", parts_of(layout.listed)),
-        )
-
-    @property
-    def _most_rows(self) -> int:
-        """The rows there will be; for best-fit, more than there can be."""
-        plan, documents = self.layout.plan, self.layout.documents
-        if not self.fits:
-            return plan.rows
-        return sum(
-            most_rows(domain.stream, domain.passes, own, plan.width)
-            for domain, own in zip(plan.domains, documents, strict=True)
         )
 
     def input_bytes(self) -> int:
@@ -234,12 +205,12 @@ class MixStage(Stage):
             "pack": distribute.pack_shard,
             "ids": distribute.index_ids,
         }
-        steps[phase](self, index, task)
+        steps[phase](self.packing, index, task)
 
     def finish(self, commit: Commit) -> None:
         layout, plan = self.layout, self.layout.plan
         notes = commit.results["interleave"][0].notes
-        if self.fits:
+        if self.packing.best_fit:
             plan = plan.fitted({name: (note["rows"], note["used"]) for name, note in notes.items()})
         ledger = {domain.domain: domain.ledger(notes[domain.domain]["cut"]) for domain in plan.domains}
         names = []

@@ -23,9 +23,10 @@ from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.mixture.pack import best_fit as fit
+from corpus.mixture.pack import blocks, layout, listing
 from corpus.mixture.pack import buckets as lots
 from corpus.mixture.pack import distribute as tasks
-from corpus.mixture.pack import layout, listing
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.pack.stage import MixStage
 from tests.corpus.mixture.mixed import QUIET, check_set, files, listed_documents, packed_rows, stage
 from tests.corpus.mixture.mixing import write_tokens
@@ -146,7 +147,7 @@ def test_same_bytes_for_any_workers_memory_and_cut(
     run_stage(made, tmp_path / "one", QUIET)
     expected = files(tmp_path / "one")
     check_set(tmp_path / "one", inputs, 16)
-    monkeypatch.setattr(tasks, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 500)
     for number, (memory, lot, chunk) in enumerate([(1, 4, 1), (600, 8, 7), (3000, 12, 40), (1 << 30, 1 << 22, 60)]):
         monkeypatch.setattr(layout, "LOT_DOCUMENTS", lot)
         monkeypatch.setattr(layout, "CHUNK_DOCUMENTS", chunk)
@@ -194,8 +195,8 @@ def test_same_bytes_after_a_failure_in_every_phase(
     for module, name in STEPS:
         step = getattr(module, name)
 
-        def stumble(made: MixStage, index: int, task: Task, step: Any = step) -> None:
-            step(made, index, task)
+        def stumble(packing: Packing, index: int, task: Task, step: Any = step) -> None:
+            step(packing, index, task)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
