@@ -54,9 +54,9 @@ def mix(
     budget: int | None,
     **values: Any,
 ) -> None:
-    """Mix domains by weights and pack training rows.
+    """Mix domains by weights and pack training sequences.
 
-    TOKENS are token datasets, or directories of them. Shares, epochs and rows of every domain are printed first;
+    TOKENS are token datasets, or directories of them. Shares, epochs and sequences of every domain are printed first;
     --plan stops there.
     """
     settings = build_config(MixConfig, values | {"tokens": budget})
@@ -109,4 +109,4 @@ def _echo_plan(plan: Plan, documents: Mapping[str, int]) -> None:
     click.echo(render(plan))
     size = sum(domain.bytes for domain in plan.domains)
     work = bytes_text(plan.work_bytes(documents))
-    click.echo(f"The rows take {bytes_text(size)} of disk, and {work} more while they are made.")
+    click.echo(f"The sequences take {bytes_text(size)} of disk, and {work} more while they are made.")

@@ -1,4 +1,4 @@
-"""How a set is packed, as every task needs to know it: the layout, the seed, and how documents become rows."""
+"""What every task of packing needs to know: the layout, the seed, and how documents become training sequences."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from corpus.mixture.pack.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The geometry of a packed set and its orders. `best_fit` keeps documents whole, `shuffled` permutes the rows of each
-    pass, and `shard_bytes` are the token ids after which an output shard is closed."""
+    """The geometry of a packed set and its orders. `best_fit` keeps documents whole, `shuffled` permutes the sequences
+    of each epoch, and an output shard is closed after `shard_bytes` of token ids."""
 
     layout: Layout
     seed: int
@@ -25,7 +25,7 @@ class Packing:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of the token ids of a row."""
+        """Bytes of the token ids of a sequence."""
         return self.layout.plan.domains[0].row_bytes
 
     @property
@@ -35,12 +35,12 @@ class Packing:
 
     @property
     def most_rows(self) -> int:
-        """The rows there will be; for best-fit, more than there can be."""
+        """The number of rows; for best-fit an upper bound on it."""
         plan, documents = self.layout.plan, self.layout.documents
         if not self.best_fit:
             return plan.rows
         return sum(
-            most_rows(domain.stream, domain.passes, own, plan.width)
+            most_rows(domain.stream, domain.epochs_begun, own, plan.width)
             for domain, own in zip(plan.domains, documents, strict=True)
         )
 
@@ -48,5 +48,5 @@ class Packing:
         """The blocks of the set, whose rows the interleave phase settled below `work`."""
         notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
         rows = sum(entry["rows"] for entry in notes.values())
-        memory = self.row_bytes + blocks.PACKED_PIECE_BYTES  # segments take most of the memory of a short row
+        memory = self.row_bytes + blocks.PACKED_SEGMENT_BYTES  # segments take most of the memory of a short sequence
         return blocks.BlockRows(rows, self.shard_rows, max(1, blocks.BLOCK_BYTES // memory))
