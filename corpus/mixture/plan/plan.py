@@ -70,7 +70,7 @@ class PlannedDomain:
         """The account of all tokens of the epochs begun; `cut` of those beyond the stream are of a document begun."""
         return {
             "unique": self.unique,
-            "passes": self.epochs_begun,
+            "epochs_begun": self.epochs_begun,
             "packed": self.sampled,
             "tail": self.tail,
             "cut": cut,
@@ -95,7 +95,6 @@ class PlannedDomain:
         """The line with its fractions as floats, for the manifest and for programs."""
         values = {key: float(v) if isinstance(v, Fraction) else v for key, v in asdict(self).items()}
         del values["row_bytes"]
-        values["passes"] = values.pop("epochs_begun")
         return values | {"tail": self.tail, "beyond": self.beyond, "bytes": self.bytes}
 
 
@@ -396,4 +395,4 @@ def _planned(demand: _Demand, rows: Mapping[str, int], demands: list[_Demand], r
 
 def _rowless(domains: tuple[PlannedDomain, ...]) -> list[str]:
     names = [domain.domain for domain in domains if not domain.rows and domain.planned_share]
-    return [f"Too small a share for a single row: {', '.join(names)}."] if names else []
+    return [f"Too small a share for a single sequence: {', '.join(names)}."] if names else []

@@ -54,7 +54,7 @@ def test_a_mixture_end_to_end(tmp_path: Path, inputs: list[Path]) -> None:
     assert len(manifest.shards) > 2
     assert manifest.extra["sequence_length"] == 16
     assert manifest.extra["vocab_size"] == 32_000
-    assert manifest.extra["ledger"]["alpha"]["passes"] == 3
+    assert manifest.extra["ledger"]["alpha"]["epochs_begun"] == 3
     assert {row["epoch"] for row in packed_rows(output) if row["domain"] == "alpha"} == {1, 2, 3}
     assert sum(entry["rows"] for entry in manifest.extra["documents"]) == 40 + 10 + 17 + 7
 

@@ -81,7 +81,7 @@ def test_validation_is_read_once_in_stream_order(tmp_path: Path, inputs: list[Pa
     manifest = run_stage(made, tmp_path / "out", QUIET)
     assert manifest.extra["split"] == "validation"
     (ledger,) = manifest.extra["ledger"].values()
-    assert ledger["passes"] == 1
+    assert ledger["epochs_begun"] == 1
     assert ledger["cut"] == ledger["unused"] == 0
     rows = packed_rows(tmp_path / "out")
     assert all(row["tokens"][-1] == after["tokens"][0] for row, after in itertools.pairwise(rows))

@@ -199,7 +199,7 @@ def test_what_cannot_be_planned(weights: Any, unique: dict[str, int], request_: 
 
 def test_a_domain_too_small_for_its_share_is_said() -> None:
     table = plan({"a": 0.0001, "b": 0.9999}, {"a": 9999, "b": 99_999}, tokens=50_000)
-    assert table.messages == ("Too small a share for a single row: a.",)
+    assert table.messages == ("Too small a share for a single sequence: a.",)
     assert by_name(table)["a"].rows == 0
 
 
@@ -293,7 +293,7 @@ def test_best_fit_plans_rows_without_padding() -> None:
     (line,) = table.fitted({"a": (95, 990)}).domains
     assert (line.rows, line.sampled, line.tail, line.beyond, line.padding) == (95, 895, 95, 10, 55)
     assert line.ledger(0) == {
-        "unique": 1000, "passes": 1, "packed": 895, "tail": 95, "cut": 0, "unused": 10, "padding": 55
+        "unique": 1000, "epochs_begun": 1, "packed": 895, "tail": 95, "cut": 0, "unused": 10, "padding": 55
     }  # fmt: skip
     assert render_padding(table.fitted({"a": (95, 990)})) == "Padding is 5.263 % of the sequences (a 5.263 %)."
 
