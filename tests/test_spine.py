@@ -74,7 +74,7 @@ def test_every_dataset_verifies_and_every_count_adds_up(place: Path) -> None:
 
 def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
     table = {row["domain"]: row for row in Manifest.load(place / "one/packed").extra["domains"]}
-    assert table["wikipedia"]["passes"] == 3 and table["books"]["passes"] == 3
+    assert table["wikipedia"]["epochs_begun"] == 3 and table["books"]["epochs_begun"] == 3
     for domain, epochs in (("commoncrawl", 1.1), ("wikipedia", 2.45), ("books", 2.23)):
         assert abs(table[domain]["realised_epochs"] - epochs) < 0.01
     assert "wikipedia" in summarize(place / "one")

@@ -54,9 +54,9 @@ def mix(
     budget: int | None,
     **values: Any,
 ) -> None:
-    """Mix domains by weights and pack training rows.
+    """Mix domains by weights and pack training sequences.
 
-    TOKENS are token datasets, or directories of them. Shares, epochs and rows of every domain are printed first;
+    TOKENS are token datasets, or directories of them. Shares, epochs and sequences of every domain are printed first;
     --plan stops there.
     """
     settings = build_config(MixConfig, values | {"tokens": budget})
@@ -87,7 +87,7 @@ def _mix(stage: MixStage, output: str, values: dict[str, Any]) -> None:
     if not options.quiet:
         click.echo(render(stage.plan()))
     manifest = run_stage(stage, output, options)
-    if not options.quiet and stage.fits:
+    if not options.quiet and stage.packing.best_fit:
         found = {line["domain"]: (line["rows"], line["stream"]) for line in manifest.extra["domains"]}
         click.echo(render_padding(stage.plan().fitted(found)))
 
@@ -109,4 +109,4 @@ def _echo_plan(plan: Plan, documents: Mapping[str, int]) -> None:
     click.echo(render(plan))
     size = sum(domain.bytes for domain in plan.domains)
     work = bytes_text(plan.work_bytes(documents))
-    click.echo(f"The rows take {bytes_text(size)} of disk, and {work} more while they are made.")
+    click.echo(f"The sequences take {bytes_text(size)} of disk, and {work} more while they are made.")

@@ -1,4 +1,4 @@
-"""`corpus trace`: what a row was made from, and where a document went."""
+"""`corpus trace`: the documents in a row, and the rows that hold a document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--text/--no-text",
     default=True,
     show_default=True,
-    help="Show the text of the rows' parts. Without it no document is read, and their bytes are not shown either.",
+    help="Show the text of the segments. Without it no document is read, and the bytes are not shown either.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row, or per document.")
 def trace(
@@ -50,7 +50,7 @@ def trace(
     from corpus.data.packed import PackedRows
 
     if sum(value is not None for value in (row, rows, id)) != 1:
-        raise UsageError("Give one of --row N, --rows A:B and --document ID: what of the set to trace.")
+        raise UsageError("Give one of --row N, --rows A:B and --document ID, to say what to trace.")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its code
         sys.stdout.reconfigure(errors="backslashreplace")
     lookup = _lookup(PackedRows(packed), documents, tokenizer, text and id is None)

@@ -1,7 +1,7 @@
-"""The reader of packed sets: rows memory-mapped, in disk order, which is training order.
+"""The reader of packed sets: training sequences, one per row, memory-mapped in disk order, which is training order.
 
-Opening reads the manifest and looks at the size of every shard: its time goes with the shards, not with their rows.
-Of a shard that is read, the places of its record batches are read first, and then only pages that hold what is asked.
+Opening reads the manifest and inspects the size of every shard: its time grows with the shards, not with their rows.
+Of a shard that is read, the offsets of its record batches are read first, and then only pages that hold what is asked.
 A set can be sent to other processes, spawned or forked: each maps the files itself, and the pages are shared.
 """
 
@@ -27,16 +27,16 @@ Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int64]
 
 MAPPED_SHARDS = 8
-"""Shards that stay mapped: the run of a batch, and a few for a reader that jumps."""
+"""Shards that stay mapped: those of a batch, and some more for a reader that jumps."""
 PADDING = -1
-"""What `documents` gives for a place that holds no document."""
+"""The number that `documents` gives for a position without a document."""
 
 
 class Segment(NamedTuple):
     """A run of one document's tokens in a row; `document` indexes the packed set's `_documents/`.
 
-    `start` is the first of these tokens *in the document*. In the row a segment lies behind the ones before it; what
-    lies behind the last one is padding.
+    `start` is the first of these tokens *in the document*. In the row each segment begins where the one before it
+    ends; padding follows the last one.
     """
 
     document: int
@@ -47,7 +47,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """What of a packed set decides a run: nothing of where it lies."""
+    """The properties of a packed set that decide a run; its path is none of them."""
 
     digest: str
     rows: int
@@ -99,7 +99,7 @@ class PackedRows:
 
     def __getitem__(self, rows: slice) -> Tokens:
         """Rows a … b-1 as [b - a, sequence_length + 1]: a view where they lie together on disk, else a copy."""
-        parts = [batch.tokens(first, last) for batch, first, last in self._pieces(rows)]
+        parts = [batch.tokens(first, last) for batch, first, last in self._ranges(rows)]
         if not parts:
             shape = (0, self.identity.sequence_length + 1)
             return np.zeros(shape, np.uint32) if self.identity.vocabulary > 1 << 16 else np.zeros(shape, np.uint16)
@@ -107,29 +107,29 @@ class PackedRows:
 
     def copy_into(self, rows: slice, out: npt.NDArray[np.int64]) -> None:
         """Copy rows a … b-1 into `out`, int64 [b - a, sequence_length + 1]; nothing else is allocated."""
-        place = 0
-        for batch, first, last in self._pieces(rows):
-            np.copyto(out[place : place + last - first], batch.tokens(first, last))
-            place += last - first
+        offset = 0
+        for batch, first, last in self._ranges(rows):
+            np.copyto(out[offset : offset + last - first], batch.tokens(first, last))
+            offset += last - first
 
     def segments(self, rows: slice) -> list[list[Segment]]:
         """The segments of each of these rows, in the order in which they lie in it; without padding they fill it."""
-        return [row for batch, first, last in self._pieces(rows) for row in batch.segments(first, last)]
+        return [row for batch, first, last in self._ranges(rows) for row in batch.segments(first, last)]
 
     def domains(self, rows: slice) -> list[str]:
         """The domain of each of these rows."""
-        return [name for batch, first, last in self._pieces(rows) for name in batch.domains(first, last)]
+        return [name for batch, first, last in self._ranges(rows) for name in batch.domains(first, last)]
 
     def epochs(self, rows: slice) -> list[int]:
         """The epoch of each of these rows: that of its first token."""
-        return [epoch for batch, first, last in self._pieces(rows) for epoch in batch.epochs(first, last)]
+        return [epoch for batch, first, last in self._ranges(rows) for epoch in batch.epochs(first, last)]
 
     def documents(self, rows: slice) -> Ints:
-        """For every token the number of its segment in its row, `PADDING` behind the last one: int64 [b - a,
+        """For every token the number of its segment in its row, `PADDING` after the last one: int64 [b - a,
         sequence_length + 1].
 
         Two tokens of a row may attend to each other under a document mask where their numbers are equal. Padding has
-        one number too, so that no position is left without any it may look at.
+        one number too, so that every position has one that it may attend to.
         """
         width = self.identity.sequence_length + 1
         counts, lengths = self._lengths(rows)
@@ -157,7 +157,7 @@ class PackedRows:
 
     def _lengths(self, rows: slice) -> tuple[Ints, Ints]:
         """Segments per row, and their lengths one after the other."""
-        parts = [batch.lengths(first, last) for batch, first, last in self._pieces(rows)]
+        parts = [batch.lengths(first, last) for batch, first, last in self._ranges(rows)]
         none = np.zeros(0, np.int64)
         return np.concatenate([none, *(part[0] for part in parts)]), np.concatenate(
             [none, *(part[1] for part in parts)]
@@ -177,8 +177,8 @@ class PackedRows:
             )
         return np.asarray(filled, np.int64)
 
-    def _pieces(self, rows: slice) -> Iterator[tuple[_Batch, int, int]]:
-        """The record batches that hold these rows, with the first and last-but-one row inside each."""
+    def _ranges(self, rows: slice) -> Iterator[tuple[_Batch, int, int]]:
+        """The record batches that hold these rows, each with its range [first, last) of them."""
         start, stop, step = rows.indices(len(self))
         assert step == 1, "rows are read in order"
         while start < stop:
@@ -191,7 +191,8 @@ class PackedRows:
             start += last - first
 
     def _touch(self, index: int) -> None:
-        """Note a use of a shard and let go of the one unused for longest, so that few files are open at a time."""
+        """Note a use of a shard and unmap the one unused for longest, so that at most `MAPPED_SHARDS` files are
+        open."""
         if self._mapped and self._mapped[-1] == index:
             return
         if index in self._mapped:
@@ -201,7 +202,7 @@ class PackedRows:
             self.shards[self._mapped.pop(0)].forget()
 
     def close(self) -> None:
-        """Unmap all files. Views of rows stay good until they are let go of; the next use maps files again."""
+        """Unmap all files. Views of rows stay valid until they are released; the next use maps files again."""
         for index in self._mapped:
             self.shards[index].forget()
         self._mapped = []
@@ -214,7 +215,7 @@ class PackedRows:
 
 
 def placed(spans: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
-    """Segments of a row with their places in it."""
+    """Segments of a row with their positions in it."""
     position = 0
     for span in spans:
         yield position, span
@@ -231,19 +232,19 @@ class _Shard:
         self._starts: list[int] = []
 
     def find(self, row: int) -> tuple[_Batch, int]:
-        """The record batch that holds `row` and the row's place in it."""
+        """The record batch that holds `row` and the row's position in it."""
         if not self._batches:
             self._map()
         index = bisect_right(self._starts, row) - 1
         return self._batches[index], row - self._starts[index]
 
     def forget(self) -> None:
-        """Unmap the file; views of its rows stay good."""
+        """Unmap the file; views of its rows stay valid."""
         self._batches, self._starts = [], []
 
     def _map(self) -> None:
         try:
-            # not through pa.memory_map, which asks the system for all of every batch whose place is read
+            # not through pa.memory_map, which asks the system for all of every batch whose offset is read
             with self.path.open("rb") as file:
                 pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(pages)))

@@ -1,8 +1,9 @@
-"""Where the tokens of a packed set come from: its list of documents (`_documents/`), by number and by id.
+"""The documents that a packed set was made from: its list `_documents/`, by number and by id.
 
-`_documents/NNNNN.parquet` has a row per document of the inputs, in their order; a document's number is its row in all of
-them. `_documents/ids-NNNNN.npy`, uint64 [2, n], has the documents' ids hashed (xxh3-64) and ascending, and their
-numbers; each file has an equal part of all hashes. A look-up reads one row group, and some pages of one of those.
+`_documents/NNNNN.parquet` has a row per document of the inputs, in their order; a document's number is its row in all
+of them. `_documents/ids-NNNNN.npy`, uint64 [2, n], has the documents' ids hashed (xxh3-64) and ascending, and their
+numbers; each file has an equal partition of all hashes. A look-up reads one row group, and some pages of one such
+file.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Occurrence(NamedTuple):
 class ListedDocument:
     """A document of the inputs: its number among all, its id, its tokens (EOD counted), and the rows that hold any.
 
-    `input` is the place of its token dataset among the inputs, `row` its row there.
+    `input` is the index of its token dataset among the inputs, `row` its row there.
     """
 
     number: int
@@ -110,9 +111,9 @@ class DocumentList:
         raise DataError(f"{path} lists no document {numbers[done]}: make the packed set again.")
 
     def _listed(self, number: int, entry: dict[str, Any]) -> ListedDocument:
-        place = bisect.bisect_right(self._bases, number) - 1
+        index = bisect.bisect_right(self._bases, number) - 1
         occurrences = tuple(Occurrence(**item) for item in entry.get("rows") or ())
-        return ListedDocument(number, entry["id"], entry["tokens"], place, number - self._bases[place], occurrences)
+        return ListedDocument(number, entry["id"], entry["tokens"], index, number - self._bases[index], occurrences)
 
     def find(self, id: str) -> list[ListedDocument]:
         """The documents of this id with their occurrences: one, or as many as inputs that hold it; a UsageError where
@@ -125,7 +126,7 @@ class DocumentList:
 
     def _numbers(self, hashed: int) -> list[int]:
         files = int(self.packed.manifest.extra["id_files"])
-        path = self.packed.path / FOLDER / id_file(bucket_of(hashed, files))
+        path = self.packed.path / FOLDER / id_file(partition_of(hashed, files))
         try:
             table = np.load(path, mmap_mode="r")
             begin = int(np.searchsorted(table[0], np.uint64(hashed), side="left"))
@@ -136,7 +137,7 @@ class DocumentList:
             raise DataError(f"{path} cannot be read ({reason}): make the packed set again.") from None
 
     def _hint(self, id: str) -> str:
-        """The nearest domain, or what ids look like."""
+        """The nearest domain, or an example of an id."""
         domains = [str(entry["domain"]) for entry in self.inputs]
         domain = id.partition("/")[0]
         if domain not in domains:
@@ -153,18 +154,18 @@ def hash_id(id: str) -> int:
     return xxhash.xxh3_64_intdigest(id.encode("utf-8", "surrogatepass"))
 
 
-def bucket_of(hashed: int, buckets: int) -> int:
-    """Which of `buckets` equal parts of all hashes holds this one."""
-    return hashed * buckets >> 64
+def partition_of(hashed: int, partitions: int) -> int:
+    """The partition, of `partitions` equal ones of all hashes, that holds this one."""
+    return hashed * partitions >> 64
 
 
-def id_file(bucket: int) -> str:
+def id_file(partition: int) -> str:
     """The name of a file of hashed ids."""
-    return f"ids-{bucket:05d}.npy"
+    return f"ids-{partition:05d}.npy"
 
 
 def original(document: ListedDocument, packed: DocumentList, documents: Sequence[Dataset]) -> dict[str, Any] | None:
-    """The row of a document in the datasets of documents it was tokenized from; None where `documents` has not got
+    """The row of a document in the datasets of documents it was tokenized from; None where `documents` lacks
     them. Tokenizing keeps order and drops only documents without text, so that the row is found by counting."""
     entry = packed.inputs[document.input]
     given = {dataset.digest: dataset for dataset in documents}

@@ -1,4 +1,4 @@
-"""From rows of a packed set to their documents and back, by stored positions: nothing is searched through."""
+"""From rows of a packed set to their documents and back, by stored positions, without a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from corpus.data.packed import PackedRows, Segment, Tokens, placed
 from corpus.data.provenance import DocumentList, ListedDocument, original
 from corpus.errors import DataError, UsageError
 
-_LOOKED_UP = 256
+_ROWS_AT_A_TIME = 256
 """Rows whose documents are looked up at a time."""
 
 
@@ -33,7 +33,7 @@ class Surface(Protocol):
 
 class Trace:
     """A packed set with its list of documents; with the `surface` of its tokenizer, text too, and with the datasets
-    `documents` that it was made from, the places in their texts."""
+    `documents` that it was made from, the offsets in their texts."""
 
     def __init__(self, packed: PackedRows, documents: Sequence[Dataset] = (), surface: Surface | None = None) -> None:
         self.packed = packed
@@ -47,18 +47,18 @@ class Trace:
         """Rows first … last - 1, each as one JSON object: `row`, `domain`, `epoch`, `tokens`, `padding`, `segments`.
 
         A segment: `position` and `length` in the row, `document` (its id), `epoch`, `start` (the first of these tokens
-        in the document) `of` its tokens, `source` (file and record), and where they can be told `bytes` (from and to in
+        in the document) `of` its tokens, `source` (file and record), and where they are known `bytes` (begin and end in
         the document's text) and `text`.
         """
         total = len(self.packed)
         if not 0 <= first < last <= total:
             asked = f"row {first} is" if last == first + 1 else f"rows {first}:{last} are"
             raise UsageError(f"{self.packed.directory} has the rows 0 to {total - 1}: {asked} not among them.")
-        for begin in range(first, last, _LOOKED_UP):
-            piece = slice(begin, min(begin + _LOOKED_UP, last))
-            segments = self.packed.segments(piece)
+        for begin in range(first, last, _ROWS_AT_A_TIME):
+            chunk = slice(begin, min(begin + _ROWS_AT_A_TIME, last))
+            segments = self.packed.segments(chunk)
             listed = self.list.read({segment.document for row in segments for segment in row})
-            columns = zip(self.packed.domains(piece), self.packed.epochs(piece), self.packed[piece], strict=True)
+            columns = zip(self.packed.domains(chunk), self.packed.epochs(chunk), self.packed[chunk], strict=True)
             for row, (spans, (domain, epoch, tokens)) in enumerate(zip(segments, columns, strict=True), begin):
                 yield {
                     "row": row,
@@ -92,7 +92,7 @@ class Trace:
         return entry
 
     def _find_original(self, document: ListedDocument) -> tuple[dict[str, Any], Any] | None:
-        """Source of a document, and its ids and their places in its text; None without its dataset or a tokenizer."""
+        """Source of a document, and its ids and their offsets in its text; None without its dataset or a tokenizer."""
         row = original(document, self.list, self.documents) if self.surface is not None else None
         if row is None or self.surface is None:
             return None
@@ -100,7 +100,7 @@ class Trace:
 
     def document(self, id: str) -> Iterator[dict[str, Any]]:
         """Every document of this id (usually one) as one JSON object: `document`, `domain`, `tokens`, `source`, and
-        `rows`: of each row that holds tokens of it, by epoch and then by place in the document, `row`, `epoch`,
+        `rows`: of each row that holds tokens of it, by epoch and then by offset in the document, `row`, `epoch`,
         `position` in the row, `start` in the document and `length`."""
         for document in self.list.find(id):
             row = original(document, self.list, self.documents)
@@ -117,8 +117,8 @@ class Trace:
             (spans,) = self.packed.segments(slice(row, row + 1))
             for position, span in placed(spans):
                 if span.document == document.number and span.epoch == epoch:
-                    place = {"row": row, "epoch": epoch, "position": position}
-                    yield place | {"start": span.start, "length": span.length}
+                    where = {"row": row, "epoch": epoch, "position": position}
+                    yield where | {"start": span.start, "length": span.length}
 
 
 def made_from(packed: DocumentList, paths: Sequence[str]) -> list[Dataset]:
@@ -129,7 +129,7 @@ def made_from(packed: DocumentList, paths: Sequence[str]) -> list[Dataset]:
     for path in map(Path, paths):
         if not path.exists():
             raise UsageError(f"{path} does not exist: give the datasets of documents that were tokenized.")
-        candidates = [Dataset.open(place) for place in _datasets(path)]
+        candidates = [Dataset.open(candidate) for candidate in _datasets(path)]
         ours = [dataset for dataset in candidates if dataset.digest in wanted]
         if not ours:
             raise UsageError(
@@ -141,13 +141,13 @@ def made_from(packed: DocumentList, paths: Sequence[str]) -> list[Dataset]:
 
 
 def documents_of_run(packed: DocumentList) -> tuple[list[Dataset], list[str]]:
-    """The documents of a packed set in the layout of `corpus run`: OUT/documents beside OUT/packed or OUT/validation/*;
-    none where they do not lie there. And of each dataset there that cannot be read, why."""
+    """The documents of a packed set in the layout of `corpus run`: OUT/documents next to OUT/packed or
+    OUT/validation/*, none where that does not exist; and for each dataset there that cannot be read, the reason."""
     wanted = _wanted(packed)
-    place = Path(os.path.abspath(packed.packed.path))
+    path = Path(os.path.abspath(packed.packed.path))
     found: dict[str, Dataset] = {}
     unread: list[str] = []
-    root = next((root for root in (place.parent, place.parent.parent) if (root / "documents").is_dir()), None)
+    root = next((root for root in (path.parent, path.parent.parent) if (root / "documents").is_dir()), None)
     for candidate in _datasets(root / "documents") if root is not None else ():
         try:
             dataset = Dataset.open(candidate)
@@ -166,4 +166,4 @@ def _wanted(packed: DocumentList) -> set[str]:
 
 def _datasets(path: Path) -> list[Path]:
     found = [path, *sorted(path.glob("*")), *sorted(path.glob("*/*"))]
-    return [place for place in found if (place / MANIFEST).exists()]
+    return [candidate for candidate in found if (candidate / MANIFEST).exists()]

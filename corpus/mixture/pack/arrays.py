@@ -1,4 +1,4 @@
-"""What the phases of mixing leave for each other: arrays on disk, mapped."""
+"""Arrays on disk that the phases of mixing leave for each other."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from corpus.mixture.pack.layout import PlacedShard
 from corpus.mixture.pack.order import Ints
 
 LOOKED_UP = 8192
-"""Values that are looked up before their pages are let go."""
+"""Values that are looked up before their pages are released."""
 
 
 def shard_file(work: Path, shard: PlacedShard, name: str) -> Path:
-    """What the index phase found out about a shard."""
+    """The array `name` that the index phase left for a shard."""
     return task_directory(work, "index", shard.group) / f"{name}-{shard.member:05d}.npy"
 
 
@@ -33,7 +33,7 @@ def stretch(path: Path, dtype: npt.DTypeLike, begin: int, end: int) -> npt.NDArr
 
 
 def look_up(path: Path, indices: Ints) -> Ints:
-    """The int64 values at `indices` of a file of bare values. It is gone through from one end to the other, and never
+    """The int64 values at `indices` of a file of bare values. It is read from one end to the other, and never
     more than 32 MB of it are in this process's memory."""
     out = np.empty(len(indices), np.int64)
     if not len(indices):

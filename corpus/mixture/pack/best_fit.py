@@ -1,9 +1,10 @@
-"""Best-fit packing: documents stay whole, and what a row has left is padding.
+"""Best-fit packing: documents stay whole, and the room that a sequence has left is padding.
 
-Documents are taken `WINDOW_DOCUMENTS` at a time in the order of a pass. Of one that is longer than a row, all that fills
-rows takes rows of its own; its last piece is placed like the other documents: longest first (of equals the earlier),
-each into the row with the least room that is enough (of equals the one changed last), else into a new row. No two rows
-of a window that are not full then fit into one, so that a window takes at most twice the rows that it needs, and one.
+Documents are taken `WINDOW_DOCUMENTS` at a time in the order of an epoch. A document longer than a sequence fills
+sequences of its own; its last segment is packed like the other documents: longest first (of equals the earlier), each
+into the sequence with the least room that is enough (of equals the one changed last), else into a new one. No two
+sequences of a window that are not full then fit into one, so that a window takes at most twice the sequences that it
+needs, and one.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ _GRID = types.Array(types.int64, 2, "C")
 
 
 def fit(lengths: npt.NDArray[np.uint32], width: int) -> tuple[Ints, int]:
-    """Pack documents (uint32[n], in the order of a pass) into rows of `width` tokens.
+    """Pack documents (uint32[n], in the order of an epoch) into sequences of `width` tokens.
 
-    Returns int64[n, 2] as `stream.cut_pieces` takes them, and the number of rows. Both depend on the windows alone.
+    Returns int64[n, 2] as `stream.cut_documents` takes them, and the number of sequences. Both depend on the windows
+    alone.
     """
     out = np.empty((len(lengths), 2), np.int64)
     rows = 0
@@ -45,7 +47,7 @@ def fit(lengths: npt.NDArray[np.uint32], width: int) -> tuple[Ints, int]:
 
 @kernel(types.void(_SMALL, types.int64, types.int32))
 def _add(counts: npt.NDArray[np.int32], room: int, change: int) -> None:
-    """Count one row more or less with so much room, in a tree whose leaves are the upper half."""
+    """Count `change` more sequences with this room, in a tree whose leaves are the upper half."""
     node = len(counts) // 2 + room
     while node:
         counts[node] += change
@@ -54,7 +56,7 @@ def _add(counts: npt.NDArray[np.int32], room: int, change: int) -> None:
 
 @kernel(types.int64(_SMALL, types.int64))
 def _smallest(counts: npt.NDArray[np.int32], room: int) -> int:
-    """The least room, of at least `room`, that a row has; -1 where none has."""
+    """The least room, of at least `room`, that a sequence has; -1 where none has."""
     leaves = len(counts) // 2
     node = leaves + room
     if counts[node]:
@@ -81,8 +83,8 @@ def _fit(
     below: npt.NDArray[np.int32],
     out: Ints,
 ) -> np.int64:
-    """Pack a window behind `rows` rows; `heads[room]` is the row changed last of those with that room, `below` the one
-    before it. Leaves `heads` and `counts` empty."""
+    """Pack a window after `rows` sequences. `heads[room]` is the sequence changed last of those with that room,
+    `below` the one before it. `heads` and `counts` are empty again afterwards."""
     for d in range(len(lengths)):
         whole = int(lengths[d]) // width
         out[d, 0] = rows if whole else -1

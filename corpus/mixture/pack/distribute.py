@@ -1,11 +1,10 @@
-"""The tasks of mixing that see rows: interleave the domains, distribute the documents, pack."""
+"""The tasks of mixing that see training sequences: interleave the domains, distribute the documents, pack."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,50 +15,45 @@ from corpus.engine.result import task_directory
 from corpus.engine.task import Task
 from corpus.mixture.pack.arrays import look_up
 from corpus.mixture.pack.buckets import Ordered, chunks_of
-from corpus.mixture.pack.ids import merge_part, parts_of, save_hashed
+from corpus.mixture.pack.ids import merge_partition, partitions_of, save_hashed
 from corpus.mixture.pack.layout import PlacedShard
 from corpus.mixture.pack.listing import DOCUMENTS_SCHEMA, LISTING_FORMAT, ShardListing
 from corpus.mixture.pack.order import Ints, interleave
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.pack.sequences import block_batch, pack_block
 from corpus.mixture.pack.shards import ShardIndex, ShardReader
-from corpus.mixture.pack.spill import PIECE, Pieces, Spill, read_runs, run_bytes
-from corpus.mixture.pack.stream import RowOrder, Segments, cut_pieces, cut_stream, first_rows
-
-if TYPE_CHECKING:
-    from corpus.mixture.pack.stage import MixStage
-
-BLOCK_BYTES = 16_000_000
-"""Token ids and segments of a block, the least that is packed at a time. Decides no byte: the writer re-chunks."""
+from corpus.mixture.pack.spill import SEGMENT_RECORD, SegmentRecords, Spill, read_runs, run_bytes
+from corpus.mixture.pack.stream import RowOrder, Segments, cut_documents, cut_stream, first_rows
 
 _SEGMENT_BYTES = 256
-"""Memory of a segment from where its document lies to the spill."""
+"""Memory of a segment between the look-up of its document and the spill."""
 
 
-def interleave_rows(stage: MixStage, index: int, task: Task) -> None:
-    """Settle how many rows each domain has, in which pass, and at which places of the set; and the ledger."""
+def interleave_rows(packing: Packing, index: int, task: Task) -> None:
+    """Settle the number of sequences of each domain and epoch, their positions in the set, and the ledger."""
     assert index == 0
-    layout = stage.layout
-    results = task.results("order", len(layout.lots))
+    layout = packing.layout
+    results = task.results("order", len(layout.bucket_groups))
     rows = []
     for number, domain in enumerate(layout.plan.domains):
-        own = [r for group, r in zip(layout.lots, results, strict=True) if group.domain == number]
+        own = [r for group, r in zip(layout.bucket_groups, results, strict=True) if group.domain == number]
         used = sum(result.notes["used"] for result in own)
-        if stage.fits:
-            lots = np.concatenate([np.load(result.directory / "rows.npy") for result in own])
-            before = np.concatenate([[0], np.cumsum(lots)])
-            bounds = before[:: layout.lots_per_pass(number)]
+        if packing.best_fit:
+            bucket_rows = np.concatenate([np.load(result.directory / "rows.npy") for result in own])
+            before = np.concatenate([[0], np.cumsum(bucket_rows)])
+            bounds = before[:: layout.buckets_per_epoch(number)]
             domain = domain.fitted(int(bounds[-1]), used, layout.plan.width)
         else:
             before = np.empty(0, np.int64)
-            bounds = first_rows(domain.unique, domain.passes, domain.rows, layout.plan.sequence_length)
-        np.save(task.directory / f"lots-{number:05d}.npy", before)
+            bounds = first_rows(domain.unique, domain.epochs_begun, domain.rows, layout.plan.sequence_length)
+        np.save(task.directory / f"before-{number:05d}.npy", before)
         np.save(task.directory / f"bounds-{number:05d}.npy", bounds)
         rows.append(domain.rows)
         cut = sum(result.notes["cut"] for result in own)
         dropped = {"tail": domain.tail, "cut": cut, "unused": domain.beyond - cut}
         task.count(seen=sum(dropped.values()), dropped=dropped)
         task.note(domain.domain, {"rows": domain.rows, "used": used, "cut": cut})
-    files = [task.directory / f"places-{number:05d}" for number in range(len(rows))]
+    files = [task.directory / f"positions-{number:05d}" for number in range(len(rows))]
     for path in files:
         path.touch()
     begin = 0
@@ -72,10 +66,10 @@ def interleave_rows(stage: MixStage, index: int, task: Task) -> None:
         begin += len(part)
 
 
-def distribute(stage: MixStage, index: int, task: Task) -> None:
-    """Send the documents of one group of token shards to the blocks of rows that hold them, and list them."""
-    layout = stage.layout
-    spill = Spill(task.directory, layout.wide, task.memory // 2, stage.block_rows(task.work))
+def distribute(packing: Packing, index: int, task: Task) -> None:
+    """Send the documents of one group of token shards to the blocks that hold them, and list them."""
+    layout = packing.layout
+    spill = Spill(task.directory, layout.wide, task.memory // 2, packing.block_rows(task.work))
     hashes: list[npt.NDArray[np.uint64]] = []
     with pq.ParquetWriter(str(task.directory / "documents"), DOCUMENTS_SCHEMA, **LISTING_FORMAT) as writer:
         for member, ref in enumerate(layout.groups[index]):
@@ -90,7 +84,7 @@ def distribute(stage: MixStage, index: int, task: Task) -> None:
                 nothing = np.empty(0, np.int64)
                 listing.add(found.lengths, nothing, nothing, nothing)
             else:
-                _distribute_shard(stage, *placed, found, listing, spill, task)
+                _distribute_shard(packing, *placed, found, listing, spill, task)
             listing.close()
             hashes += listing.hashes
             task.progress(bytes=ref.bytes)
@@ -101,7 +95,7 @@ def distribute(stage: MixStage, index: int, task: Task) -> None:
 
 
 def _distribute_shard(
-    stage: MixStage,
+    packing: Packing,
     number: int,
     shard: PlacedShard,
     index: ShardIndex,
@@ -109,74 +103,74 @@ def _distribute_shard(
     spill: Spill,
     task: Task,
 ) -> None:
-    layout = stage.layout
-    domain = _DomainRows(stage, number, task.work)
+    layout = packing.layout
+    domain = _DomainRows(packing, number, task.work)
     tokenizer = layout.tokenizer
     earlier = layout.shards[number][: layout.shards[number].index(shard)]
-    chunk = sum(len(list(chunks_of(stage, number, other.ref.rows))) for other in earlier)
+    chunk = sum(len(list(chunks_of(packing, number, other.ref.rows))) for other in earlier)
     with ShardReader(shard.ref.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
-        for begin, end in chunks_of(stage, number, len(index.lengths)):
+        for begin, end in chunks_of(packing, number, len(index.lengths)):
             lengths = index.lengths[begin:end]
             at = domain.at(chunk, shard.first + begin, len(lengths))
             for low, high in _steps(domain.segment_bytes(lengths), task.memory // 8):
-                segments, place = domain.segments(at[:, low:high], lengths[low:high])
-                listing.add(lengths[low:high], segments.document, place, segments.epoch)
+                segments, position = domain.segments(at[:, low:high], lengths[low:high])
+                listing.add(lengths[low:high], segments.document, position, segments.epoch)
                 first = begin + low
-                spill.add(reader, first, segments, _pieces(segments, place, shard.base + first, number))
+                spill.add(reader, first, segments, _records(segments, position, shard.base + first, number))
             chunk += 1
 
 
-def _pieces(segments: Segments, place: Ints, base: int, domain: int) -> Pieces:
+def _records(segments: Segments, position: Ints, base: int, domain: int) -> SegmentRecords:
     """The segments as the spill holds them; their documents begin at `base` of `_documents/`."""
-    pieces = np.empty(len(place), PIECE)
+    records = np.empty(len(position), SEGMENT_RECORD)
     for name in ("start", "length", "target", "epoch"):
-        pieces[name] = getattr(segments, name)
-    pieces["place"], pieces["document"], pieces["domain"] = place, segments.document + base, domain
-    return pieces
+        records[name] = getattr(segments, name)
+    records["position"], records["document"], records["domain"] = position, segments.document + base, domain
+    return records
 
 
 class _DomainRows:
-    """The rows of a domain, over what the order and interleave phases left below `work`."""
+    """The sequences of a domain, from what the order and interleave phases left below `work`."""
 
-    def __init__(self, stage: MixStage, number: int, work: Path) -> None:
+    def __init__(self, packing: Packing, number: int, work: Path) -> None:
         folder = task_directory(work, "interleave", 0)
-        domain = stage.layout.plan.domains[number]
-        self._stage = stage
+        domain = packing.layout.plan.domains[number]
+        self._packing = packing
         self._number = number
-        self._ordered = Ordered(stage, number, work)
-        self._before = np.load(folder / f"lots-{number:05d}.npy")
-        self._places = folder / f"places-{number:05d}"
+        self._ordered = Ordered(packing, number, work)
+        self._before = np.load(folder / f"before-{number:05d}.npy")
+        self._positions = folder / f"positions-{number:05d}"
         bounds = np.load(folder / f"bounds-{number:05d}.npy")
-        self._order = RowOrder(domain.domain, stage.settings.seed, stage.shuffled, bounds)
+        self._order = RowOrder(domain.domain, packing.seed, packing.shuffled, bounds)
 
     def at(self, chunk: int, first: int, count: int) -> Ints:
-        """Where the `count` documents from `first` on, chunk `chunk` of the domain, lie in each pass."""
+        """The offsets in each epoch of the `count` documents from `first` on, chunk `chunk` of the domain."""
         return self._ordered.read(chunk, first, count, self._before)
 
     def segment_bytes(self, lengths: npt.NDArray[np.uint32]) -> Ints:
-        """The memory that the segments of documents of these lengths take in all passes, at the most."""
-        plan = self._stage.layout.plan
+        """An upper bound on the memory that the segments of documents of these lengths take in all epochs."""
+        plan = self._packing.layout.plan
         each = lengths // np.int64(plan.sequence_length) + 2
-        return each * (_SEGMENT_BYTES * plan.domains[self._number].passes)
+        return each * (_SEGMENT_BYTES * plan.domains[self._number].epochs_begun)
 
     def segments(self, at: Ints, lengths: npt.NDArray[np.uint32]) -> tuple[Segments, Ints]:
-        """The segments of documents that lie at `at`, and the places of their rows."""
-        plan = self._stage.layout.plan
+        """The segments of documents at the offsets `at`, and the positions in the set of their sequences."""
+        plan = self._packing.layout.plan
         at = np.ascontiguousarray(at)
         sizes = lengths.astype(np.int64)
-        if self._stage.fits:
-            segments = cut_pieces(at, sizes, plan.width)
+        if self._packing.best_fit:
+            segments = cut_documents(at, sizes, plan.width)
         else:
             segments = cut_stream(at, sizes, plan.sequence_length, int(self._order.bounds[-1]))
-        return segments, look_up(self._places, self._order.ranks_of(segments.row))
+        return segments, look_up(self._positions, self._order.ranks_of(segments.row))
 
 
-def pack_shard(stage: MixStage, index: int, task: Task) -> None:
-    """Write the rows of one output shard; none where best-fit took fewer rows than it might have."""
-    layout = stage.layout
+def pack_shard(packing: Packing, index: int, task: Task) -> None:
+    """Write the sequences of one output shard; none where best-fit took fewer shards than its upper bound."""
+    layout = packing.layout
     width = layout.plan.width
     names = [domain.domain for domain in layout.plan.domains]
-    rows = stage.block_rows(task.work)
+    rows = packing.block_rows(task.work)
     if index * rows.shard_rows >= rows.rows:
         return
     folders = [task_directory(task.work, "distribute", number) for number in range(len(layout.groups))]
@@ -191,7 +185,7 @@ def pack_shard(stage: MixStage, index: int, task: Task) -> None:
             read_runs(folder, begin + low, begin + high, layout.wide) for folder in folders
         )
         block = pack_block(runs, first, end, width, int(layout.tokenizer["eod_id"]), layout.wide)
-        assert stage.fits or block.real == block.tokens.size, "rows without all of their tokens"
+        assert packing.best_fit or block.real == block.tokens.size, "sequences without all of their tokens"
         writer.write(block_batch(block, names, layout.wide))
         targets = block.real - (end - first)
         task.count(seen=targets, kept=targets)
@@ -200,7 +194,7 @@ def pack_shard(stage: MixStage, index: int, task: Task) -> None:
 
 
 def _steps(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
-    """Consecutive things of at most `most` bytes together, or one of them."""
+    """Ranges of consecutive items of at most `most` bytes together, or of one larger item."""
     ends = np.cumsum(sizes)
     low = 0
     while low < len(sizes):
@@ -209,7 +203,7 @@ def _steps(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
         low = max(high, low + 1)
 
 
-def index_ids(stage: MixStage, index: int, task: Task) -> None:
-    """Write one part of the index from documents' ids to their numbers."""
-    directories = (task_directory(task.work, "distribute", number) for number in range(len(stage.layout.groups)))
-    np.save(task.directory / "ids.npy", merge_part(directories, index, parts_of(stage.layout.listed)))
+def index_ids(packing: Packing, index: int, task: Task) -> None:
+    """Write one partition of the index from documents' ids to their numbers."""
+    directories = (task_directory(task.work, "distribute", number) for number in range(len(packing.layout.groups)))
+    np.save(task.directory / "ids.npy", merge_partition(directories, index, partitions_of(packing.layout.listed)))

@@ -1,7 +1,9 @@
-"""The index from a document's id to its number in `_documents/`: hashed ids in order, cut into equal parts of all hashes.
+"""The index from a document's id to its number in `_documents/`: hashed ids in order, in equal partitions of all
+hashes.
 
-A task of the documents phase leaves the hashes of its documents sorted; a task of the ids phase takes its part out of
-every one of them. The number of parts follows from the number of documents, so that a part fits into memory.
+A task of the distribute phase leaves the hashes of its documents sorted; a task of the ids phase takes its partition
+out of every one of them. The number of partitions follows from the number of documents, so that each fits into
+memory.
 """
 
 from __future__ import annotations
@@ -12,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from corpus.data.provenance import bucket_of, hash_id
+from corpus.data.provenance import hash_id, partition_of
 
-PART_DOCUMENTS = 1 << 22
-"""Documents of a part, on average: 64 MB."""
+PARTITION_DOCUMENTS = 1 << 22
+"""Documents of a partition, on average: 64 MB."""
 HASHES = "hashes.npy"
 
 Hashes = npt.NDArray[np.uint64]
 
 
-def parts_of(documents: int) -> int:
-    """Into how many parts the ids of so many documents are cut."""
-    return max(1, -(-documents // PART_DOCUMENTS))
+def partitions_of(documents: int) -> int:
+    """The number of partitions for the ids of `documents`."""
+    return max(1, -(-documents // PARTITION_DOCUMENTS))
 
 
 def hash_ids(ids: Iterable[str]) -> Hashes:
@@ -38,10 +40,10 @@ def save_hashed(directory: Path, hashes: Hashes, first: int) -> None:
     np.save(directory / HASHES, np.stack([hashes[order], order.astype(np.uint64) + np.uint64(first)]))
 
 
-def merge_part(directories: Iterable[Path], part: int, parts: int) -> Hashes:
-    """Part `part` of the hashes that tasks left in `directories`, in the order of their documents."""
-    low, high = (-((-number << 64) // parts) for number in (part, part + 1))
-    assert bucket_of(low, parts) == part
+def merge_partition(directories: Iterable[Path], partition: int, partitions: int) -> Hashes:
+    """One of the `partitions` of the hashes that tasks left in `directories`, in the order of their documents."""
+    low, high = (-((-number << 64) // partitions) for number in (partition, partition + 1))
+    assert partition_of(low, partitions) == partition
     taken = [np.empty((2, 0), np.uint64)]
     for directory in directories:
         table = np.load(directory / HASHES, mmap_mode="r")

@@ -1,7 +1,7 @@
 """What follows from the input manifests and the settings alone: domains, shards, documents' numbers, plan and tasks.
 
-Every task makes the layout again; it reads manifests only. Its size goes with the shards and passes, not with the
-documents.
+Every task makes the layout again; it reads manifests only. Its size grows with the shards and epochs, not with
+the documents.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from corpus.mixture.pack.token_shards import ShardRef, shard_groups
 from corpus.mixture.plan.plan import Plan, PlannedDomain, Request, plan_mixture
 from corpus.mixture.plan.weights import Mixture, Weight
 
-LOT_DOCUMENTS = 1 << 21
-"""Places of a pass that are ordered at a time. Decides no byte; a multiple of `fit.WINDOW_DOCUMENTS`."""
+BUCKET_DOCUMENTS = 1 << 21
+"""Positions of an epoch that make a bucket. It decides no byte; a multiple of `best_fit.WINDOW_DOCUMENTS`."""
 CHUNK_DOCUMENTS = 1 << 18
-"""Documents times passes that are looked up at a time. Decides no byte."""
+"""Documents times epochs that are looked up at a time. It decides no byte."""
 GROUP_BYTES = 1 << 30
-"""The most that a task of the index and distribute phases reads, but for a larger shard; small sets make more tasks."""
+"""Upper bound on what a task of the index and distribute phases reads, unless a shard is larger; small sets make more
+tasks."""
 GROUPS = 64
 _LEAST_GROUP_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedShard:
-    """A token shard: which of the groups of the index phase reads it, as which of its shards; the number of its first
-    document within its domain and among all documents."""
+    """A token shard: the group of the index phase that reads it, and its index there (`member`); the number of its
+    first document within its domain (`first`) and among all documents (`base`)."""
 
     ref: ShardRef
     group: int
@@ -42,9 +43,9 @@ class PlacedShard:
 
 
 @dataclass(frozen=True, slots=True)
-class LotGroup:
-    """A task of the order phase: lots [begin, end) of a domain (its index in the plan). A lot is `LOT_DOCUMENTS`
-    places of a pass; those of pass p (from 0) are p lots_per_pass …"""
+class BucketGroup:
+    """A task of the order phase: the buckets [begin, end) of a domain (its index in the plan). A bucket is
+    `BUCKET_DOCUMENTS` positions of an epoch; epoch e (from 0) begins with bucket e x buckets_per_epoch."""
 
     domain: int
     begin: int
@@ -53,15 +54,16 @@ class LotGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """`groups`: shards per task of the index and distribute phases; `shards` and `documents`: per domain of the plan;
-    `lots`: the tasks of the order phase."""
+    """The geometry of a set: `groups` has the shards of each task of the index and distribute phases, `domain_of` the
+    domain of each dataset, `shards` and `documents` those of each domain of the plan, `bucket_groups` the tasks of
+    the order phase."""
 
     plan: Plan
     groups: tuple[tuple[ShardRef, ...], ...]
     domain_of: tuple[str, ...]
     shards: tuple[tuple[PlacedShard, ...], ...]
     documents: tuple[int, ...]
-    lots: tuple[LotGroup, ...]
+    bucket_groups: tuple[BucketGroup, ...]
     tokenizer: Mapping[str, Any]
     wide: bool
 
@@ -70,16 +72,16 @@ class Layout:
         """Documents of all inputs, used or not."""
         return sum(ref.rows for group in self.groups for ref in group)
 
-    def lots_per_pass(self, domain: int) -> int:
-        """Lots of a pass over a domain of the plan."""
-        return lots_per_pass(self.documents[domain])
+    def buckets_per_epoch(self, domain: int) -> int:
+        """Buckets of an epoch of a domain of the plan."""
+        return buckets_per_epoch(self.documents[domain])
 
     def chunk_documents(self, domain: int) -> int:
-        """Documents of a shard of a domain of the plan that are looked up at a time."""
-        return max(1, CHUNK_DOCUMENTS // self.plan.domains[domain].passes)
+        """Documents of a domain of the plan that are looked up at a time."""
+        return max(1, CHUNK_DOCUMENTS // self.plan.domains[domain].epochs_begun)
 
     def placed(self, ref: ShardRef) -> tuple[int, PlacedShard] | None:
-        """The domain of a shard and its place there; None where the domain has no part in the plan."""
+        """The index of a shard's domain in the plan, and the shard there; None where the plan lacks the domain."""
         names = [domain.domain for domain in self.plan.domains]
         name = self.domain_of[ref.dataset]
         if name not in names:
@@ -102,23 +104,23 @@ def make_layout(datasets: tuple[Dataset, ...], mixture: Mixture | None, request:
     groups = tuple(tuple(group) for group in shard_groups(datasets, _group_bytes(datasets)))
     shards = tuple(_placed(groups, domain_of, domain) for domain in plan.domains)
     documents = tuple(sum(shard.ref.rows for shard in own) for own in shards)
-    lots = tuple(
-        LotGroup(number, begin, min(begin + step, total))
+    bucket_groups = tuple(
+        BucketGroup(number, begin, min(begin + step, total))
         for number, domain in enumerate(plan.domains)
-        for step in [max(1, LOT_DOCUMENTS // max(1, documents[number]))]
-        for total in [domain.passes * lots_per_pass(documents[number])]
+        for step in [max(1, BUCKET_DOCUMENTS // max(1, documents[number]))]
+        for total in [domain.epochs_begun * buckets_per_epoch(documents[number])]
         for begin in range(0, total, step)
     )
-    return Layout(plan, groups, domain_of, shards, documents, lots, tokenizer, wide)
+    return Layout(plan, groups, domain_of, shards, documents, bucket_groups, tokenizer, wide)
 
 
-def lots_per_pass(documents: int) -> int:
-    """Lots that hold the places of so many documents."""
-    return max(1, -(-documents // LOT_DOCUMENTS))
+def buckets_per_epoch(documents: int) -> int:
+    """The number of buckets that hold the positions of `documents`."""
+    return max(1, -(-documents // BUCKET_DOCUMENTS))
 
 
 def _group_bytes(datasets: tuple[Dataset, ...]) -> int:
-    """Bytes of token shards that a task reads: enough for long runs on disk, and few enough for many workers."""
+    """Bytes of token shards that a task reads: enough for long runs on disk, and not too many to occupy all workers."""
     total = sum(shard.bytes for dataset in datasets for shard in dataset.manifest.shards)
     return max(_LEAST_GROUP_BYTES, min(GROUP_BYTES, total // GROUPS))
 
@@ -142,8 +144,8 @@ def once(datasets: tuple[Dataset, ...], unique: Mapping[str, int], sequence_leng
         domain = str(dataset.manifest.extra["domain"])
         if unique[domain] <= sequence_length:
             raise UsageError(
-                f"{dataset.path} has {unique[domain]:,} validation tokens of '{domain}', too few for one row of "
-                f"{sequence_length + 1:,}: split off more documents, or give a smaller --sequence-length."
+                f"{dataset.path} has {unique[domain]:,} validation tokens of '{domain}', too few for one sequence of "
+                f"{sequence_length + 1:,} tokens: split off more documents, or give a smaller --sequence-length."
             )
     return Mixture(tuple(Weight(domain, epochs=Fraction(1)) for domain in unique))
 

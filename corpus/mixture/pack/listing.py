@@ -16,16 +16,17 @@ from corpus.mixture.pack.ids import hash_ids
 from corpus.mixture.pack.order import Ints
 
 LISTED_DOCUMENTS = 2048
-"""Documents of a row group. A look-up reads whole groups, and what the file has on all of them: with fewer documents in
-each, the latter is the greater part."""
+"""Documents of a row group. A look-up reads whole groups, and the file's metadata on all of them: with fewer
+documents in each, the latter outweighs the former."""
 LISTED_OCCURRENCES = 1 << 18
-"""Occurrences with which a row group ends earlier: short rows hold a book thousands of times."""
+"""Occurrences at which a row group ends earlier: short sequences hold a book thousands of times."""
 LISTING_FORMAT: Mapping[str, Any] = {
     "compression": "zstd",
     "use_dictionary": ["source.shard", "rows.list.item.epoch"],
     "write_statistics": False,
 }
-"""How files are written: only these two columns repeat values (dictionaries of ids made files half as large again)."""
+"""Options of the Parquet writer: only these two columns repeat values (dictionaries of ids made files half as large
+again)."""
 
 OCCURRENCE = pa.struct([pa.field("row", pa.uint64()), pa.field("epoch", pa.uint16())])
 DOCUMENTS_SCHEMA = pa.schema(
@@ -40,9 +41,10 @@ DOCUMENTS_SCHEMA = pa.schema(
         pa.field("rows", pa.list_(pa.field("item", OCCURRENCE)), nullable=False),
     ]
 )
-"""One row of `_documents/` per document of the inputs, used or not, in the order of the inputs. `source`: which of the
-manifest's inputs, its shard and row there; `tokens`: its ids, EOD counted; `rows`: the rows of the packed set that hold
-any of them, with the epoch of the document there, by epoch and then by place in the document."""
+"""`_documents/` has one row per document of the inputs, used or not, in the order of the inputs. `source` says which
+of the manifest's inputs holds it, and its shard and row there; `tokens` counts its ids with EOD; `rows` are the rows
+of the packed set that hold any of them, with the epoch of the document there, by epoch and then by offset in the
+document."""
 
 
 class ShardListing:
@@ -61,11 +63,11 @@ class ShardListing:
         self.hashes: list[npt.NDArray[np.uint64]] = []
         """The hashed ids of what was listed."""
 
-    def add(self, lengths: npt.NDArray[np.uint32], document: Ints, place: Ints, epoch: Ints) -> None:
+    def add(self, lengths: npt.NDArray[np.uint32], document: Ints, position: Ints, epoch: Ints) -> None:
         """List the next documents, of `lengths` uint32[n]; the k-th occurrence is of `document` (from 0, ascending), in
-        the set's row `place`, in `epoch`."""
+        row `position` of the set, in `epoch`."""
         self._lengths.append(lengths)
-        self._occurrences.append(np.stack([document + self._waiting, place, epoch]))
+        self._occurrences.append(np.stack([document + self._waiting, position, epoch]))
         self._waiting += len(lengths)
         self._occurring += len(document)
         if self._waiting >= LISTED_DOCUMENTS or self._occurring >= LISTED_OCCURRENCES:
@@ -88,19 +90,19 @@ class ShardListing:
             if end > len(lengths) and not last:
                 break
             end = min(end, len(lengths))
-            document, place, epoch = occurrences[:, firsts[begin] : firsts[end]]
-            self._write_group(lengths[begin:end], document - begin, place, epoch)
+            document, position, epoch = occurrences[:, firsts[begin] : firsts[end]]
+            self._write_group(lengths[begin:end], document - begin, position, epoch)
             begin = end
         rest = occurrences[:, firsts[begin] :].copy()  # a view would keep all of them
         rest[0] -= begin
         self._lengths, self._occurrences = [lengths[begin:]], [rest]
         self._waiting, self._occurring = len(lengths) - begin, rest.shape[1]
 
-    def _write_group(self, lengths: npt.NDArray[np.uint32], document: Ints, place: Ints, epoch: Ints) -> None:
+    def _write_group(self, lengths: npt.NDArray[np.uint32], document: Ints, position: Ints, epoch: Ints) -> None:
         size = len(lengths)
         offsets = np.searchsorted(document, np.arange(size + 1))
         occurrences = pa.StructArray.from_arrays(
-            [pa.array(place.astype(np.uint64)), pa.array(epoch.astype(np.uint16))], fields=list(OCCURRENCE)
+            [pa.array(position.astype(np.uint64)), pa.array(epoch.astype(np.uint16))], fields=list(OCCURRENCE)
         )
         number = np.arange(self._row, self._row + size, dtype=np.uint64)
         source = pa.StructArray.from_arrays(

@@ -1,4 +1,4 @@
-"""Packed rows from the segments and tokens that fill them."""
+"""Packed training sequences from the segments and tokens that fill them."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ import pyarrow as pa
 from corpus.data.schema import SEGMENT, packed_schema
 from corpus.mixture.pack.order import Ints
 from corpus.mixture.pack.shards import Tokens, token_dtype
-from corpus.mixture.pack.spill import PIECE, Pieces, copy_runs
+from corpus.mixture.pack.spill import SEGMENT_RECORD, SegmentRecords, copy_runs
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive rows of the set: `tokens` [k, width]; `pieces`, their segments by row and then by place in the row;
-    `offsets` int64[k + 1]: the segments of each row; `real`: tokens that are no padding."""
+    """Consecutive sequences of the set: `tokens` [k, width]; `segments`, by sequence and then by offset in it;
+    `offsets` int64[k + 1], where those of each sequence begin and end; `real`, the number of tokens that are no
+    padding."""
 
     tokens: Tokens
-    pieces: Pieces
+    segments: SegmentRecords
     offsets: Ints
     real: int
 
 
 def pack_block(
-    runs: Iterable[tuple[Pieces, Tokens]], low: int, high: int, width: int, padding: int, wide: bool
+    runs: Iterable[tuple[SegmentRecords, Tokens]], low: int, high: int, width: int, padding: int, wide: bool
 ) -> Block:
-    """Rows [low, high) of the set, from all that the runs hold of them; the id `padding` where a row has no segment."""
+    """Sequences [low, high) of the set, from all that the runs hold of them, with the id `padding` after their
+    segments."""
     tokens = np.empty((high - low) * width, token_dtype(wide))
-    found = [np.empty(0, PIECE)]
+    found = [np.empty(0, SEGMENT_RECORD)]
     real = 0
-    for pieces, values in runs:
-        length = pieces["length"].astype(np.int64)
-        target = (pieces["place"].astype(np.int64) - low) * width + pieces["target"]
+    for records, values in runs:
+        length = records["length"].astype(np.int64)
+        target = (records["position"].astype(np.int64) - low) * width + records["target"]
         ends = np.cumsum(length)
         copy_runs(values, ends - length, target, target + length, tokens)
-        found.append(pieces)
+        found.append(records)
         real += len(values)
     everything = np.concatenate(found)
-    row = everything["place"].astype(np.int64) - low
+    row = everything["position"].astype(np.int64) - low
     order = np.argsort(row * width + everything["target"], kind="stable")
     everything, row = everything[order], row[order]
     offsets = np.searchsorted(row, np.arange(high - low + 1))
@@ -53,11 +55,11 @@ def pack_block(
 def block_batch(block: Block, names: Sequence[str], wide: bool) -> pa.RecordBatch:
     """A block as a record batch of `packed_schema`; `names` are the domains."""
     schema = packed_schema(block.tokens.shape[1], wide)
-    pieces = block.pieces
+    records = block.segments
     values = pa.StructArray.from_arrays(
-        [pa.array(np.ascontiguousarray(pieces[field.name])) for field in SEGMENT], fields=list(SEGMENT)
+        [pa.array(np.ascontiguousarray(records[field.name])) for field in SEGMENT], fields=list(SEGMENT)
     )
-    first = pieces[block.offsets[:-1]]
+    first = records[block.offsets[:-1]]
     columns = [
         pa.FixedSizeListArray.from_arrays(pa.array(block.tokens.reshape(-1)), type=schema.field("tokens").type),
         pa.array(names, pa.string()).take(pa.array(first["domain"])),

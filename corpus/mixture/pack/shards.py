@@ -1,7 +1,7 @@
 """Token shards: where each document's ids lie in the file, and reading them from one end to the other.
 
 A shard is an uncompressed Arrow IPC file, so that its ids are the file's own bytes. A document is found by two numbers:
-the place of its first id, counted in ids from the start of the file, and its length. A shard's index of them takes 12
+the offset of its first id, counted in ids from the start of the file, and its length. A shard's index of them takes 12
 bytes per document.
 """
 
@@ -25,8 +25,8 @@ Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """`starts` int64[n]: place of each document's first id in the file, in ids; `lengths` uint32[n]: its ids, EOD
-    counted."""
+    """The documents of a shard: `starts` int64[n] is the offset of each document's first id in the file, in ids;
+    `lengths` uint32[n] counts its ids with EOD."""
 
     starts: Ints
     lengths: npt.NDArray[np.uint32]
@@ -69,11 +69,11 @@ def _index_batch(column: pa.ListArray, whole: pa.Buffer, path: Path) -> tuple[In
     buffer = values.buffers()[1]
     if buffer is None or not len(values):
         return np.zeros(len(column), np.int64), np.zeros(len(column), np.uint32)
-    place = buffer.address - whole.address
-    if not 0 <= place <= whole.size - buffer.size:
+    offset = buffer.address - whole.address
+    if not 0 <= offset <= whole.size - buffer.size:
         raise DataError(f"{path} is compressed; token shards have to be plain Arrow IPC files: tokenize it again.")
-    assert place % item == 0, "Arrow aligns buffers to eight bytes"
-    return place // item + values.offset + offsets[:-1], np.diff(offsets).astype(np.uint32)
+    assert offset % item == 0, "Arrow aligns buffers to eight bytes"
+    return offset // item + values.offset + offsets[:-1], np.diff(offsets).astype(np.uint32)
 
 
 class ShardReader:

@@ -1,12 +1,13 @@
-"""Token datasets and a mixture in, the packed training set out: rows in training order, every one traceable.
+"""Token datasets and a mixture in, the packed training set out: sequences in training order, every one traceable.
 
-Phases: `index` finds the documents of every token shard and sends their lengths to the lots of their passes; `order`
-finds where they lie there (`lots.py`); `interleave` gives the domains' rows their places; `distribute` reads the tokens,
-once and in the order of the files, and sorts them by blocks of rows (`spill.py`); `pack` writes the rows, a shard per
-task; `ids` makes the way from a document's id to its number. How long the stretches are that are read and written, and
-what is held in memory: `docs/scale.md`.
+Phases: `index` finds the documents of every token shard and sends their lengths to the buckets of their epochs;
+`order` finds their offsets there (`buckets.py`); `interleave` gives every sequence of every domain its position in
+the set; `distribute` reads the tokens, once and in the order of the files, and sorts them by blocks of the set
+(`spill.py`); `pack` writes the sequences, a shard per task; `ids` makes the index from a document's id to its number.
+`docs/scale.md` says how long the stretches are that are read and written, and what is held in memory.
 
-Disk, beside the set: the set once more; 12 bytes per document, 16 per document and pass (24 for best-fit), 8 per row.
+Disk besides the set: the set once more; 12 bytes per document, 16 per document and epoch (24 for best-fit), 8 per
+sequence.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.engine.commit import Commit
 from corpus.engine.inputs import dataset_inputs, open_inputs
-from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
-from corpus.mixture.pack.best_fit_limits import check_width, most_rows
-from corpus.mixture.pack.blocks import BlockRows
-from corpus.mixture.pack.ids import parts_of
-from corpus.mixture.pack.layout import LOT_DOCUMENTS, Layout, make_layout, one_tokenizer
+from corpus.mixture.pack.best_fit_limits import check_width
+from corpus.mixture.pack.ids import partitions_of
+from corpus.mixture.pack.layout import BUCKET_DOCUMENTS, Layout, make_layout, one_tokenizer
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.plan.plan import Plan, Request
 from corpus.mixture.plan.weights import Mixture, load_mixture
 from corpus.option import option
@@ -50,21 +50,21 @@ class MixConfig:
     )
     tokens: int | None = option(None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.")
     basis: Literal["auto", "share", "epochs"] = option(
-        "auto", "What rules: the domains' shares or their epochs; auto is shares with --tokens, epochs without."
+        "auto", "What decides: the domains' shares or their epochs; auto is shares with --tokens, epochs without."
     )
     exhausted: Literal["error", "rescale", "repeat"] = option(
-        "error", "If a domain would pass its max_epochs: stop, take more of the others, or repeat it anyway."
+        "error", "If a domain would exceed its max_epochs: stop, take more of the others, or repeat it anyway."
     )
     packing: Literal["concatenate", "best-fit"] = option(
-        "concatenate", "concatenate fills every row; best-fit keeps documents whole and pads rows with EOD."
+        "concatenate", "concatenate fills every sequence; best-fit keeps documents whole and pads sequences with EOD."
     )
     sequence_length: int = option(
         2048,
-        "Tokens a row trains on; it holds one more. Concatenated, that is the first of the next row; best-fit rows share "
-        "none.",
+        "Tokens that a sequence trains on; it holds one more. Concatenated, that is the first of the next sequence; "
+        "best-fit sequences share none.",
     )
     row_order: Literal["shuffled", "stream"] = option(
-        "shuffled", "Order of the rows of a domain and epoch; stream keeps neighbours of a document together."
+        "shuffled", "Order of the sequences of a domain and epoch; stream keeps those of a document together."
     )
     split: Literal["train", "validation"] = option(
         "train", "validation reads every domain once, in stream order, and needs no weights."
@@ -76,18 +76,20 @@ class MixConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequence_length < 1 << 31:
-            raise UsageError(f"--sequence-length {self.sequence_length} makes no rows; give at least 1, usually 2048.")
+            raise UsageError(
+                f"--sequence-length {self.sequence_length} makes no sequences; give at least 1, usually 2048."
+            )
         if self.tokens is not None and self.tokens < 1:
             raise UsageError(f"--tokens {self.tokens} is no budget; give the number of tokens to train on, at least 1.")
         if self.packing == "best-fit":
             check_width(self.sequence_length + 1)
         if self.shard_bytes < 1:
-            raise UsageError(f"--shard-bytes {self.shard_bytes} holds no row; give for example 256MB.")
+            raise UsageError(f"--shard-bytes {self.shard_bytes} holds no sequence; give for example 256MB.")
         if self.split == "validation" and (self.weights or self.tokens is not None):
             raise UsageError("Validation sets are read once as they are; leave --weights and --tokens out.")
 
     def request(self, wide: bool) -> Request:
-        """What these settings ask of a plan, for ids of four bytes (`wide`) or two."""
+        """The request for a plan, with ids of four bytes (`wide`) or two."""
         return Request(
             sequence_length=self.sequence_length,
             tokens=self.tokens,
@@ -131,30 +133,12 @@ class MixStage(Stage):
         """How the domains are mixed, for `render` and for a dry run."""
         return self.layout.plan
 
-    @property
-    def fits(self) -> bool:
-        """Whether documents are kept whole."""
-        return self.settings.packing == "best-fit"
-
-    @property
-    def shuffled(self) -> bool:
-        """Whether the rows of a pass are permuted; validation keeps the stream's order."""
-        return self.settings.row_order == "shuffled" and self.settings.split == "train"
-
-    @property
-    def shard_rows(self) -> int:
-        """Rows of an output shard, and of a task of the pack phase."""
-        return max(1, self.settings.shard_bytes // self.layout.plan.domains[0].row_bytes)
-
-    def block_rows(self, work: Path) -> BlockRows:
-        """The blocks of the set, whose rows the interleave phase settled."""
-        from corpus.mixture.pack.distribute import BLOCK_BYTES
-        from corpus.mixture.pack.spill import PACKED_PIECE_BYTES
-
-        notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
-        rows = sum(entry["rows"] for entry in notes.values())
-        row_bytes = self.layout.plan.domains[0].row_bytes + PACKED_PIECE_BYTES  # of a short row its segments are most
-        return BlockRows(rows, self.shard_rows, max(1, BLOCK_BYTES // row_bytes))
+    @cached_property
+    def packing(self) -> Packing:
+        """What the tasks need to know; validation keeps its sequences in the order of the stream."""
+        settings = self.settings
+        shuffled = settings.row_order == "shuffled" and settings.split == "train"
+        return Packing(self.layout, settings.seed, settings.packing == "best-fit", shuffled, settings.shard_bytes)
 
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
@@ -165,7 +149,7 @@ class MixStage(Stage):
             "exhausted": settings.exhausted,
             "packing": settings.packing,
             "sequence_length": settings.sequence_length,
-            "row_order": "shuffled" if self.shuffled else "stream",
+            "row_order": "shuffled" if self.packing.shuffled else "stream",
             "split": settings.split,
             "tokenizer": self._tokenizer_files(),
             "allow_missing": settings.allow_missing,
@@ -190,22 +174,11 @@ class MixStage(Stage):
         layout = self.layout
         return (
             Phase("index", len(layout.groups)),
-            Phase("order", len(layout.lots)),
+            Phase("order", len(layout.bucket_groups)),
             Phase("interleave", 1),
             Phase("distribute", len(layout.groups)),
-            Phase("pack", -(-self._most_rows // self.shard_rows)),
-            Phase("ids", parts_of(layout.listed)),
-        )
-
-    @property
-    def _most_rows(self) -> int:
-        """The rows there will be; for best-fit, more than there can be."""
-        plan, documents = self.layout.plan, self.layout.documents
-        if not self.fits:
-            return plan.rows
-        return sum(
-            most_rows(domain.stream, domain.passes, own, plan.width)
-            for domain, own in zip(plan.domains, documents, strict=True)
+            Phase("pack", -(-self.packing.most_rows // self.packing.shard_rows)),
+            Phase("ids", partitions_of(layout.listed)),
         )
 
     def input_bytes(self) -> int:
@@ -214,8 +187,8 @@ class MixStage(Stage):
     def estimate(self) -> Estimate:
         layout = self.layout
         rows = sum(domain.bytes for domain in layout.plan.domains)
-        lot = 60 * min(LOT_DOCUMENTS, max(layout.documents))
-        return Estimate(memory=64_000_000 + lot, disk=rows + layout.plan.work_bytes(self.document_counts()))
+        bucket = 60 * min(BUCKET_DOCUMENTS, max(layout.documents))
+        return Estimate(memory=64_000_000 + bucket, disk=rows + layout.plan.work_bytes(self.document_counts()))
 
     def document_counts(self) -> dict[str, int]:
         """Documents per domain of the plan."""
@@ -228,18 +201,18 @@ class MixStage(Stage):
 
         steps = {
             "index": buckets.index_shards,
-            "order": buckets.order_lots,
+            "order": buckets.order_buckets,
             "interleave": distribute.interleave_rows,
             "distribute": distribute.distribute,
             "pack": distribute.pack_shard,
             "ids": distribute.index_ids,
         }
-        steps[phase](self, index, task)
+        steps[phase](self.packing, index, task)
 
     def finish(self, commit: Commit) -> None:
         layout, plan = self.layout, self.layout.plan
         notes = commit.results["interleave"][0].notes
-        if self.fits:
+        if self.packing.best_fit:
             plan = plan.fitted({name: (note["rows"], note["used"]) for name, note in notes.items()})
         ledger = {domain.domain: domain.ledger(notes[domain.domain]["cut"]) for domain in plan.domains}
         names = []
@@ -272,8 +245,8 @@ class MixStage(Stage):
 
 
 def source_entry(dataset: Dataset) -> dict[str, Any]:
-    """What leads from a token dataset's rows back to documents: its domain, its rows, and the digests of the datasets
-    of documents that it was tokenized from, in order."""
+    """The way from a token dataset's rows back to documents: its domain, its rows, and the digests of the datasets of
+    documents that it was tokenized from, in order."""
     manifest = dataset.manifest
     model = manifest.extra["tokenizer"]["digest"]
     inputs = [entry["digest"] for entry in manifest.inputs if entry["digest"] != model]
@@ -281,7 +254,7 @@ def source_entry(dataset: Dataset) -> dict[str, Any]:
 
 
 def huggingface_files(model: Path) -> list[Path]:
-    """The files for Hugging Face beside a tokenizer model, if there are."""
+    """The files for Hugging Face next to a tokenizer model, if there are any."""
     names = ("tokenizer.json", "tokenizer_config.json")
     return [model.with_name(name) for name in names if model.with_name(name).is_file()]
 

@@ -1,4 +1,4 @@
-"""Token counts written down, to plan a mixture before there are tokens.
+"""Counts files: the tokens of each domain, to plan a mixture before there are tokens.
 
 A YAML or JSON file: per domain its tokens (`1400000000`, `1.4T`), or a table of `tokens` and `documents`.
 """

@@ -1,16 +1,16 @@
-"""Mixture + unique tokens per domain -> Plan: how often each domain is read and how many rows it gives, exactly.
+"""Mixture + unique tokens per domain -> Plan: the exact epochs and training sequences (rows of the set) of each domain.
 
 All arithmetic is on integers and fractions. Of each domain the plan knows
 
-    unique x passes = packed + tail + beyond
+    unique x epochs_begun = packed + tail + beyond
 
-- `unique`: its tokens, EODs counted; `passes`: the passes over its documents that are begun;
-- `packed`: tokens that are the target of exactly one row per occurrence (rows x sequence length);
+- `unique`: its tokens, EODs counted; `epochs_begun`: the epochs over its documents that are begun;
+- `packed`: tokens that are the target of exactly one sequence per occurrence (rows x sequence length);
 - `tail`: tokens of the planned stream that are no target: the stream's first token, which is only ever read as
-  context, and what does not fill a last row;
-- `beyond`: the part of the last pass after the end of the stream. Which tokens these are depends on the order of the
+  context, and what does not fill a last sequence;
+- `beyond`: the part of the last epoch after the end of the stream. Which tokens these are depends on the order of the
   documents, so that the stage alone can divide them into `cut` (the rest of the document in which the stream ends)
-  and `unused` (documents of the last pass that are not begun).
+  and `unused` (documents of the last epoch that are not begun).
 
 Terms as in LLaMA (arXiv 2302.13971, Table 1): epochs = share x budget / unique tokens.
 """
@@ -30,7 +30,7 @@ from corpus.option import nearest
 Basis = Literal["share", "epochs"]
 Exhausted = Literal["error", "rescale", "repeat"]
 
-MAX_PASSES = 65_535
+MAX_EPOCHS = 65_535
 """Epochs are stored as uint16, counted from 1."""
 
 
@@ -45,7 +45,7 @@ class PlannedDomain:
     planned_share: Fraction
     planned_epochs: Fraction
     planned_tokens: int
-    passes: int
+    epochs_begun: int
     stream: int
     rows: int
     realised_share: Fraction
@@ -60,17 +60,17 @@ class PlannedDomain:
 
     @property
     def beyond(self) -> int:
-        return self.unique * self.passes - self.stream
+        return self.unique * self.epochs_begun - self.stream
 
     @property
     def bytes(self) -> int:
         return self.rows * self.row_bytes
 
     def ledger(self, cut: int) -> dict[str, int]:
-        """Where all tokens of the passes are; `cut` of those beyond the stream are of a document that is begun."""
+        """The account of all tokens of the epochs begun; `cut` of those beyond the stream are of a document begun."""
         return {
             "unique": self.unique,
-            "passes": self.passes,
+            "epochs_begun": self.epochs_begun,
             "packed": self.sampled,
             "tail": self.tail,
             "cut": cut,
@@ -79,8 +79,8 @@ class PlannedDomain:
         }
 
     def fitted(self, rows: int, used: int, width: int) -> PlannedDomain:
-        """The line after best-fit packing, which put `used` tokens of whole documents into `rows` rows; the first token
-        of each is no target."""
+        """The line after best-fit packing, which put `used` tokens of whole documents into `rows` sequences; the first
+        token of each is no target."""
         sampled = used - rows
         return replace(
             self,
@@ -113,28 +113,27 @@ class Plan:
 
     @property
     def width(self) -> int:
-        """Tokens of a row: it trains on all but the first."""
+        """Tokens of a sequence: it trains on all but the first."""
         return self.sequence_length + 1
 
     def work_bytes(self, documents: Mapping[str, int]) -> int:
-        """Disk that mixing needs beside the rows, with so many documents per domain (none where unknown): the tokens
-        on their way, and for every document its place in the files and in each pass, hash and number."""
+        """Disk that mixing needs besides the set, by the documents per domain (0 where unknown): the tokens, and for
+        every document its offset in the files and in each epoch, hash and number."""
         rows = sum(domain.bytes + 64 * domain.rows for domain in self.domains)
-        return rows + sum((28 + 24 * domain.passes) * documents.get(domain.domain, 0) for domain in self.domains)
+        return rows + sum((28 + 24 * domain.epochs_begun) * documents.get(domain.domain, 0) for domain in self.domains)
 
     def fitted(self, found: Mapping[str, tuple[int, int]]) -> Plan:
-        """The plan after best-fit packing: `found` are the rows and used tokens of each domain."""
+        """The plan after best-fit packing: `found` has the sequences and used tokens of each domain."""
         domains = [domain.fitted(*found[domain.domain], self.width) for domain in self.domains]
-        total = max(1, sum(domain.sampled for domain in domains))  # rows of one token have no target
+        total = max(1, sum(domain.sampled for domain in domains))  # sequences of one token have no target
         shared = [replace(domain, realised_share=Fraction(domain.sampled, total)) for domain in domains]
         return replace(self, domains=tuple(shared))
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a plan. `tokens` None: as the basis says; `basis` None: shares if there are tokens and shares,
-    else epochs if the mixture has them, else shares; `item_bytes`: bytes of a token id on disk; `best_fit`: documents are
-    to be kept whole."""
+    """The request for a plan. `tokens` None: as the basis says; `basis` None: shares if there are tokens and shares,
+    else epochs if the mixture has them, else shares; `item_bytes`: bytes of an id on disk; `best_fit`: whole documents."""
 
     sequence_length: int = 2048
     tokens: int | None = None
@@ -147,7 +146,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Demand:
-    """Exact tokens wanted of a domain, and the most it may give (None: no limit)."""
+    """The exact tokens wanted of a domain, and the most that it may give (None: no limit)."""
 
     weight: Weight
     unique: int
@@ -158,9 +157,9 @@ class _Demand:
 def plan_mixture(mixture: Mixture, unique: Mapping[str, int], request: Request) -> Plan:
     """The plan for domains with `unique` tokens each. Raises `UsageError` for what cannot be planned.
 
-    Rows are dealt by largest remainder: every domain gets the whole rows of its tokens, and rows left over go one
-    each to the largest fractions (ties by name), never beyond `max_epochs`; nor, where epochs rule, into one more pass
-    than they say.
+    Sequences are dealt by largest remainder: every domain gets the whole sequences of its tokens, and those left over
+    go one each to the largest fractions (ties by name), never beyond `max_epochs`; nor, where epochs decide, into one
+    more epoch than they say.
     """
     weights, messages = _present(mixture, unique, request.allow_missing)
     messages = (mixture.note, *messages) if mixture.note else messages
@@ -179,11 +178,12 @@ def plan_mixture(mixture: Mixture, unique: Mapping[str, int], request: Request) 
 
 
 def _without_padding(plan: Plan) -> Plan:
-    """The least rows that best-fit needs: those without padding. The stream ends where the planned tokens do."""
+    """The plan with the fewest sequences of best-fit, without padding; its stream ends with the planned tokens."""
     planned = [domain.planned_tokens if domain.rows else 0 for domain in plan.domains]
     found = {d.domain: (-(-tokens // plan.width), tokens) for d, tokens in zip(plan.domains, planned, strict=True)}
     domains = [
-        replace(domain, passes=max(1, -(-t // domain.unique))) for domain, t in zip(plan.domains, planned, strict=True)
+        replace(domain, epochs_begun=max(1, -(-t // domain.unique)))
+        for domain, t in zip(plan.domains, planned, strict=True)
     ]
     fitted = replace(plan, domains=tuple(domains)).fitted(found)
     return replace(fitted, domains=tuple(replace(domain, padding=0) for domain in fitted.domains))
@@ -211,7 +211,7 @@ def _present(mixture: Mixture, unique: Mapping[str, int], allow_missing: bool) -
 
 
 def _hint(domain: str, known: set[str], unique: Mapping[str, int]) -> str:
-    """Which of the mixture's domains may be meant by an unknown one: the nearest, else those without tokens."""
+    """The domains of the mixture that an unknown one may stand for: the nearest, else those without tokens."""
     free = [name for name in sorted(known) if not unique.get(name)]
     if not free:
         return "give it one, or leave these tokens out."
@@ -241,7 +241,7 @@ def _wanted_by_epochs(weights: list[Weight], unique: Mapping[str, int], tokens: 
 
 
 def _wanted_by_share(weights: list[Weight], unique: Mapping[str, int], tokens: int | None) -> dict[str, Fraction]:
-    """Tokens per domain: share x budget, over the domains there are; without a budget, the largest within the limits."""
+    """Tokens per domain: share x budget, over the given domains; without a budget, the largest within limits."""
     shares: dict[str, Fraction] = {}
     for weight in weights:
         if weight.share is None:
@@ -280,11 +280,11 @@ def _within_limits(
     limits: dict[str, Fraction],
     request: Request,
 ) -> tuple[dict[str, Fraction], dict[str, Fraction | None], list[str]]:
-    """What happens when a domain would pass its `max_epochs`: an error, less of it and more of the others, or more."""
+    """Wanted tokens, limits and messages after what `request.exhausted` says of domains beyond their `max_epochs`."""
     over = [weight for weight in weights if wanted[weight.domain] > limits[weight.domain]]
     if request.exhausted == "repeat" or not over:
-        passed = {weight.domain for weight in over}
-        return wanted, {domain: None if domain in passed else limit for domain, limit in limits.items()}, []
+        unlimited = {weight.domain for weight in over}
+        return wanted, {domain: None if domain in unlimited else limit for domain, limit in limits.items()}, []
     if request.exhausted == "error":
         weight = over[0]
         tokens, most = wanted[weight.domain], _max_epochs(weight)
@@ -325,15 +325,15 @@ def _rescaled(
 
 
 def _demand(weight: Weight, unique: int, tokens: Fraction, limit: Fraction | None, basis: Basis) -> _Demand:
-    """Where epochs rule, a domain read once is read once: the passes it begins are a limit too."""
-    passes = Fraction(unique * max(1, math.ceil(tokens / unique)))
+    """Where epochs decide, a domain read once is read once: the epochs it begins are a limit too."""
+    begun = Fraction(unique * max(1, math.ceil(tokens / unique)))
     if basis == "epochs":
-        limit = passes if limit is None else min(limit, passes)
+        limit = begun if limit is None else min(limit, begun)
     return _Demand(weight, unique, tokens, limit)
 
 
 def _most_rows(demand: _Demand, sequence_length: int) -> int:
-    """Rows that fit into the limit; where there is none, those of its tokens and one more."""
+    """The sequences that fit into the limit; where there is none, those of its tokens and one more."""
     if demand.limit is None:
         return math.floor(demand.tokens / sequence_length) + 1
     return max(0, (math.floor(demand.limit) - 1) // sequence_length)
@@ -346,8 +346,8 @@ def _deal_rows(demands: list[_Demand], sequence_length: int) -> dict[str, int]:
         domain = demand.weight.domain
         if quotas[domain] and not most[domain]:
             raise UsageError(
-                f"The domain '{domain}' has {demand.unique:,} tokens, too few for one row of {sequence_length + 1:,}; "
-                "give it more documents or epochs, or a smaller --sequence-length."
+                f"The domain '{domain}' has {demand.unique:,} tokens, too few for one sequence of "
+                f"{sequence_length + 1:,}; give it more documents or epochs, or a smaller --sequence-length."
             )
     rows = {domain: min(math.floor(quota), most[domain]) for domain, quota in quotas.items()}
     left = math.floor(sum(quotas.values())) - sum(rows.values())
@@ -358,8 +358,8 @@ def _deal_rows(demands: list[_Demand], sequence_length: int) -> dict[str, int]:
             left -= 1
     if not sum(rows.values()):
         raise UsageError(
-            f"The mixture asks for {math.floor(sum(quotas.values()) * sequence_length):,} tokens, too few for one row of "
-            f"{sequence_length + 1:,}; ask for more tokens, or a smaller --sequence-length."
+            f"The mixture asks for {math.floor(sum(quotas.values()) * sequence_length):,} tokens, too few for one "
+            f"sequence of {sequence_length + 1:,}; ask for more tokens, or a smaller --sequence-length."
         )
     return rows
 
@@ -369,11 +369,11 @@ def _planned(demand: _Demand, rows: Mapping[str, int], demands: list[_Demand], r
     own = rows[weight.domain]
     planned = math.floor(demand.tokens)
     stream = max(planned, own * length + 1 if own else 0)
-    passes = max(1, -(-stream // demand.unique))
-    if passes > MAX_PASSES:
+    epochs = max(1, -(-stream // demand.unique))
+    if epochs > MAX_EPOCHS:
         raise UsageError(
-            f"The domain '{weight.domain}' would be read {passes:,} times, more than {MAX_PASSES:,} epochs can be "
-            "told apart; ask for fewer tokens, or give it more documents."
+            f"The domain '{weight.domain}' would be read {epochs:,} times, more than the {MAX_EPOCHS:,} epochs that a "
+            "packed set can number; ask for fewer tokens, or give it more documents."
         )
     return PlannedDomain(
         domain=weight.domain,
@@ -383,7 +383,7 @@ def _planned(demand: _Demand, rows: Mapping[str, int], demands: list[_Demand], r
         planned_share=demand.tokens / sum(other.tokens for other in demands),
         planned_epochs=demand.tokens / demand.unique,
         planned_tokens=planned,
-        passes=passes,
+        epochs_begun=epochs,
         stream=stream,
         rows=own,
         realised_share=Fraction(own, sum(rows.values())),
@@ -395,4 +395,4 @@ def _planned(demand: _Demand, rows: Mapping[str, int], demands: list[_Demand], r
 
 def _rowless(domains: tuple[PlannedDomain, ...]) -> list[str]:
     names = [domain.domain for domain in domains if not domain.rows and domain.planned_share]
-    return [f"Too small a share for a single row: {', '.join(names)}."] if names else []
+    return [f"Too small a share for a single sequence: {', '.join(names)}."] if names else []

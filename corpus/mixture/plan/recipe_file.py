@@ -54,4 +54,4 @@ def load_recipe_file(name: str) -> Any:
     try:
         return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{name} is not valid ({' '.join(str(error).split())}): mend it.") from None
+        raise UsageError(f"{name} is not valid ({' '.join(str(error).split())}): fix it.") from None

@@ -8,7 +8,7 @@ from fractions import Fraction
 from corpus.mixture.plan.plan import Plan, PlannedDomain
 
 _GROUPS = (("", 1), ("share %", 3), ("epochs", 3), ("tokens", 2), ("", 2))
-"""What stands over how many columns."""
+"""The titles over the columns, and the number of columns under each."""
 _HEADER = (
     "domain",
     "given",
@@ -19,17 +19,17 @@ _HEADER = (
     "realised",
     "unique",
     "sampled",
-    "rows",
+    "sequences",
     "bytes",
 )
 _GIVEN = (1, 4)
-"""Columns that are left out where the weights file has none of them."""
+"""Columns that are omitted where the weights file gives no value for them."""
 
 
 def render(plan: Plan) -> str:
     """The table as text, one line per domain and one for the sum, then the plan's messages; no line break at its end.
 
-    Of shares and epochs: what the weights file gives, what is planned, and what the rows make of it.
+    Shares and epochs are shown as the weights file gives them, as planned, and as whole sequences realise them.
     """
     lines = [_HEADER, *(_line(domain) for domain in plan.domains), _sums(plan)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
@@ -100,28 +100,28 @@ def _sums(plan: Plan) -> tuple[str, ...]:
 
 
 def render_padding(plan: Plan) -> str:
-    """What best-fit packing wasted, in one sentence: padding of all places of the rows, in all and per domain."""
-    places = {domain.domain: domain.rows * plan.width for domain in plan.domains if domain.rows}
+    """What best-fit packing wasted, in one sentence: the share of padding in the sequences, in all and per domain."""
+    sizes = {domain.domain: domain.rows * plan.width for domain in plan.domains if domain.rows}
     padding = {domain.domain: domain.padding for domain in plan.domains}
-    each = ", ".join(f"{name} {_precise(Fraction(padding[name], size))}" for name, size in places.items())
-    total = sum(places.values())
-    return f"Padding is {_precise(Fraction(sum(padding.values()), max(1, total)))} of the rows ({each})."
+    each = ", ".join(f"{name} {_precise(Fraction(padding[name], size))}" for name, size in sizes.items())
+    total = sum(sizes.values())
+    return f"Padding is {_precise(Fraction(sum(padding.values()), max(1, total)))} of the sequences ({each})."
 
 
 def count_text(number: int) -> str:
-    """A count for reading: whole below ten million, else four digits and M, B (10⁹) or T."""
+    """A count for a reader: whole below ten million, else four digits and M, B (10⁹) or T."""
     if number < 10_000_000:
         return f"{number:,}"
     return _scaled(number, (("T", 10**12), ("B", 10**9), ("M", 10**6)))
 
 
 def bytes_text(number: int) -> str:
-    """Bytes for reading: four digits and kB, MB, GB or TB (powers of ten)."""
+    """Bytes for a reader: four digits and kB, MB, GB or TB (powers of ten)."""
     return _scaled(number, (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1)))
 
 
 def _scaled(number: int, units: Sequence[tuple[str, int]]) -> str:
-    """Four digits in the largest unit, of `units` from the largest down, that is not more than them."""
+    """Four digits in the largest of `units`, which descend, that is not larger than the number."""
     rounded = round(number, min(0, 4 - len(str(number))))
     unit, scale = next((entry for entry in units if rounded >= entry[1]), units[-1])
     digits = max(0, 4 - len(str(rounded // scale)))

@@ -1,4 +1,4 @@
-"""Weights file -> Mixture: what each domain is to weigh, exactly as it was written down.
+"""Weights file -> Mixture: the weight of each domain, exactly as it is written.
 
 A mixture is the section `mixture` of a recipe, or a file that holds nothing else:
 
@@ -6,12 +6,12 @@ A mixture is the section `mixture` of a recipe, or a file that holds nothing els
     books: {share: 4.5, epochs: 2.23}
 
 Every domain gives a `share` of the training tokens, a number of `epochs`, or both; a bare number is a share. Shares
-sum to 1 or to 100, or to what `shares_sum` beside `mixture` says they do (a paper's rounded figures, or counts), to
+sum to 1 or to 100, or to what `shares_sum` next to `mixture` says (a paper's rounded figures, or counts), to
 within one millionth of that, and are then divided by their sum.
 
-The files that DoReMi (`train_domain_weights`) and RegMix (`train`) write are read as they are. Theirs are weights: both
-projects divide by the sum whatever it is, and so it is done here, and said. RegMix names a domain `train_…`; the domain
-is what follows.
+The files that DoReMi (`train_domain_weights`) and RegMix (`train`) write are read as they are. They hold weights:
+both projects divide by the sum whatever it is; this reader does so too, and says it. RegMix names a domain `train_…`;
+the domain is what follows.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _domain_table(value: object, where: str) -> tuple[Mapping[str, object], bool
 
 
 def _is_foreign(value: Mapping[object, object], key: str, others: set[str]) -> bool:
-    """Whether the file is of another project: its table under `key`, beside it nothing but `others`."""
+    """Whether the file is of another project: its table under `key`, next to it nothing but `others`."""
     return isinstance(value.get(key), Mapping) and set(value) <= {key, *others} and not _is_weight(value[key])
 
 

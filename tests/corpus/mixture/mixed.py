@@ -99,7 +99,7 @@ def _check_order(manifest: Manifest, rows: list[dict[str, Any]], sizes: dict[str
     made: dict[str, list[list[Place]]] = {}
     for line in manifest.extra["domains"]:
         domain = line["domain"]
-        stream = slow_stream(sizes[domain], line["passes"], config["seed"], domain)
+        stream = slow_stream(sizes[domain], line["epochs_begun"], config["seed"], domain)
         if config["packing"] == "best-fit":
             first = next((at for at in range(line["stream"], len(stream)) if stream[at][2] == 0), len(stream))
             assert first == line["stream"] <= line["planned_tokens"]
@@ -157,12 +157,14 @@ def _check_ledger(manifest: Manifest, rows: list[dict[str, Any]], targets: Count
         else:
             assert ledger["packed"] == per_domain[line["domain"]] * length
             assert ledger["padding"] == 0
-        assert ledger["unique"] * ledger["passes"] == sum(ledger[key] for key in ("packed", "tail", "cut", "unused"))
+        assert ledger["unique"] * ledger["epochs_begun"] == sum(
+            ledger[key] for key in ("packed", "tail", "cut", "unused")
+        )
         assert ledger["tail"] == line["tail"]
         assert ledger["cut"] + ledger["unused"] == line["beyond"]
         assert all(value >= 0 for value in ledger.values())
     assert counts.kept == sum(targets.values()) == manifest.totals["tokens"]
-    assert counts.seen == sum(entry["unique"] * entry["passes"] for entry in manifest.extra["ledger"].values())
+    assert counts.seen == sum(entry["unique"] * entry["epochs_begun"] for entry in manifest.extra["ledger"].values())
     share = {line["domain"]: per_domain[line["domain"]] / len(rows) for line in manifest.extra["domains"]}
     seen: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):

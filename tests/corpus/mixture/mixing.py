@@ -32,8 +32,8 @@ def write_tokens(
     group_rows: int = 3,
     first: int = 3,
 ) -> Path:
-    """A token dataset whose documents have `lengths` ids, EOD last; the ids before count up, so that no two places of
-    a small dataset look alike. `group_rows` documents make a record batch."""
+    """A token dataset whose documents have `lengths` ids, EOD last; the ids before count up, so that no two positions
+    of a small dataset look alike. `group_rows` documents make a record batch."""
     directory.mkdir(parents=True)
     schema = token_schema(vocab_size > 1 << 16)
     item = schema.field("ids").type.value_type
@@ -117,15 +117,15 @@ def slow_permuted(index: int, size: int, key: int) -> int:
 
 
 def slow_interleaving(rows: list[int]) -> list[int]:
-    """The domain at each place, by the definition of the windows."""
+    """The domain at each position, by the definition of the windows."""
     total = sum(rows)
     done = [0] * len(rows)
     order = []
-    for place in range(1, total + 1):
+    for position in range(1, total + 1):
         open_domains = [
             (math.ceil(Fraction((done[d] + 1) * total, rows[d])), d)
             for d in range(len(rows))
-            if done[d] < rows[d] and place > Fraction(done[d] * total, rows[d])
+            if done[d] < rows[d] and position > Fraction(done[d] * total, rows[d])
         ]
         chosen = min(open_domains)[1]
         done[chosen] += 1
@@ -134,30 +134,30 @@ def slow_interleaving(rows: list[int]) -> list[int]:
 
 
 def slow_key(seed: int, purpose: str, domain: str, number: int) -> int:
-    """The key of the order of a pass (`number` from 0) over the documents or rows of a domain."""
+    """The key of the order of an epoch (`number` from 0) over the documents or rows of a domain."""
     return xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}\0{domain}\0{number}".encode())
 
 
 def slow_order(size: int, seed: int, purpose: str, domain: str, number: int) -> list[int]:
-    """Which of `size` things stands at each place of a pass."""
+    """The item, of `size`, at each position of an epoch."""
     key = slow_key(seed, purpose, domain, number)
-    order = [slow_permuted(place, size, key) for place in range(size)]
+    order = [slow_permuted(position, size, key) for position in range(size)]
     assert sorted(order) == list(range(size))
     return order
 
 
 Place = tuple[int, int, int]
-"""A token of a stream: its document, its epoch (from 1), its place in the document."""
+"""A token of a stream: its document, its epoch (from 1), its offset in the document."""
 
 
-def slow_stream(lengths: dict[int, int], passes: int, seed: int, domain: str) -> list[Place]:
-    """The whole passes over a domain whose documents have `lengths` tokens, in the order of the inputs."""
+def slow_stream(lengths: dict[int, int], epochs: int, seed: int, domain: str) -> list[Place]:
+    """The whole epochs over a domain whose documents have `lengths` tokens, in the order of the inputs."""
     documents = list(lengths)
     return [
-        (documents[number], passed + 1, at)
-        for passed in range(passes)
-        for number in slow_order(len(documents), seed, "documents", domain, passed)
-        for at in range(lengths[documents[number]])
+        (documents[index], epoch + 1, at)
+        for epoch in range(epochs)
+        for index in slow_order(len(documents), seed, "documents", domain, epoch)
+        for at in range(lengths[documents[index]])
     ]
 
 
@@ -166,12 +166,12 @@ def slow_rows(stream: list[Place], rows: int, length: int, seed: int | None, dom
     cut = [stream[row * length : row * length + length + 1] for row in range(rows)]
     if seed is None:
         return cut
-    passes = [[row for row in cut if row[0][1] == epoch] for epoch in range(1, stream[-1][1] + 1)]
+    epochs = [[row for row in cut if row[0][1] == epoch] for epoch in range(1, stream[-1][1] + 1)]
     return [
-        own[number]
-        for passed, own in enumerate(passes)
+        own[index]
+        for epoch, own in enumerate(epochs)
         if own
-        for number in slow_order(len(own), seed, "rows", domain, passed)
+        for index in slow_order(len(own), seed, "rows", domain, epoch)
     ]
 
 

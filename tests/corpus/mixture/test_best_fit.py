@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpus.mixture.pack import best_fit as module
 from corpus.mixture.pack.best_fit import fit
 from corpus.mixture.pack.best_fit_limits import most_rows
-from corpus.mixture.pack.stream import cut_pieces
+from corpus.mixture.pack.stream import cut_documents
 
 
 def slow_fit(lengths: list[int], width: int) -> tuple[list[list[int]], int]:
@@ -68,9 +68,9 @@ def test_windows_follow_each_other(lengths: list[int], width: int, window: int) 
 
 
 @given(LENGTHS, st.integers(2, 40))
-def test_pieces_fill_rows_without_overlap(lengths: list[int], width: int) -> None:
+def test_segments_fill_rows_without_overlap(lengths: list[int], width: int) -> None:
     out, rows = fit(np.array(lengths, np.uint32), width)
-    segments = cut_pieces(out[None], np.array(lengths), width)
+    segments = cut_documents(out[None], np.array(lengths), width)
     slots = np.zeros((rows, width), np.int64)
     have = [0] * len(lengths)
     for document, row, start, size, target in zip(
@@ -89,7 +89,7 @@ def test_pieces_fill_rows_without_overlap(lengths: list[int], width: int) -> Non
     assert slots.max() == 1
     filled = slots.sum(1)
     assert (filled > 0).all()
-    # padding is behind the documents, and no two rows fit into one
+    # padding is after the documents, and no two rows fit into one
     assert all(slots[row, : filled[row]].all() for row in range(rows))
     smallest = np.sort(filled)
     assert rows < 2 or smallest[0] + smallest[1] > width

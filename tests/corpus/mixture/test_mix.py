@@ -22,10 +22,8 @@ from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
-from corpus.mixture.pack import best_fit as fit
-from corpus.mixture.pack import buckets as lots
-from corpus.mixture.pack import distribute as tasks
-from corpus.mixture.pack import layout, listing
+from corpus.mixture.pack import best_fit, blocks, buckets, distribute, layout, listing
+from corpus.mixture.pack.packing import Packing
 from corpus.mixture.pack.stage import MixStage
 from tests.corpus.mixture.mixed import QUIET, check_set, files, listed_documents, packed_rows, stage
 from tests.corpus.mixture.mixing import write_tokens
@@ -56,7 +54,7 @@ def test_a_mixture_end_to_end(tmp_path: Path, inputs: list[Path]) -> None:
     assert len(manifest.shards) > 2
     assert manifest.extra["sequence_length"] == 16
     assert manifest.extra["vocab_size"] == 32_000
-    assert manifest.extra["ledger"]["alpha"]["passes"] == 3
+    assert manifest.extra["ledger"]["alpha"]["epochs_begun"] == 3
     assert {row["epoch"] for row in packed_rows(output) if row["domain"] == "alpha"} == {1, 2, 3}
     assert sum(entry["rows"] for entry in manifest.extra["documents"]) == 40 + 10 + 17 + 7
 
@@ -94,7 +92,7 @@ CASES = st.builds(
     tokens=st.none() | st.integers(1, 600),
     exhausted=st.sampled_from(["error", "rescale", "repeat"]),
 )
-REFUSED = ("too few for one row", "more than its max_epochs", "of its max_epochs", "within their max_epochs")
+REFUSED = ("too few for one sequence", "more than its max_epochs", "of its max_epochs", "within their max_epochs")
 
 
 def check_case(place: Path, case: Case) -> None:
@@ -138,7 +136,7 @@ def test_many_mixtures_add_up(tmp_path: Path, case: Case) -> None:
 def test_same_bytes_for_any_workers_memory_and_cut(
     tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch, packing: str
 ) -> None:
-    monkeypatch.setattr(fit, "WINDOW_DOCUMENTS", 4)
+    monkeypatch.setattr(best_fit, "WINDOW_DOCUMENTS", 4)
     monkeypatch.setattr("corpus.mixture.pack.best_fit_limits.WINDOW_DOCUMENTS", 4)
     monkeypatch.setattr(listing, "LISTED_OCCURRENCES", 30)
     monkeypatch.setattr(listing, "LISTED_DOCUMENTS", 5)
@@ -146,9 +144,9 @@ def test_same_bytes_for_any_workers_memory_and_cut(
     run_stage(made, tmp_path / "one", QUIET)
     expected = files(tmp_path / "one")
     check_set(tmp_path / "one", inputs, 16)
-    monkeypatch.setattr(tasks, "BLOCK_BYTES", 500)
-    for number, (memory, lot, chunk) in enumerate([(1, 4, 1), (600, 8, 7), (3000, 12, 40), (1 << 30, 1 << 22, 60)]):
-        monkeypatch.setattr(layout, "LOT_DOCUMENTS", lot)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 500)
+    for number, (memory, bucket, chunk) in enumerate([(1, 4, 1), (600, 8, 7), (3000, 12, 40), (1 << 30, 1 << 22, 60)]):
+        monkeypatch.setattr(layout, "BUCKET_DOCUMENTS", bucket)
         monkeypatch.setattr(layout, "CHUNK_DOCUMENTS", chunk)
         made = stage(inputs, shard_bytes=1500, seed=4, packing=packing)
         run_stage(made, tmp_path / str(number), RunOptions(workers=1, memory=memory, quiet=True))
@@ -177,12 +175,12 @@ def test_the_groups_of_tasks_change_no_row(tmp_path: Path, inputs: list[Path], m
 
 
 STEPS = [
-    (lots, "index_shards"),
-    (lots, "order_lots"),
-    (tasks, "interleave_rows"),
-    (tasks, "distribute"),
-    (tasks, "pack_shard"),
-    (tasks, "index_ids"),
+    (buckets, "index_shards"),
+    (buckets, "order_buckets"),
+    (distribute, "interleave_rows"),
+    (distribute, "distribute"),
+    (distribute, "pack_shard"),
+    (distribute, "index_ids"),
 ]
 
 
@@ -194,8 +192,8 @@ def test_same_bytes_after_a_failure_in_every_phase(
     for module, name in STEPS:
         step = getattr(module, name)
 
-        def stumble(made: MixStage, index: int, task: Task, step: Any = step) -> None:
-            step(made, index, task)
+        def stumble(packing: Packing, index: int, task: Task, step: Any = step) -> None:
+            step(packing, index, task)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
@@ -235,9 +233,9 @@ def _mix_until(made: MixStage, output: Path, phase: str) -> None:
 
 @pytest.mark.slow
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets have more shards, lots and tasks than a process may have files open."""
+    """Sets have more shards, buckets and tasks than a process may have files open."""
     monkeypatch.setattr(layout, "_group_bytes", lambda datasets: 1)
-    monkeypatch.setattr(layout, "LOT_DOCUMENTS", 1)
+    monkeypatch.setattr(layout, "BUCKET_DOCUMENTS", 1)
     source = write_tokens(tmp_path / "many", "delta", [20] * 40, shards=40)
     made = stage([source], {"delta": {"epochs": 1}}, shard_bytes=800)
     run_stage(stage([source], {"delta": {"epochs": 1}}), tmp_path / "warm", QUIET)

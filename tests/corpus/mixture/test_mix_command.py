@@ -81,7 +81,7 @@ def test_validation_is_read_once_in_stream_order(tmp_path: Path, inputs: list[Pa
     manifest = run_stage(made, tmp_path / "out", QUIET)
     assert manifest.extra["split"] == "validation"
     (ledger,) = manifest.extra["ledger"].values()
-    assert ledger["passes"] == 1
+    assert ledger["epochs_begun"] == 1
     assert ledger["cut"] == ledger["unused"] == 0
     rows = packed_rows(tmp_path / "out")
     assert all(row["tokens"][-1] == after["tokens"][0] for row, after in itertools.pairwise(rows))
@@ -90,7 +90,9 @@ def test_validation_is_read_once_in_stream_order(tmp_path: Path, inputs: list[Pa
 
 def test_a_validation_set_too_small_for_a_row(tmp_path: Path) -> None:
     source = write_tokens(tmp_path / "in", "beta", [9, 7])
-    with pytest.raises(UsageError, match=r"16 validation tokens of 'beta', too few for one row of 17: split off more"):
+    with pytest.raises(
+        UsageError, match=r"16 validation tokens of 'beta', too few for one sequence of 17 tokens: split off more"
+    ):
         stage([source], None, split="validation").plan()
 
 
@@ -155,10 +157,10 @@ def test_ids_outside_the_vocabulary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sequence_length": 0}, "--sequence-length 0 makes no rows"),
+        ({"sequence_length": 0}, "--sequence-length 0 makes no sequences"),
         ({"tokens": 0}, "--tokens 0 is no budget"),
-        ({"shard_bytes": 0}, "--shard-bytes 0 holds no row"),
-        ({"packing": "best-fit", "sequence_length": 1 << 24}, "best-fit makes rows of at most 16,777,215 tokens"),
+        ({"shard_bytes": 0}, "--shard-bytes 0 holds no sequence"),
+        ({"packing": "best-fit", "sequence_length": 1 << 24}, "best-fit makes sequences of at most 16,777,215 tokens"),
         ({"split": "validation", "tokens": 5}, "leave --weights and --tokens out"),
     ],
 )
@@ -225,7 +227,7 @@ def test_a_plan_writes_nothing(tmp_path: Path, inputs: list[Path], corpus: Any) 
         (("--plan", "--counts", "C", "--weights", "W", "--tokens", "-5"), "'-5' is no number of tokens"),
         (("--plan", "--counts", "C", "--weights", "W", "--tokens", "nan"), "'nan' is no number of tokens"),
         (("--plan", "--counts", "C", "--weights", "palm"), "has no weight for the domain 'alpha'"),
-        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "100"), "too few for one row of 2,049"),
+        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "100"), "too few for one sequence of 2,049"),
         (("--plan", "--counts", "E", "--weights", "W"), "The domain 'alpha' of the mixture has no tokens"),
     ],
 )

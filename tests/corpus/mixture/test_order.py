@@ -10,12 +10,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.mixture.pack.order import interleave, order_key, permuted, places
+from corpus.mixture.pack.order import interleave, order_key, permuted, positions
 from tests.corpus.mixture.mixing import MASK, slow_interleaving, slow_key, slow_permuted
 
 
 def interleaved(rows: list[int], step: int = 1 << 20) -> np.ndarray:
-    """The domain at each place."""
+    """The domain at each position."""
     return np.concatenate(list(interleave(np.array(rows, np.int64), step)))
 
 
@@ -24,7 +24,7 @@ def test_permutations_are_permutations(size: int, key: int) -> None:
     indices = np.arange(size)
     order = permuted(indices, size, np.uint64(key))
     assert np.array_equal(np.sort(order), indices)
-    assert np.array_equal(places(order, size, np.uint64(key)), indices)
+    assert np.array_equal(positions(order, size, np.uint64(key)), indices)
 
 
 @given(st.integers(1, 1 << 40), st.integers(0, MASK), st.data())
@@ -33,7 +33,7 @@ def test_permutation_equals_its_twin(size: int, key: int, data: st.DataObject) -
     index = data.draw(st.integers(0, size - 1))
     (got,) = permuted(np.array([index]), size, np.uint64(key))
     assert got == slow_permuted(index, size, key)
-    assert places(np.array([got]), size, np.uint64(key))[0] == index
+    assert positions(np.array([got]), size, np.uint64(key))[0] == index
 
 
 def test_known_orders_stay() -> None:
@@ -61,7 +61,7 @@ def chi_square(counts: np.ndarray) -> float:
     return float((((counts - expected) ** 2 / expected).sum() - freedom) / math.sqrt(2 * freedom))
 
 
-def test_all_orders_of_few_things_are_equally_likely() -> None:
+def test_all_orders_of_few_items_are_equally_likely() -> None:
     for size, times in ((3, 500), (4, 300), (5, 100)):
         orders = Counter(
             tuple(permuted(np.arange(size), size, order_key(seed, "documents", "x", 0)).tolist())
@@ -71,7 +71,7 @@ def test_all_orders_of_few_things_are_equally_likely() -> None:
         assert abs(chi_square(np.array(list(orders.values())))) < 4
 
 
-def test_things_are_equally_likely_at_all_places() -> None:
+def test_items_are_equally_likely_in_all_positions() -> None:
     for size in (16, 50, 5000):
         cells = np.zeros((16, 16))
         for seed in range(16_000 // size * 16 + 16):

@@ -26,7 +26,8 @@ LLAMA = {
     "arxiv": (2.5, 1.06, 35),
     "stackexchange": (2.0, 1.03, 28),
 }
-"""LLaMA (arXiv 2302.13971), Table 1: sampling proportion, epochs at 1.4 T tokens; and proportion x 1.4 T in billions."""
+"""LLaMA (arXiv 2302.13971), Table 1: sampling proportion, epochs at 1.4 T tokens; and proportion x 1.4 T in
+billions."""
 
 REDPAJAMA = {
     "commoncrawl": 878, "c4": 175, "github": 59, "books": 26, "arxiv": 28, "wikipedia": 24, "stackexchange": 20,
@@ -60,8 +61,8 @@ def test_llama_table_1(request_: dict[str, Any]) -> None:
         assert abs(float(line.realised_share) * 100 - share) < 1e-6
         assert abs(line.sampled - sampled * 10**9) <= 2048
     assert abs(table.rows - 14 * 10**11 // 2048) <= 1
-    assert by_name(table)["wikipedia"].passes == 3
-    assert by_name(table)["github"].passes == 1
+    assert by_name(table)["wikipedia"].epochs_begun == 3
+    assert by_name(table)["github"].epochs_begun == 1
 
 
 def test_llama_at_one_trillion_tokens() -> None:
@@ -84,7 +85,7 @@ def test_palm_reads_nothing_twice() -> None:
     shares = {"conversations": 50, "webpages": 27, "books": 13, "github": 5, "wikipedia": 4, "news": 1}
     weights = {domain: {"share": share, "epochs": 1} for domain, share in shares.items()}
     table = plan(weights, {domain: share * 7_800_000_000 for domain, share in shares.items()})
-    assert all(domain.passes == 1 and domain.stream <= domain.unique for domain in table.domains)
+    assert all(domain.epochs_begun == 1 and domain.stream <= domain.unique for domain in table.domains)
     assert all(0 < domain.tail <= 2048 for domain in table.domains)
 
 
@@ -99,16 +100,16 @@ def test_largest_remainder_by_hand() -> None:
 
 
 def test_fractional_epochs_by_hand() -> None:
-    # 2.45 x 1000 = 2450 tokens: 244 rows of 10 need 2441, and 9 are left; 550 of the third pass are beyond
+    # 2.45 x 1000 = 2450 tokens: 244 rows of 10 need 2441, and 9 are left; 550 of the third epoch are beyond
     (line,) = plan({"a": {"epochs": 2.45}}, {"a": 1000}, sequence_length=10).domains
-    assert (line.planned_tokens, line.rows, line.passes, line.stream) == (2450, 245, 3, 2451)
+    assert (line.planned_tokens, line.rows, line.epochs_begun, line.stream) == (2450, 245, 3, 2451)
     assert (line.sampled, line.tail, line.beyond) == (2450, 1, 549)
 
 
-def test_rows_never_begin_one_more_pass() -> None:
+def test_rows_never_begin_one_more_epoch() -> None:
     # 1000 tokens give 100 x 10 targets only with a 1001st: the last row is not there
     (line,) = plan({"a": {"epochs": 1}}, {"a": 1000}, sequence_length=10).domains
-    assert (line.rows, line.passes, line.stream, line.tail, line.beyond) == (99, 1, 1000, 10, 0)
+    assert (line.rows, line.epochs_begun, line.stream, line.tail, line.beyond) == (99, 1, 1000, 10, 0)
     (line,) = plan({"a": {"epochs": 1}}, {"a": 1001}, sequence_length=10).domains
     assert (line.rows, line.tail) == (100, 1)
 
@@ -129,7 +130,7 @@ def test_max_epochs_error_rescale_repeat() -> None:
     assert [domain.planned_tokens for domain in rescaled.domains] == [2000, 3000, 3000]
     assert [domain.rows for domain in rescaled.domains] == [199, 300, 300]
     assert rescaled.messages == ("At max_epochs, so that the other domains take their tokens: a.",)
-    # b passes its own limit once it takes a's tokens: all the rest is c's
+    # b exceeds its own limit once it takes a's tokens: all the rest is c's
     rescaled = plan(weights, unique, tokens=12_000, sequence_length=10, exhausted="rescale")
     assert [domain.planned_tokens for domain in rescaled.domains] == [2000, 4000, 6000]
     with pytest.raises(UsageError, match="only 14,000 tokens within their max_epochs, fewer than the 20,000 asked for"):
@@ -170,8 +171,8 @@ def test_missing_domains() -> None:
         ),
         ({"a": 1}, {"a": 9, "b": 9}, {}, "no weight for the domain 'b' of the tokens; give it one, or leave"),
         ({"a": 1}, {"a": 0}, {"allow_missing": True}, "None of the domains of the mixture has tokens"),
-        ({"a": {"epochs": 1}}, {"a": 2048}, {}, "'a' has 2,048 tokens, too few for one row of 2,049"),
-        ({"a": 1}, {"a": 99_999}, {"tokens": 100}, "asks for 100 tokens, too few for one row of 2,049"),
+        ({"a": {"epochs": 1}}, {"a": 2048}, {}, "'a' has 2,048 tokens, too few for one sequence of 2,049"),
+        ({"a": 1}, {"a": 99_999}, {"tokens": 100}, "asks for 100 tokens, too few for one sequence of 2,049"),
         ({"a": 1}, {"a": 99_999}, {"basis": "epochs"}, "'a' has no epochs; give them, or mix with --basis share"),
         (
             {"a": {"epochs": 1}},
@@ -181,7 +182,12 @@ def test_missing_domains() -> None:
         ),
         ({"a": {"epochs": 0}}, {"a": 9999}, {}, "All epochs of the mixture are 0"),
         ({"a": 0, "b": 1}, {"a": 9999}, {"allow_missing": True}, "All shares of the domains with tokens are 0"),
-        ({"a": 1}, {"a": 9}, {"tokens": 10**7, "exhausted": "repeat"}, "more than 65,535 epochs"),
+        (
+            {"a": 1},
+            {"a": 9},
+            {"tokens": 10**7, "exhausted": "repeat"},
+            "more than the 65,535 epochs that a packed set can number",
+        ),
     ],
 )
 def test_what_cannot_be_planned(weights: Any, unique: dict[str, int], request_: dict[str, Any], message: str) -> None:
@@ -193,7 +199,7 @@ def test_what_cannot_be_planned(weights: Any, unique: dict[str, int], request_: 
 
 def test_a_domain_too_small_for_its_share_is_said() -> None:
     table = plan({"a": 0.0001, "b": 0.9999}, {"a": 9999, "b": 99_999}, tokens=50_000)
-    assert table.messages == ("Too small a share for a single row: a.",)
+    assert table.messages == ("Too small a share for a single sequence: a.",)
     assert by_name(table)["a"].rows == 0
 
 
@@ -213,17 +219,17 @@ def test_every_plan_adds_up(sizes: list[tuple[int, Fraction]], length: int, basi
     try:
         table = plan(weights, unique, sequence_length=length, tokens=tokens, exhausted="repeat")
     except UsageError as error:
-        assert "too few for one row" in error.message
+        assert "too few for one sequence" in error.message
         return
     assert sum(domain.planned_share for domain in table.domains) == 1
     assert sum(domain.realised_share for domain in table.domains) == 1
     for domain in table.domains:
-        assert domain.unique * domain.passes == domain.sampled + domain.tail + domain.beyond
+        assert domain.unique * domain.epochs_begun == domain.sampled + domain.tail + domain.beyond
         assert domain.sampled == domain.rows * length
         assert domain.tail >= (1 if domain.rows else 0)
         assert domain.beyond >= 0
         if basis == "epochs":
-            assert domain.passes <= max(1, math.ceil(domain.planned_epochs))
+            assert domain.epochs_begun <= max(1, math.ceil(domain.planned_epochs))
         assert domain.rows <= domain.planned_tokens // length + 1
     budget = sum(domain.planned_epochs * domain.unique for domain in table.domains)
     assert table.rows <= budget / length
@@ -232,7 +238,7 @@ def test_every_plan_adds_up(sizes: list[tuple[int, Fraction]], length: int, basi
 def test_the_table_as_text() -> None:
     lines = render(plan(llama(), llama_unique())).splitlines()
     assert lines[1].split() == [
-        "domain", *["given", "planned", "realised"] * 2, "unique", "sampled", "rows", "bytes"
+        "domain", *["given", "planned", "realised"] * 2, "unique", "sampled", "sequences", "bytes"
     ]  # fmt: skip
     wikipedia = next(line for line in lines if line.startswith("wikipedia"))
     assert wikipedia.split()[:7] == ["wikipedia", "4.50", "4.50", "4.50", "2.45", "2.45", "2.45"]
@@ -281,15 +287,15 @@ def test_bytes_for_reading(number: int, text: str) -> None:
 def test_best_fit_plans_rows_without_padding() -> None:
     """2450 tokens of whole documents fill at least 223 rows of 11, whose first tokens are no targets."""
     (line,) = plan({"a": {"epochs": 2.45}}, {"a": 1000}, sequence_length=10, best_fit=True).domains
-    assert (line.planned_tokens, line.rows, line.passes, line.stream) == (2450, 223, 3, 2450)
+    assert (line.planned_tokens, line.rows, line.epochs_begun, line.stream) == (2450, 223, 3, 2450)
     assert (line.sampled, line.tail, line.beyond, line.padding) == (2227, 223, 550, 0)
     table = plan({"a": {"epochs": 1}}, {"a": 1000}, sequence_length=10, best_fit=True)
     (line,) = table.fitted({"a": (95, 990)}).domains
     assert (line.rows, line.sampled, line.tail, line.beyond, line.padding) == (95, 895, 95, 10, 55)
     assert line.ledger(0) == {
-        "unique": 1000, "passes": 1, "packed": 895, "tail": 95, "cut": 0, "unused": 10, "padding": 55
+        "unique": 1000, "epochs_begun": 1, "packed": 895, "tail": 95, "cut": 0, "unused": 10, "padding": 55
     }  # fmt: skip
-    assert render_padding(table.fitted({"a": (95, 990)})) == "Padding is 5.263 % of the rows (a 5.263 %)."
+    assert render_padding(table.fitted({"a": (95, 990)})) == "Padding is 5.263 % of the sequences (a 5.263 %)."
 
 
 def packaged_plan(name: str, unique: dict[str, int], **request: Any) -> Plan:
@@ -301,7 +307,7 @@ def test_redpajama_reads_everything_once() -> None:
     table = packaged_plan("redpajama", unique)
     for line in table.domains:
         assert abs(float(line.realised_share) - REDPAJAMA[line.domain] / 1210) < 1e-6
-        assert line.passes == 1
+        assert line.epochs_begun == 1
     assert table.messages == ("The shares of the mixture sum to 1210 and were divided by that.",)
 
 
@@ -314,7 +320,7 @@ def test_palm_as_packaged() -> None:
     table = packaged_plan("palm", unique, tokens=780 * 10**9)
     for line in table.domains:
         assert abs(line.sampled - shares[line.domain] * 7_800_000_000) <= 2048
-        assert line.passes == 1
+        assert line.epochs_begun == 1
     with pytest.raises(
         UsageError,
         match=r"'news' would give 7,800,000,000 tokens, more than the 7,799,999,999 of its max_epochs 1; raise it",
@@ -331,7 +337,7 @@ def test_chinchilla_epochs_follow_from_its_shares() -> None:
     assert {name: round(float(line.realised_epochs), 2) for name, line in table.items()} == {
         "massiveweb": 1.24, "books": 0.75, "c4": 0.77, "news": 0.21, "github": 0.13, "wikipedia": 3.4
     }  # fmt: skip
-    assert table["wikipedia"].passes == 4
+    assert table["wikipedia"].epochs_begun == 4
 
 
 def test_galactica_is_divided_by_its_rounded_sum() -> None:

@@ -19,33 +19,33 @@ from corpus.mixture.pack.blocks import BlockRows
 from corpus.mixture.pack.order import permuted
 from corpus.mixture.pack.sequences import block_batch, pack_block
 from corpus.mixture.pack.shards import ShardReader, index_shard
-from corpus.mixture.pack.spill import PIECE, Spill, read_runs
+from corpus.mixture.pack.spill import SEGMENT_RECORD, Spill, read_runs
 from corpus.mixture.pack.stream import RowOrder, Segments, cut_stream, document_key, first_rows
 from tests.corpus.mixture.mixing import EOD, write_tokens
 
 
-def orders(documents: int, passes: int, seed: int) -> list[list[int]]:
-    """The documents in the order of each pass."""
+def orders(documents: int, epochs: int, seed: int) -> list[list[int]]:
+    """The documents in the order of each epoch."""
     return [
-        permuted(np.arange(documents), documents, document_key(seed, "d", number)).tolist() for number in range(passes)
+        permuted(np.arange(documents), documents, document_key(seed, "d", number)).tolist() for number in range(epochs)
     ]
 
 
-def slow_stream(lengths: list[int], passes: int, seed: int) -> list[tuple[int, int, int]]:
-    """(document, epoch, place in the document) of every token of the stream."""
+def slow_stream(lengths: list[int], epochs: int, seed: int) -> list[tuple[int, int, int]]:
+    """(document, epoch, offset in the document) of every token of the stream."""
     return [
         (document, number + 1, at)
-        for number, order in enumerate(orders(len(lengths), passes, seed))
+        for number, order in enumerate(orders(len(lengths), epochs, seed))
         for document in order
         for at in range(lengths[document])
     ]
 
 
-def positions(lengths: list[int], passes: int, seed: int) -> np.ndarray:
-    """int64[passes, documents]: where each document begins in the stream."""
-    at = np.empty((passes, len(lengths)), np.int64)
+def positions(lengths: list[int], epochs: int, seed: int) -> np.ndarray:
+    """int64[epochs, documents]: where each document begins in the stream."""
+    at = np.empty((epochs, len(lengths)), np.int64)
     total = 0
-    for number, order in enumerate(orders(len(lengths), passes, seed)):
+    for number, order in enumerate(orders(len(lengths), epochs, seed)):
         for document in order:
             at[number, document] = total
             total += lengths[document]
@@ -57,9 +57,9 @@ LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=25)
 
 @given(LENGTHS, st.integers(1, 60), st.integers(1, 50), st.integers(0, 99))
 def test_rows_are_those_of_the_stream(lengths: list[int], rows: int, length: int, seed: int) -> None:
-    passes = math.ceil((rows * length + 1) / sum(lengths))
-    whole = slow_stream(lengths, passes, seed)
-    segments = cut_stream(positions(lengths, passes, seed), np.array(lengths), length, rows)
+    epochs = math.ceil((rows * length + 1) / sum(lengths))
+    whole = slow_stream(lengths, epochs, seed)
+    segments = cut_stream(positions(lengths, epochs, seed), np.array(lengths), length, rows)
     got: list[dict[int, tuple[int, int, int]]] = [{} for _ in range(rows)]
     columns = [getattr(segments, name).tolist() for name in Segments.__dataclass_fields__]
     assert sorted(zip(*columns, strict=True)) == list(zip(*columns, strict=True))
@@ -76,16 +76,18 @@ def test_rows_are_those_of_the_stream(lengths: list[int], rows: int, length: int
 
 
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 50), st.integers(0, 99), st.booleans())
-def test_training_goes_through_pass_after_pass(unique: int, rows: int, length: int, seed: int, shuffled: bool) -> None:
-    passes = math.ceil((rows * length + 1) / unique)
-    bounds = first_rows(unique, passes, rows, length)
+def test_training_goes_through_epoch_after_epoch(
+    unique: int, rows: int, length: int, seed: int, shuffled: bool
+) -> None:
+    epochs = math.ceil((rows * length + 1) / unique)
+    bounds = first_rows(unique, epochs, rows, length)
     order = RowOrder("d", seed, shuffled, bounds)
     at = order.rows_at(np.arange(rows))
     assert sorted(at.tolist()) == list(range(rows))
     assert order.ranks_of(at).tolist() == list(range(rows))
-    epochs = (at * length // unique).tolist()
-    assert epochs == sorted(epochs)
-    assert [epochs.count(number) for number in range(passes)] == np.diff(bounds).tolist()
+    found = (at * length // unique).tolist()
+    assert found == sorted(found)
+    assert [found.count(number) for number in range(epochs)] == np.diff(bounds).tolist()
     if not shuffled:
         assert at.tolist() == list(range(rows))
 
@@ -138,8 +140,8 @@ def test_packing_through_runs(tmp_path: Path, wide: bool, memory: int) -> None:
     dataset = Dataset.open(write_tokens(tmp_path / "t", "d", lengths, shards=2, vocab_size=vocabulary))
     documents = [ids for batch in dataset.batches(["ids"]) for ids in batch.column("ids").to_pylist()]
     rows, length = 120, 16
-    passes = math.ceil((rows * length + 1) / sum(lengths))
-    at = positions(lengths, passes, 1)
+    epochs = math.ceil((rows * length + 1) / sum(lengths))
+    at = positions(lengths, epochs, 1)
     cut = BlockRows(rows, 50, 7)
     first = 0
     for number, path in enumerate(dataset.shard_paths()):
@@ -149,14 +151,14 @@ def test_packing_through_runs(tmp_path: Path, wide: bool, memory: int) -> None:
         with ShardReader(path, index, EOD, vocabulary) as reader:
             own = np.ascontiguousarray(at[:, first : first + len(index.lengths)])
             segments = cut_stream(own, index.lengths.astype(np.int64), length, rows)
-            pieces = np.zeros(len(segments.row), PIECE)
+            records = np.zeros(len(segments.row), SEGMENT_RECORD)
             for name in ("start", "length", "target", "epoch"):
-                pieces[name] = getattr(segments, name)
-            pieces["place"], pieces["document"] = segments.row, segments.document + first
-            spill.add(reader, 0, segments, pieces)
+                records[name] = getattr(segments, name)
+            records["position"], records["document"] = segments.row, segments.document + first
+            spill.add(reader, 0, segments, records)
         spill.close()
         first += len(index.lengths)
-    whole = [documents[d][place] for d, _, place in slow_stream(lengths, passes, 1)]
+    whole = [documents[d][offset] for d, _, offset in slow_stream(lengths, epochs, 1)]
     for low, high in itertools.pairwise([0, 1, 5, 8, 16, 24]):
         begin, end = cut.range_of(low, high)
         runs = itertools.chain.from_iterable(read_runs(tmp_path / str(n), low, high, wide) for n in range(2))

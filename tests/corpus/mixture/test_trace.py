@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.data.packed import PackedRows
-from corpus.data.provenance import DocumentList, bucket_of, hash_id
+from corpus.data.provenance import DocumentList, hash_id, partition_of
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from corpus.mixture.pack import ids as ids_module
-from corpus.mixture.pack.ids import hash_ids, merge_part, parts_of, save_hashed
+from corpus.mixture.pack.ids import hash_ids, merge_partition, partitions_of, save_hashed
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import parse_mixture
 from corpus.mixture.trace import Trace
@@ -95,14 +95,14 @@ def test_round_trip_of_random_mixtures(
         try:
             run_stage(MixStage(tuple(map(str, inputs)), config, mixture), place / "packed", QUIET)
         except (UsageError, DataError) as error:
-            # too few tokens for a row, or no document as short as what is asked for
-            assert "too few for one row" in error.message or "kept none of" in error.message
+            # too few tokens for a sequence, or no document as short as what is asked for
+            assert "too few for one sequence" in error.message or "kept none of" in error.message
             return
         check_round_trip(place / "packed", inputs)
 
 
 def test_round_trip_with_many_parts_of_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids_module, "PART_DOCUMENTS", 7)
+    monkeypatch.setattr(ids_module, "PARTITION_DOCUMENTS", 7)
     lengths = np.random.default_rng(0).integers(1, 50, 60).tolist()
     inputs = [write_tokens(tmp_path / "a", "alpha", lengths, shards=4)]
     mixture = parse_mixture({"alpha": {"epochs": 1.5}}, "weights")
@@ -120,13 +120,13 @@ def test_parts_hold_all_ids_in_order(groups: list[list[str]], parts: int) -> Non
             places[-1].mkdir()
             save_hashed(places[-1], hash_ids(group), first)
             first += len(group)
-        tables = [merge_part(places, part, parts) for part in range(parts)]
+        tables = [merge_partition(places, part, parts) for part in range(parts)]
     everything = [id for group in groups for id in group]
     expected = sorted((hash_id(id), number) for number, id in enumerate(everything))
     assert [tuple(pair) for table in tables for pair in table.T.tolist()] == expected
     for part, table in enumerate(tables):
-        assert all(bucket_of(hashed, parts) == part for hashed in table[0].tolist())
-    assert parts_of(0) == 1
+        assert all(partition_of(hashed, parts) == part for hashed in table[0].tolist())
+    assert partitions_of(0) == 1
 
 
 @pytest.fixture(scope="module")
