@@ -26,8 +26,8 @@ import numpy as np
 
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure
-from trainer.hardware import peak_flops
-from trainer.models.presets import PRESETS
+from trainer.config.families.registry import PRESETS
+from trainer.config.hardware import peak_flops
 from trainer.models.shape import ModelShape
 
 ROWS, LENGTH = 4, 512

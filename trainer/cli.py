@@ -64,8 +64,8 @@ def fit(context: click.Context, /, config: Path | None, **options: object) -> No
     """Train a model; the same command again goes on where a stopped run was."""
     given = {name: value for name, value in options.items() if _is_given(context, name)}
     _share_cores()
-    from trainer.loop import fit as run_fit
-    from trainer.request import make_request
+    from trainer.config.options import make_request
+    from trainer.loop.loop import fit as run_fit
 
     run_fit(make_request(given, config), say=click.echo)
 
@@ -79,7 +79,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 @click.argument("model", required=False)
 def settings(model: str | None) -> None:
     """List the keys of fit's --set (and of --config) with their defaults, those of MODEL where it is given."""
-    from trainer.config import setting_lines
+    from trainer.config.config import setting_lines
 
     for line in setting_lines(model):
         click.echo(line)
@@ -97,8 +97,8 @@ def settings(model: str | None) -> None:
 def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None:
     """Continue a prompt with the newest checkpoint of RUN."""
     _share_cores()
-    from trainer.generate import SamplingConfig
-    from trainer.generate import generate as run_generate
+    from trainer.run.generate import SamplingConfig
+    from trainer.run.generate import generate as run_generate
 
     sampling = SamplingConfig(**options)
     click.echo(run_generate(run, prompt, sampling, lambda text: click.echo(text, err=True), device))
@@ -112,7 +112,7 @@ def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None
 def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -> None:
     """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN."""
     _share_cores()
-    from trainer.evaluate_run import evaluate_run
+    from trainer.evaluation.run import evaluate_run
 
     for line in evaluate_run(run, validation, batch_size, lambda text: click.echo(text, err=True), device):
         click.echo(line)
@@ -124,7 +124,7 @@ def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -
 @click.option("--step", type=int, required=True, help="The step, from 1.")
 def trace(run: Path, data: Path, step: int) -> None:
     """The documents that a training step held, one line per document and row."""
-    from trainer.trace import trace as run_trace
+    from trainer.run.trace import trace as run_trace
 
     for line in run_trace(run, data, step):
         click.echo(line)
@@ -147,7 +147,7 @@ def export(run: Path, kind: str, output: Path) -> None:
 @click.option("--output", type=_DIRECTORY, required=True, help="The SVG file to write.")
 def plot(run: Path, output: Path) -> None:
     """Draw the loss curve of RUN."""
-    from trainer.plot import plot as draw_plot
+    from trainer.run.plot import plot as draw_plot
 
     draw_plot(run, output)
 

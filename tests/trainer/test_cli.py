@@ -19,14 +19,14 @@ from click.testing import CliRunner, Result
 from corpus.errors import UsageError
 from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
-from trainer.data import PackedRows
-from trainer.distributed import Ranks
-from trainer.evaluation import Validation, evaluate
-from trainer.generate import SamplingConfig, choose, continue_ids
-from trainer.hardware import Utilisation, peak_flops
+from trainer.config.hardware import Utilisation, peak_flops
+from trainer.data.packed import PackedRows
+from trainer.data.text import TextCodec, token_bytes
+from trainer.distributed.ranks import Ranks
+from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.models.model import LanguageModel, initialise
 from trainer.models.shape import ModelShape
-from trainer.text import TextCodec, token_bytes
+from trainer.run.generate import SamplingConfig, choose, continue_ids
 
 TINY = ["--set", "model.layers=1", "--set", "model.width=32", "--batch-size", "4", "--threads", "1"]
 WORDS = [

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.rope import rotate
+from trainer.models.positions.rope import rotate
 from trainer.models.shape import ModelShape
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from trainer.models.activation_checkpointing import recomputed
 from trainer.models.attention import Attention, LayerCache, Mask
 from trainer.models.dropout import Dropout
 from trainer.models.mlp import SwiGLU
 from trainer.models.norm import build_norm
-from trainer.models.recompute import recomputed
 from trainer.models.shape import ModelShape
 
 

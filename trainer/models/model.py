@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.distributed.shards import local, rows_here
+from trainer.models.activation_checkpointing import RECOMPUTE
 from trainer.models.attention import LayerCache, Mask
 from trainer.models.block import ParallelBlock, PreNormBlock, build_block
 from trainer.models.dropout import Dropout
 from trainer.models.memory import make_room_for_gradient
 from trainer.models.norm import build_norm
-from trainer.models.recompute import RECOMPUTE
-from trainer.models.rope import rotary_table
+from trainer.models.positions.rope import rotary_table
 from trainer.models.shape import ModelShape
-from trainer.shards import local, rows_here
 
 GPT_DEVIATION = 0.02
 """Standard deviation of the first weights under `initialisation = "gpt"` (GPT-2; LLaMA's paper names none)."""
@@ -98,7 +98,7 @@ class LanguageModel(nn.Module):
         return functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
 
     def recompute(self, mode: str) -> None:
-        """Set what the blocks make again in the backward pass (see `trainer.models.recompute`)."""
+        """Set what the blocks make again in the backward pass (see `trainer.models.activation_checkpointing`)."""
         assert mode in RECOMPUTE
         for block in self.blocks:
             assert isinstance(block, PreNormBlock | ParallelBlock)

@@ -1,0 +1,138 @@
+"""What a run does about a spike: leave an update out, or go back, pass over the batches around it, and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from corpus.data.provenance import DocumentList
+from corpus.errors import DataError
+from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.data.packed import PackedRows
+from trainer.data.rows import RowRange, next_batch
+from trainer.loop.state import TrainingState
+from trainer.loop.step import Measured, not_finite
+from trainer.run.directory import Run
+from trainer.spikes.skip_log import Ledger, LedgerEntry
+
+_DOCUMENTS = 10
+"""Documents that a ledger entry names; `trainer trace` lists all."""
+_IN_A_ROW = 10
+"""Updates left out one after the other that stop the run."""
+_BEFORE = 3
+"""A third of the batches to pass over lie before the spike (PaLM went back 100 steps and skipped 200 to 500)."""
+
+
+@dataclass
+class Recovery:
+    """Decides, from the state alone and so on all ranks alike; rank 0 writes.
+
+    `settle` waits for a save under way.
+    """
+
+    run: Run
+    store: CheckpointStore
+    data: PackedRows
+    say: Callable[[str], None]
+    settle: Callable[[], None]
+
+    def judge(self, state: TrainingState, measured: Measured) -> LedgerEntry | None:
+        """What is to be done instead of the update of the next step; None where the update is to be made.
+
+        Raises DataError where the run is to stop.
+        """
+        step, spikes = state.step + 1, state.config.spikes
+        if state.ledger.skips_update(step):
+            return next(entry for entry in state.ledger.entries if entry.step == step and entry.action == "skip-update")
+        reason = state.detector.judge(measured.loss, measured.gradient_norm, state.warming)
+        if reason is None:
+            return None
+        if not measured.finite and (step == 1 or spikes.mode == "ignore"):
+            raise not_finite(step, measured)
+        if spikes.mode == "ignore":
+            return None
+        where = f"in step {step} {reason} (rows {measured.rows[0].start} to {measured.rows[-1].stop - 1})"
+        if spikes.mode == "stop":
+            raise DataError(
+                f"{where}, and the update was not made: look at these rows, or let the run recover by itself with "
+                "--set spikes.mode=rewind."
+            )
+        if spikes.mode == "skip-update":
+            last = [entry.step for entry in state.ledger.entries][-_IN_A_ROW:]
+            if last == list(range(step - _IN_A_ROW, step)):
+                raise DataError(
+                    f"{where}, as in the {_IN_A_ROW} steps before: lower optimizer.lr, or go back by spikes.mode=rewind."
+                )
+            rows = RowRange(measured.rows[0].start, measured.rows[-1].stop)
+            return LedgerEntry(step, "skip-update", reason, step - 1, step - 1, rows, self._documents(measured.rows))
+        if state.ledger.rewinds >= spikes.max_rewinds:
+            past = ", ".join(str(entry.step) for entry in state.ledger.entries if entry.action == "rewind")
+            after = f" after {state.ledger.rewinds} rewinds (spikes in the steps {past})" if past else ""
+            raise DataError(f"{where}{after}: lower optimizer.lr, or allow more by --set spikes.max_rewinds.")
+        return self._rewind_entry(state, measured, reason, where)
+
+    def _rewind_entry(self, state: TrainingState, measured: Measured, reason: str, where: str) -> LedgerEntry:
+        step, spikes, steps = state.step + 1, state.config.spikes, state.config.training.steps
+        self.settle()
+        # not the step of the checkpoint that is there: which ones are must not decide the run
+        back_to = max(0, step - spikes.steps_back(steps))
+        oldest = self.store.ranks.leading(lambda: self._step_before(back_to))
+        if oldest is None:
+            raise DataError(f"{where}, and there is no valid checkpoint to go back to: give --overwrite to start anew.")
+        back_to = max(back_to, oldest)
+        batches = spikes.batches_skipped(steps)
+        first = max(back_to, state.step - batches // _BEFORE)
+        ramp, holes = state.config.ramp, state.ledger.holes()
+        begin = next_batch(0, ramp.rows_before(first), holes)[1] if first else 0
+        end = max(next_batch(begin, batches * ramp.rows_at(step), holes)[1], measured.next_row)
+        rows = RowRange(begin, min(end, len(self.data)))
+        return LedgerEntry(step, "rewind", reason, back_to, back_to, rows, self._documents(measured.rows))
+
+    def _step_before(self, step: int) -> int | None:
+        found = self.store.before(step, self.say)
+        return None if found is None else found.step
+
+    def go_back(self, state: TrainingState, entry: LedgerEntry) -> None:
+        """Become the newest saved state of the way up to `entry.back_to`, with its rows in the ledger.
+
+        The steps between are done again, as they were. The ledger is on the disk first: from then on checkpoints of the
+        way that is left are not resumed from.
+        """
+        ledger = state.ledger.with_entry(entry)
+        checkpoint = self.store.ranks.leading(lambda: self._prepare(ledger, entry.back_to))
+        state.ledger = ledger
+        state.restore(checkpoint)
+
+    def _prepare(self, ledger: Ledger, step: int) -> Checkpoint:
+        ledger.save(self.run.ledger)
+        self.store.fault("ledger written")
+        self.store.discard_after(step)
+        checkpoint = self.store.newest(self.say)
+        assert checkpoint is not None, "the checkpoint was valid a moment ago"
+        return checkpoint
+
+    def leave_out(self, state: TrainingState, entry: LedgerEntry) -> None:
+        """Note an update that is not made."""
+        if entry in state.ledger.entries:
+            return
+        state.ledger = state.ledger.with_entry(entry)
+        self.store.ranks.leading(lambda: state.ledger.save(self.run.ledger))
+
+    def _documents(self, rows: tuple[RowRange, ...]) -> tuple[Mapping[str, Any], ...]:
+        """Some of the documents of these rows, spread over them."""
+        step = max(1, sum(map(len, rows)) // _DOCUMENTS)
+        numbers = [row for part in rows for row in range(part.start, part.stop)][::step][:_DOCUMENTS]
+        found = []
+        for row in numbers:
+            piece = slice(row, row + 1)
+            segments = self.data.segments(piece)[0]
+            if segments:
+                number = max(segments, key=lambda segment: segment.length).document
+                entry: dict[str, Any] = {"row": row, "domain": self.data.domains(piece)[0], "document": number}
+                try:
+                    entry["id"] = DocumentList(self.data.dataset).read({number})[number].id
+                except DataError:  # a set without a list of its documents still has their numbers
+                    pass
+                found.append(entry)
+        return tuple(found)
