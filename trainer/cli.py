@@ -79,7 +79,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 @click.argument("model", required=False)
 def settings(model: str | None) -> None:
     """List the keys of fit's --set (and of --config) with their defaults, those of MODEL where it is given."""
-    from trainer.config.config import setting_lines
+    from trainer.config.settings import setting_lines
 
     for line in setting_lines(model):
         click.echo(line)

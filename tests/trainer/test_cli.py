@@ -24,7 +24,8 @@ from trainer.data.packed import PackedRows
 from trainer.data.text import TextCodec, token_bytes
 from trainer.distributed.ranks import Ranks
 from trainer.evaluation.perplexity import Validation, evaluate
-from trainer.models.model import LanguageModel, initialise
+from trainer.models.initialisation import initialise
+from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 from trainer.run.generate import SamplingConfig, choose, continue_ids
 
@@ -274,7 +275,7 @@ def test_mfu_is_given_for_known_hardware_only() -> None:
     shape = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
     known = Utilisation(shape, 2048, peak_flops("NVIDIA H200"))
     plain, whole = known.mfu(50_000.0) or (0.0, 0.0)
-    assert whole == pytest.approx(50_000 * (6 * shape.matrix_parameters + 12 * 22 * 2048 * 2048) / 989e12)
+    assert whole == pytest.approx(50_000 * (6 * LanguageModel.count(shape).matrix + 12 * 22 * 2048 * 2048) / 989e12)
     assert plain < whole
     assert known.text(50_000.0) == f"MFU {whole:.1%} (6N: {plain:.1%})"
     assert Utilisation(shape, 2048, None).text(1.0) == "MFU n/a"

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from corpus.data.files import canonical_json, checksum, digest_of, sync_file, sync_tree
 from corpus.errors import DataError
+from trainer.checkpoints.tensors import Groups
 from trainer.distributed.ranks import Ranks
 
 COMMIT = "COMMIT.json"
@@ -33,8 +34,6 @@ _RESERVE = 1 << 20
 
 Fault = Callable[[str], None]
 """Called with a name between the system calls of a save; the tests stop the process there."""
-Groups = Mapping[str, Mapping[str, Tensor]]
-"""Tensors by group ("model", "optimizer", "random") and name."""
 
 
 def no_fault(point: str) -> None:
@@ -52,7 +51,12 @@ class Checkpoint:
     @property
     def sharded(self) -> bool:
         """Whether weights and optimizer lie in `sharded/`."""
-        return (self.path / SHARDED).is_dir()
+        return self.sharded_path.is_dir()
+
+    @property
+    def sharded_path(self) -> Path:
+        """Where torch's distributed format lies, if at all."""
+        return self.path / SHARDED
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of one group ("model", "optimizer", "random"), whole, on the CPU."""
@@ -60,7 +64,7 @@ class Checkpoint:
         if not file.exists():
             from trainer.checkpoints.sharded import whole_tensors
 
-            return whole_tensors(self.path, name)
+            return whole_tensors(self.sharded_path, name)
         loaded: dict[str, Tensor] = load_file(file)
         return loaded
 
@@ -68,7 +72,7 @@ class Checkpoint:
         """The names of the tensors of a sharded group."""
         from trainer.checkpoints.sharded import shard_names
 
-        return shard_names(self.path, name)
+        return shard_names(self.sharded_path, name)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class CheckpointStore:
         reason = ""
         try:
             parts = {name: groups[name] for name in ("model", "optimizer")}
-            save_shards(temporary, parts, self.ranks.saving)
+            save_shards(temporary / SHARDED, parts, self.ranks.saving)
         except (OSError, CheckpointException) as error:
             reason = str(error).strip().splitlines()[-1]
         return self.ranks.gather(reason, self.ranks.saving)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from trainer.config.config import RunConfig, preset_differences, reserve_rows
+from trainer.config.config import RunConfig
+from trainer.config.resolve import reserve_rows
+from trainer.config.settings import preset_differences
 from trainer.models.loss import chunk_rows
+from trainer.models.model import LanguageModel
 from trainer.optim.optimizers import MOMENTS
 
 _FLOAT, _HALF = 4, 2
@@ -16,8 +19,9 @@ def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded
     """
     shape, training = config.model, config.training
     half = training.precision == "bf16"
-    states = shape.parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
-    weights = shape.parameters * _HALF if half else 0  # what the products take of the float32 weights
+    parameters = LanguageModel.count(shape).total
+    states = parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
+    weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
     tokens = min(training.micro_rows, -(-max(config.ramp.rows) // ranks)) * config.data.sequence_length
     activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.width * _FLOAT)
     if training.document_mask and device == "cpu":
@@ -40,13 +44,14 @@ def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: 
     """The plan as lines to print; arguments as for `memory_bytes`."""
     shape, training, ramp = config.model, config.training, config.ramp
     rows, tokens = ramp.rows_before(training.steps), config.tokens_after(training.steps)
-    flops = tokens * shape.flops_per_token(config.data.sequence_length)
-    checkpoint = shape.parameters * _FLOAT * (1 + MOMENTS)
+    flops = tokens * LanguageModel.flops_per_token(shape, config.data.sequence_length)
+    parameters = LanguageModel.count(shape).total
+    checkpoint = parameters * _FLOAT * (1 + MOMENTS)
     sizes = f"{ramp} rows" if len(ramp.rows) > 1 else f"of {training.batch_size:,} rows"
     micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
     memory, each = memory_bytes(config, device, ranks, sharded), " a rank" if ranks > 1 else ""
     lines = [
-        f"model       {config.name}: {shape.parameters:,} parameters, vocabulary {shape.vocabulary:,}",
+        f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}",
         f"data        {config.data.rows:,} rows of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
         f"steps       {training.steps:,} {sizes}{micro}; {tokens:,} tokens in all",
         f"optimizer   {config.optimizer.name}, peak rate {config.optimizer.lr:g}, {config.schedule.name} schedule",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
 _DENSE_BF16 = {
@@ -76,7 +77,8 @@ class Utilisation:
         if self.peak is None:
             return None
         share = tokens_per_second / self.peak
-        return 6 * self.shape.matrix_parameters * share, self.shape.flops_per_token(self.length) * share
+        matrix = LanguageModel.count(self.shape).matrix
+        return 6 * matrix * share, LanguageModel.flops_per_token(self.shape, self.length) * share
 
     def text(self, tokens_per_second: float) -> str:
         """The MFU to print."""

@@ -1,4 +1,4 @@
-"""Rows of a packed set as what the model takes, on its device, and in its arithmetic.
+"""Rows of a packed set as what the model takes, on its device.
 
 Shape suffixes: B rows, T positions.
 """
@@ -6,7 +6,6 @@ Shape suffixes: B rows, T positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +69,3 @@ def count_targets(data: PackedRows, ranges: Sequence[RowRange]) -> int:
         real = data.target_mask(slice(part.start, part.stop))
         count += len(part) * data.identity.sequence_length if real is None else int(real.sum())
     return count
-
-
-def precision_context(precision: str, device: torch.device = _CPU) -> AbstractContextManager[object]:
-    """The arithmetic that `training.precision` names; weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

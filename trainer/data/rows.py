@@ -1,6 +1,7 @@
 """Which rows a step trains on: a pure function of the next row, the batch size and the skip ledger.
 
-Rows are taken in disk order. Rows that the ledger skips are passed over: they move the next row, never the step.
+Rows are taken in disk order. Rows that the ledger skips are passed over: they move the next row, never the step. Which of
+a batch's rows a rank takes is a function of their number alone.
 """
 
 from __future__ import annotations
@@ -58,3 +59,26 @@ def rows_left(rows: int, next_row: int, skipped: Sequence[RowRange] = ()) -> int
             left -= stop - start
             covered = stop
     return left
+
+
+def deal(ranges: Sequence[RowRange], micro_rows: int, rank: int = 0, size: int = 1) -> list[range]:
+    """The rows of a global batch that are `rank`'s, by position in it, as micro-batches of at most `micro_rows` rows.
+
+    All ranks get equally many micro-batches, because they meet in each; one that runs out of rows gets empty ones.
+    """
+    dealt = [_cut(ranges, micro_rows, each, size) for each in range(size)]
+    empty = max(map(len, dealt)) - len(dealt[rank])
+    return dealt[rank] + [range(0)] * empty
+
+
+def _cut(ranges: Sequence[RowRange], micro_rows: int, rank: int, size: int) -> list[range]:
+    total = sum(len(part) for part in ranges)
+    begin, end = total * rank // size, total * (rank + 1) // size
+    batches: list[range] = []
+    position = 0
+    for part in ranges:
+        first, last = max(begin, position), min(end, position + len(part))
+        rows = range(part.start + first - position, part.start + max(first, last) - position)
+        batches += [rows[start : start + micro_rows] for start in range(0, len(rows), micro_rows)]
+        position += len(part)
+    return batches

@@ -15,40 +15,10 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.distributed.ranks import Ranks
-from trainer.evaluation.perplexity import Losses
-from trainer.models.attention import Mask
-from trainer.models.dropout import Dropout
-from trainer.models.loss import position_losses, training_loss
-from trainer.models.model import LanguageModel, initialise
-
-
-class TrainingModel(nn.Module):
-    """The language model with its loss: sharded weights are whole only inside one call."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        tokens_BT: Tensor,
-        targets_BT: Tensor,
-        mask: Mask,
-        dropout: Dropout | None,
-        z_weight: float,
-        denominator: int,
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of some rows to differentiate, and its sums: `trainer.models.loss.training_loss` of the hidden states."""
-        hidden_ND = self.model(tokens_BT, mask, None, dropout).flatten(0, 1)
-        output_VD, scale = self.model.output_VD, self.model.shape.logit_scale
-        return training_loss(hidden_ND, output_VD, targets_BT.flatten(), scale, z_weight, denominator)
-
-    @torch.no_grad()
-    def losses(self, tokens_BT: Tensor, targets_BT: Tensor, mask: Mask) -> Tensor:
-        """The cross-entropy of every target in nats, 0 where it is ignored: float32 [B, T]. Nothing is learned."""
-        hidden_ND = self.model(tokens_BT, mask).flatten(0, 1)
-        output_VD, scale = self.model.output_VD, self.model.shape.logit_scale
-        return position_losses(hidden_ND, output_VD, targets_BT.flatten(), scale).view(targets_BT.shape)
+from trainer.distributed.shards import local, rows_here
+from trainer.models.initialisation import first_weights
+from trainer.models.model import LanguageModel
+from trainer.models.objective import Losses, TrainingModel
 
 
 class ParallelModel:
@@ -75,7 +45,10 @@ class ParallelModel:
             register_fsdp_forward_method(self.alone, "losses")
             self.scale = float(ranks.size)
         model.materialise(ranks.device)
-        initialise(model, seed)
+        with torch.no_grad():
+            for parameter, whole in first_weights(model, seed):
+                rows = rows_here(parameter)
+                local(parameter).copy_(whole[rows.start : rows.stop])
         if ranks.size > 1 and not self.sharded:
             replicated = DistributedDataParallel(self.alone, gradient_as_bucket_view=True)
             add = _sum_of_gpus if ranks.device.type == "cuda" else _sum_in_order

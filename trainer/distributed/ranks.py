@@ -1,4 +1,4 @@
-"""The processes of a run under torchrun: who has which rows, and how sums and decisions become one.
+"""The processes of a run under torchrun: how their sums and decisions become one.
 
 Without torchrun there is one rank and nothing here communicates.
 """
@@ -18,7 +18,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from corpus.errors import UsageError
-from trainer.data.rows import RowRange
 
 T = TypeVar("T")
 
@@ -92,29 +91,6 @@ class Ranks:
             raise Follower(outcome[1])
         value: T = outcome[0]
         return value
-
-
-def deal(ranges: Sequence[RowRange], micro_rows: int, rank: int = 0, size: int = 1) -> list[range]:
-    """The rows of a global batch that are `rank`'s, by position in it, as micro-batches of at most `micro_rows` rows.
-
-    All ranks get equally many micro-batches, because they meet in each; one that runs out of rows gets empty ones.
-    """
-    dealt = [_cut(ranges, micro_rows, each, size) for each in range(size)]
-    empty = max(map(len, dealt)) - len(dealt[rank])
-    return dealt[rank] + [range(0)] * empty
-
-
-def _cut(ranges: Sequence[RowRange], micro_rows: int, rank: int, size: int) -> list[range]:
-    total = sum(len(part) for part in ranges)
-    begin, end = total * rank // size, total * (rank + 1) // size
-    batches: list[range] = []
-    position = 0
-    for part in ranges:
-        first, last = max(begin, position), min(end, position + len(part))
-        rows = range(part.start + first - position, part.start + max(first, last) - position)
-        batches += [rows[start : start + micro_rows] for start in range(0, len(rows), micro_rows)]
-        position += len(part)
-    return batches
 
 
 @contextmanager

@@ -9,19 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from corpus.data.packed import placed
-from trainer.data.inputs import precision_context, read_inputs
+from trainer.data.inputs import read_inputs
 from trainer.data.packed import PackedRows
 from trainer.distributed.ranks import Ranks
-from trainer.models.attention import Mask
 from trainer.models.loss import IGNORED
+from trainer.models.objective import Losses
+from trainer.models.precision import precision_context
 
 TokenBytes = npt.NDArray[np.int64]
 """Bytes of text that each token id stands for, inside a document and as its first: [2, vocabulary]."""
-Losses = Callable[[Tensor, Tensor, Mask], Tensor]
-"""Tokens and targets [B, T] and their mask -> the cross-entropy of every target in nats [B, T]."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 from corpus.errors import UsageError
 from trainer.data.packed import open_validation
 from trainer.data.text import token_bytes
-from trainer.distributed.parallel import TrainingModel
 from trainer.distributed.ranks import joined
 from trainer.evaluation.perplexity import Validation, evaluate, score_lines
+from trainer.models.objective import TrainingModel
 from trainer.run.directory import Run
-from trainer.run.generate import load_model
+from trainer.run.load import load_model
 
 
 def evaluate_run(

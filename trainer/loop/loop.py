@@ -9,8 +9,9 @@ import click
 import torch
 
 from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
-from trainer.config.config import RunConfig, resolve_config
+from trainer.config.config import RunConfig
 from trainer.config.options import FitRequest
+from trainer.config.resolve import resolve_config
 from trainer.data.packed import PackedRows, open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.interrupt import StopRequest

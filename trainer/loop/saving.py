@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainer.checkpoints.checkpoint import CheckpointStore, Groups
+from trainer.checkpoints.checkpoint import CheckpointStore
+from trainer.checkpoints.tensors import Groups
 
 
 class Saver:

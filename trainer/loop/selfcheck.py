@@ -13,10 +13,11 @@ import torch
 import xxhash
 
 from corpus.errors import DataError
-from trainer.data.inputs import precision_context, read_inputs
+from trainer.data.inputs import read_inputs
 from trainer.data.packed import PackedRows
 from trainer.data.rows import next_batch
 from trainer.loop.state import TrainingState
+from trainer.models.precision import precision_context
 
 _TOLERANCE = 1e-5
 _NAMES = {

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from corpus.errors import DataError
-from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.config import RunConfig
 from trainer.config.cost import plan_lines
 from trainer.config.hardware import Utilisation
@@ -23,13 +22,14 @@ from trainer.distributed.ranks import Ranks
 from trainer.evaluation.perplexity import Score, Validation, evaluate, score_lines, total_of
 from trainer.loop.interrupt import StopRequest, stopped
 from trainer.loop.recovery import Recovery
+from trainer.loop.restore import find_checkpoint
 from trainer.loop.saving import Saver
 from trainer.loop.selfcheck import check_record, compare
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, pass_over, update
 from trainer.run.directory import Run
 from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
-from trainer.spikes.skip_log import Ledger, LedgerEntry
+from trainer.spikes.skip_log import LedgerEntry
 
 _SMOOTH = 10
 """Steps over which the last loss and the speed are averaged."""
@@ -70,7 +70,7 @@ class Session:
 
     def begin(self) -> None:
         """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
-        checkpoint, ledger = self.ranks.leading(self._find)
+        checkpoint, ledger = self.ranks.leading(lambda: find_checkpoint(self.run, self.store, self.say))
         self._set_threads(None if checkpoint is None else checkpoint.state)
         self.state = TrainingState(self.config, self.ranks, self.request.parallel)
         self.state.ledger = ledger
@@ -95,35 +95,6 @@ class Session:
             self.say(f"{self.run.path} is finished ({steps} steps): nothing to do.")
         else:
             self.say(f"{self.run.path} goes on from step {checkpoint.step} of {steps}.")
-
-    def _find(self) -> tuple[Checkpoint | None, Ledger]:
-        """The checkpoint to go on from, and the ledger: that of the run, which may be ahead of the checkpoint's."""
-        self.store.sweep()
-        ledger = Ledger.load(self.run.ledger)
-        checkpoint = self.store.newest(
-            self.say, None if ledger is None else lambda step, state: ledger.admits(step, state["ledger"])
-        )
-        if checkpoint is None:
-            self._refuse_without_checkpoint()
-            return None, ledger or Ledger()
-        self.store.set_aside_after(checkpoint.step)
-        if ledger is None:
-            return checkpoint, Ledger.from_json(checkpoint.state["ledger"])
-        # a rewind was cut short: what lies behind its step belongs to the way that was left
-        self.store.discard_after(checkpoint.step)
-        return checkpoint, ledger
-
-    def _refuse_without_checkpoint(self) -> None:
-        """A run begins anew only where nothing is lost: its first checkpoint comes before its first step."""
-        if self.store.newest(_silence) is not None:
-            raise DataError(
-                f"no checkpoint of {self.run.path} fits its ledger.json: put back the run's own, or give --overwrite."
-            )
-        if self.run.metrics.exists() or not self.store.empty:
-            raise DataError(
-                f"{self.run.path} was begun and has no valid checkpoint: put its checkpoints/ back, or give "
-                "--overwrite to start it anew."
-            )
 
     def train(self) -> None:
         """Do the steps that are left."""
@@ -310,10 +281,6 @@ class Session:
                 f"(mean of the last {len(last)}: {sum(last) / len(last):.4f}); {clock(seconds)} of training"
             )
         self.say(f"run         {self.run.path}")
-
-
-def _silence(text: str) -> None:
-    """Of what was said before."""
 
 
 def validation_record(step: int, scores: dict[str, Score]) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class TrainingState:
         there = checkpoint.names("optimizer")
         fresh = {name: tensor for name, tensor in fresh.items() if name in there}
         weights = {name: parameter.detach() for name, parameter in self.named.items()}
-        load_shards(checkpoint.path, {"model": weights, "optimizer": fresh}, self.ranks.control)
+        load_shards(checkpoint.sharded_path, {"model": weights, "optimizer": fresh}, self.ranks.control)
         load_optimizer(self.optimizer, self.named, fresh)
 
 

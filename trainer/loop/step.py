@@ -10,12 +10,12 @@ from time import perf_counter
 import torch
 
 from corpus.errors import DataError
-from trainer.data.inputs import count_targets, precision_context, read_inputs
+from trainer.data.inputs import count_targets, read_inputs
 from trainer.data.packed import PackedRows
-from trainer.data.rows import RowRange
-from trainer.distributed.ranks import deal
+from trainer.data.rows import RowRange, deal
 from trainer.loop.state import TrainingState
 from trainer.models.dropout import Dropout
+from trainer.models.precision import precision_context
 from trainer.optim.optimizers import clip_gradients, set_rate
 from trainer.optim.schedules import factor
 

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from corpus.errors import UsageError
+from trainer.models.count import Count
 from trainer.models.positions.rope import rotate
 from trainer.models.shape import ModelShape
 
@@ -57,6 +59,25 @@ class Attention(nn.Module):
         self.heads, self.key_heads, self.head_size = shape.heads, shape.key_heads, shape.head_size
         self.project = nn.Linear(shape.width, sum(self.widths), bias=False)
         self.output = nn.Linear(shape.query_width, shape.width, bias=False)
+
+    @staticmethod
+    def check(shape: ModelShape) -> None:
+        """A UsageError where a shape has no attention."""
+        if shape.heads % shape.key_heads:
+            raise UsageError(
+                f"model.heads ({shape.heads}) is no multiple of model.key_heads ({shape.key_heads}): give one that is."
+            )
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Count(2 * shape.width * (shape.query_width + shape.key_width))
+
+    @staticmethod
+    def flops(shape: ModelShape, length: int) -> int:
+        """Floating point operations of its scores and weighted values for one token of a row of `length`, forward and
+        backward: 12·heads·head_size·length (PaLM appendix B, which counts as if all positions were seen)."""
+        return 12 * shape.query_width * length
 
     def forward(
         self,

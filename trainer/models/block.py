@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from trainer.models.activation_checkpointing import recomputed
 from trainer.models.attention import Attention, LayerCache, Mask
+from trainer.models.count import Count
 from trainer.models.dropout import Dropout
 from trainer.models.mlp import SwiGLU
-from trainer.models.norm import build_norm
+from trainer.models.norm import build_norm, count_norm
 from trainer.models.shape import ModelShape
 
 
@@ -18,10 +19,15 @@ class PreNormBlock(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.recompute = "none"
-        self.attention_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.attention_norm = build_norm(shape)
         self.attention = Attention(shape)
-        self.mlp_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.mlp_norm = build_norm(shape)
         self.mlp = SwiGLU(shape)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Attention.count(shape) + SwiGLU.count(shape) + 2 * count_norm(shape)
 
     def forward(
         self,
@@ -50,9 +56,14 @@ class ParallelBlock(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.recompute = "none"
-        self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.norm = build_norm(shape)
         self.attention = Attention(shape)
         self.mlp = SwiGLU(shape)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Attention.count(shape) + SwiGLU.count(shape) + count_norm(shape)
 
     def forward(
         self,
@@ -74,6 +85,6 @@ class ParallelBlock(nn.Module):
         return x_BTD + (added_BTD if dropout is None else dropout.at(0)(added_BTD))
 
 
-def build_block(shape: ModelShape) -> nn.Module:
+def block_class(shape: ModelShape) -> type[PreNormBlock] | type[ParallelBlock]:
     """The block that `shape.block` names."""
-    return PreNormBlock(shape) if shape.block == "pre-norm" else ParallelBlock(shape)
+    return PreNormBlock if shape.block == "pre-norm" else ParallelBlock

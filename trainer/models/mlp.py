@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -20,6 +21,11 @@ class SwiGLU(nn.Module):
         self.widths = (shape.feed_forward, shape.feed_forward)
         self.project = nn.Linear(shape.width, 2 * shape.feed_forward, bias=False)
         self.output = nn.Linear(shape.feed_forward, shape.width, bias=False)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Count(3 * shape.width * shape.feed_forward)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply the layer to every position."""

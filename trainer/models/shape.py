@@ -1,4 +1,8 @@
-"""The shape of a decoder-only language model: everything that decides its parameters and its function."""
+"""The shape of a decoder-only language model: everything that decides its parameters and its function.
+
+What a setting must fulfil beyond its type, and how many parameters come of it, the modules that use it know
+(`LanguageModel.check` and `.count`): nothing here needs torch, so that shapes can be listed without it.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +40,6 @@ class ModelShape:
         for name in sizes:
             if getattr(self, name) < 1:
                 raise UsageError(f"model.{name} is {getattr(self, name)}: give a number of at least 1.")
-        if not self.norm_epsilon >= 0:
-            raise UsageError(f"model.norm_epsilon is {self.norm_epsilon}: give a number of at least 0.")
-        if not self.rope_base > 0:
-            raise UsageError(f"model.rope_base is {self.rope_base}: give a number above 0.")
-        if self.heads % self.key_heads:
-            raise UsageError(
-                f"model.heads ({self.heads}) is no multiple of model.key_heads ({self.key_heads}): give one that is."
-            )
-        if self.head_size % 2:
-            raise UsageError(f"model.head_size is {self.head_size}: rotary positions need an even number.")
 
     @property
     def query_width(self) -> int:
@@ -61,26 +55,6 @@ class ModelShape:
     def logit_scale(self) -> float:
         """Factor of the logits: 1, or 1/sqrt(width) (PaLM section 2)."""
         return float(self.width**-0.5) if self.scaled_logits else 1.0
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, by arithmetic; the test compares it with the modules' own."""
-        attention = 2 * self.width * self.query_width + 2 * self.width * self.key_width
-        norms = self.width * (2 if self.block == "pre-norm" else 1)
-        block = attention + 3 * self.width * self.feed_forward + norms
-        embeddings = self.vocabulary * self.width * (1 if self.tied else 2)
-        return self.layers * block + embeddings + self.width
-
-    @property
-    def matrix_parameters(self) -> int:
-        """Parameters that a token is multiplied by: all but the norms and an untied input embedding."""
-        norms = self.layers * self.width * (2 if self.block == "pre-norm" else 1) + self.width
-        return self.parameters - norms - (0 if self.tied else self.vocabulary * self.width)
-
-    def flops_per_token(self, length: int) -> int:
-        """Floating point operations of one training token, forward and backward, at rows of `length` tokens:
-        6·N + 12·layers·heads·head_size·length (PaLM appendix B), N the matrix parameters."""
-        return 6 * self.matrix_parameters + 12 * self.layers * self.query_width * length
 
 
 def round_up(number: int, multiple: int = VOCABULARY_MULTIPLE) -> int:

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from corpus.errors import DataError, UsageError
+from corpus.errors import UsageError
 from corpus.option import option
-from trainer.checkpoints.checkpoint import CheckpointStore
-from trainer.data.inputs import precision_context
 from trainer.data.text import TextCodec
 from trainer.distributed.ranks import pick_device
 from trainer.models.model import LanguageModel
+from trainer.models.precision import precision_context
 from trainer.run.directory import Run
+from trainer.run.load import load_model
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,6 @@ def continue_ids(
         ids.append(token)
         pending = [token]
     return ids[len(prompt) :]
-
-
-def load_model(run: Run, report: Callable[[str], None]) -> tuple[LanguageModel, int]:
-    """The model of the newest valid checkpoint, and its step."""
-    shape = run.shape()
-    checkpoint = CheckpointStore(run.checkpoints).newest(report)
-    if checkpoint is None:
-        raise DataError(f"{run.path} has no valid checkpoint: give the command of trainer fit again.")
-    model = LanguageModel(shape)
-    model.load_state_dict(checkpoint.tensors("model"))
-    return model.eval(), checkpoint.step
 
 
 def generate(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.config.config import resolve_config
 from trainer.config.cost import memory_bytes, plan_lines
 from trainer.config.options import FitRequest
+from trainer.config.resolve import resolve_config
 from trainer.data.packed import DataIdentity
 
 DATA = DataIdentity("d", rows=120, sequence_length=64, vocabulary=100, tokenizer="t", eod=2)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from corpus.errors import UsageError
 from tests.trainer.packed import learnable_rows, write_packed
-from trainer.config.config import resolve_config
 from trainer.config.families.registry import PRESETS
 from trainer.config.options import FitRequest
+from trainer.config.resolve import resolve_config
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.packed import DataIdentity, PackedRows
 

@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
 from trainer.cli import main
-from trainer.data.rows import RowRange
-from trainer.distributed.ranks import deal
+from trainer.data.rows import RowRange, deal
 from trainer.spikes.skip_log import Ledger
 
 STEPS = 12

@@ -21,7 +21,8 @@ from trainer.export.gguf import read_tensors
 from trainer.export.llama import llama_tensors
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
-from trainer.run.generate import SamplingConfig, continue_ids, load_model
+from trainer.run.generate import SamplingConfig, continue_ids
+from trainer.run.load import load_model
 
 VOCABULARY = 300
 SMALL = {"layers": 2, "width": 32, "heads": 4, "key_heads": 2, "head_size": 12, "feed_forward": 48, "rope_base": 700.0}

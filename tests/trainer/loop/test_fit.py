@@ -19,14 +19,14 @@ import torch
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import CheckpointStore
-from trainer.config.config import resolve_config
 from trainer.config.options import FitRequest
+from trainer.config.resolve import resolve_config
 from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange
-from trainer.distributed import parallel
 from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, update
+from trainer.models import objective
 from trainer.spikes.skip_log import Ledger, LedgerEntry
 
 VOCABULARY = 100
@@ -371,7 +371,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(ask: FitRequest, monk
 
 def poison(monkeypatch: pytest.MonkeyPatch, calls: set[int]) -> None:
     """Make the losses of the given calls, from 1, no numbers."""
-    genuine = parallel.training_loss
+    genuine = objective.training_loss
     number = 0
 
     def poisoned(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -380,7 +380,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, calls: set[int]) -> None:
         loss, sums = genuine(*arguments)
         return (loss * float("nan"), sums * float("nan")) if number in calls else (loss, sums)
 
-    monkeypatch.setattr(parallel, "training_loss", poisoned)
+    monkeypatch.setattr(objective, "training_loss", poisoned)
 
 
 @pytest.mark.parametrize("mode", ["rewind", "skip-update", "stop", "ignore"])

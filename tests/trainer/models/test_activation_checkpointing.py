@@ -7,7 +7,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.trainer.models.test_model import build, small
+from tests.trainer.shapes import build, small
 from trainer.models.attention import _document_blocks, document_mask
 from trainer.models.dropout import Dropout
 from trainer.models.model import LanguageModel

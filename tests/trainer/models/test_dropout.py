@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.trainer.models.test_model import build, small
-from trainer.distributed.parallel import TrainingModel
+from tests.trainer.shapes import build, small
 from trainer.models.dropout import Dropout
 from trainer.models.model import LanguageModel
+from trainer.models.objective import TrainingModel
 
 
 def kept(

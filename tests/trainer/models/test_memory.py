@@ -11,7 +11,8 @@ import torch
 
 from trainer.config.families.registry import PRESETS
 from trainer.models import memory
-from trainer.models.model import LanguageModel, initialise
+from trainer.models.initialisation import initialise
+from trainer.models.model import LanguageModel
 
 _HOLES = """
 import ctypes, torch

@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from corpus.errors import UsageError
+from tests.trainer.shapes import build, small
 from trainer.config.families.registry import PRESETS, find_preset
-from trainer.distributed.parallel import TrainingModel
 from trainer.export.hf import hf_config
 from trainer.export.llama import llama_tensors
 from trainer.models.attention import document_mask
-from trainer.models.model import LanguageModel, initialise
+from trainer.models.initialisation import initialise
+from trainer.models.model import LanguageModel
+from trainer.models.objective import TrainingModel
 from trainer.models.shape import ModelShape
 
 PAPER_COUNTS = {
@@ -40,46 +42,12 @@ PRINTED = {
 }
 
 
-def small(family: str, **changes: object) -> ModelShape:
-    base: dict[str, object] = {
-        "layers": 2,
-        "width": 24,
-        "heads": 3,
-        "key_heads": 3,
-        "head_size": 8,
-        "feed_forward": 40,
-        "vocabulary": 50,
-        "sequence_length": 16,
-    }
-    if family == "palm":
-        base |= {
-            "key_heads": 1,
-            "head_size": 10,
-            "block": "parallel",
-            "norm": "layer",
-            "tied": True,
-            "scaled_logits": True,
-            "initialisation": "palm",
-        }
-    return ModelShape(**(base | changes))  # type: ignore[arg-type]
-
-
-def build(shape: ModelShape, seed: int = 1) -> LanguageModel:
-    model = LanguageModel(shape)
-    initialise(model, seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 1:  # so that a forgotten norm scale shows
-                parameter.add_(torch.linspace(-0.3, 0.3, parameter.numel()))
-    return model
-
-
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_parameters_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
         model = LanguageModel(PRESETS[name].shape)
     count = sum(parameter.numel() for parameter in model.parameters())
-    assert count == PRESETS[name].shape.parameters
+    assert count == LanguageModel.count(PRESETS[name].shape).total
     if name in PAPER_COUNTS:
         assert count == PAPER_COUNTS[name]
         assert count / 1e9 == pytest.approx(PRINTED[name], abs=0.0075)
@@ -276,11 +244,11 @@ def test_logits_of_a_new_palm_are_of_order_one() -> None:
 @pytest.mark.parametrize("changes", [{"head_size": 7}, {"key_heads": 2}, {"layers": 0}])
 def test_impossible_shapes_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(UsageError):
-        small("llama", **changes)
+        LanguageModel(small("llama", **changes))
 
 
 def test_flops_of_palm_540b() -> None:
     """The paper's MFU formula: 6N + 12·L·H·Q·T per token."""
     shape = PRESETS["palm-540b"].shape
-    flops = shape.flops_per_token(2048)
+    flops = LanguageModel.flops_per_token(shape, 2048)
     assert flops == pytest.approx(6 * 540.35e9 + 12 * 118 * 48 * 256 * 2048, rel=1e-4)

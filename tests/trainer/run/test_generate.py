@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from corpus.errors import UsageError
-from tests.trainer.models.test_model import build, small
+from tests.trainer.shapes import build, small
 from trainer.models.model import LanguageModel
 from trainer.run.generate import SamplingConfig, choose, continue_ids
 

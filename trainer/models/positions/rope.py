@@ -11,6 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from corpus.errors import UsageError
+from trainer.models.shape import ModelShape
+
+
+def check_rotary(shape: ModelShape) -> None:
+    """A UsageError where a shape has no rotary positions."""
+    if not shape.rope_base > 0:
+        raise UsageError(f"model.rope_base is {shape.rope_base}: give a number above 0.")
+    if shape.head_size % 2:
+        raise UsageError(f"model.head_size is {shape.head_size}: rotary positions need an even number.")
+
 
 def rotary_table(length: int, head_size: int, base: float) -> Tensor:
     """Cosines and sines of positions 0 … length-1: float32 [2, length, head_size / 2]."""
