@@ -22,17 +22,17 @@ def main() -> None:
 @click.option("--model", help="Name of a model, such as llama-tiny, llama-7b, palm-8b.")
 @click.option("--output", type=_DIRECTORY, help="Directory of the run; an unfinished run goes on.")
 @click.option("--config", type=_DIRECTORY, help="YAML file of these options and settings; the command line wins.")
-@click.option("--steps", type=click.IntRange(min=1), help="Number of updates. Default: one pass, less a reserve.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates. Default: one epoch, less a reserve.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Instead of --steps: tokens to train on, rounded up.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows of one update. Default: the model's.")
-@click.option("--micro-batch-size", type=click.IntRange(min=1), help="Rows at once. Default: the whole batch.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Sequences of one update. Default: the model's.")
+@click.option("--micro-batch-size", type=click.IntRange(min=1), help="Sequences at once. Default: the whole batch.")
 @click.option("--save-every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps between saves.")
-@click.option("--save-minutes", type=click.FloatRange(min=0), help="Also save after so many minutes.")
+@click.option("--save-minutes", type=click.FloatRange(min=0), help="Also save when this many minutes have passed.")
 @click.option("--background-saves", is_flag=True, help="Save from a copy in memory while the training goes on.")
 @click.option(
     "--keep", type=click.IntRange(min=0), default=2, show_default=True, help="Newest checkpoints to keep; 0: all."
 )
-@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of every so many steps for good.")
+@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of every multiple of this for good.")
 @click.option("--validation", type=_DIRECTORY, help="A packed set, or a directory of them, to evaluate on.")
 @click.option("--validate-every", type=click.IntRange(min=1), help="Steps between evaluations. Default: at the end.")
 @click.option("--document-mask", is_flag=True, help="Let tokens attend within their own document only.")
@@ -64,10 +64,10 @@ def fit(context: click.Context, /, config: Path | None, **options: object) -> No
     """Train a model; the same command again goes on where a stopped run was."""
     given = {name: value for name, value in options.items() if _is_given(context, name)}
     _share_cores()
-    from trainer.config.options import make_request
+    from trainer.config.options import make_options
     from trainer.loop.loop import fit as run_fit
 
-    run_fit(make_request(given, config), say=click.echo)
+    run_fit(make_options(given, config), say=click.echo)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -107,7 +107,7 @@ def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None
 @main.command(name="eval", short_help="Perplexity of a run on validation sets.")
 @click.argument("run", type=_DIRECTORY)
 @click.option("--validation", type=_DIRECTORY, required=True, help="A packed set, or a directory of them.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Rows at once.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Sequences at once.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute. Default: a GPU if there is one.")
 def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -> None:
     """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN."""

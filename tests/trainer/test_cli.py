@@ -94,7 +94,7 @@ def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = fit(packed, run)
     assert result.exit_code == 0, result.output
-    assert "first row" in result.output
+    assert "first text" in result.output
     assert "in the first step" in result.output
     assert (run / "tokenizer.model").read_bytes() == (packed / "_tokenizer" / "tokenizer.model").read_bytes()
 
@@ -200,7 +200,7 @@ def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:
     result = call("fit", "--config", config, "--steps", "2")
     assert result.exit_code == 0, result.output
     assert "differs     model.width = 32 (preset: 128)" in result.output
-    assert "steps       2 of 4 rows" in result.output
+    assert "steps       2 of 4 sequences" in result.output
     [record] = [
         record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if "domains" in record
     ]

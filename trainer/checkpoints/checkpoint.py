@@ -30,7 +30,7 @@ SHARDED = "sharded"
 """Where torch's distributed format lies in a checkpoint."""
 _NAME = re.compile(r"step-(\d+)")
 _RESERVE = 1 << 20
-"""Bytes that must stay free beside a checkpoint's tensors."""
+"""Bytes that must stay free besides a checkpoint's tensors."""
 
 Fault = Callable[[str], None]
 """Called with a name between the system calls of a save; the tests stop the process there."""
@@ -92,7 +92,7 @@ class Retention:
         if self.every:
             kept |= {step for step in steps if step and step % self.every == 0}
         if self.back:
-            # one old enough now, and behind it one every half `back` steps, to be old enough later
+            # one old enough now, and after it one every half `back` steps, to be old enough later
             old = [step for step in steps if step <= steps[0] - self.back]
             last = old[0] if old else steps[-1]
             kept.add(last)
@@ -128,14 +128,14 @@ class CheckpointStore:
         final = self.directory / f"step-{step:06d}"
         temporary = self.directory / f".{final.name}.tmp"
         group = self.ranks.saving
-        if self.ranks.leading(lambda: self._begin(final, temporary, step, groups), group):
+        if self.ranks.from_rank_0(lambda: self._begin(final, temporary, step, groups), group):
             return final
         if sharded:
             failures = [reason for reason in self._save_shards(temporary, groups) if reason]
             if failures:
-                self.ranks.leading(lambda: self._fail(temporary, step, failures[0]), group)
+                self.ranks.from_rank_0(lambda: self._fail(temporary, step, failures[0]), group)
             groups = {name: tensors for name, tensors in groups.items() if name not in ("model", "optimizer")}
-        self.ranks.leading(lambda: self._finish(final, temporary, step, groups, state), group)
+        self.ranks.from_rank_0(lambda: self._finish(final, temporary, step, groups, state), group)
         return final
 
     def _begin(self, final: Path, temporary: Path, step: int, groups: Groups) -> bool:
@@ -177,7 +177,7 @@ class CheckpointStore:
     def _fail(self, temporary: Path, step: int, reason: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise DataError(
-            f"the checkpoint of step {step} cannot be written to {self.directory} ({reason}): make room or mend the "
+            f"the checkpoint of step {step} cannot be written to {self.directory} ({reason}): make room or repair the "
             "directory, then give the same command again."
         ) from None
 
@@ -217,7 +217,7 @@ class CheckpointStore:
         self.fault("parent synced")
 
     def _prune(self, saved: int) -> None:
-        """Remove the older checkpoints and what kills left behind, once that of step `saved` is on the disk.
+        """Remove the older checkpoints and what killed saves left, once that of step `saved` is on the disk.
 
         That one stays: it alone is known to be whole. Newer ones neither go nor count, and torn ones do not count.
         """
@@ -276,9 +276,9 @@ class CheckpointStore:
         admits: Callable[[int, Mapping[str, Any]], bool] | None = None,
         at_most: int | None = None,
     ) -> Checkpoint | None:
-        """The newest checkpoint whose files are what its COMMIT says; `report` is told of each one passed over.
+        """The newest checkpoint whose files are what its COMMIT says; `report` is told of each one skipped.
 
-        Those of later steps than `at_most` are not looked at; `admits` may refuse valid ones by step and state.
+        Those of later steps than `at_most` are left out; `admits` may refuse valid ones by step and state.
         """
         for path in self._paths():
             if at_most is not None and _step_of(path) > at_most:

@@ -27,11 +27,11 @@ class TrainingConfig:
     """What a step is and how many there are."""
 
     steps: int = option_required("number of updates")
-    batch_size: int = option_required("rows of one update; with a batch_ramp those of the first")
+    batch_size: int = option_required("sequences of one update; with a batch_ramp those of the first")
     batch_ramp: str = option(
-        "", "rows of an update from given updates or tokens on: 0:512,50000:1024 or 0:512,25B:1024"
+        "", "sequences of an update from given updates or tokens on: 0:512,50000:1024 or 0:512,25B:1024"
     )
-    micro_batch_size: int = option(0, "rows that go through the model at once; 0: the whole batch")
+    micro_batch_size: int = option(0, "sequences that go through the model at once; 0: the whole batch")
     z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4); 0: none")
     document_mask: bool = option(False, "let tokens attend within their own document only")
     precision: str = option("fp32", "arithmetic of the model; weights are float32", choices=("fp32", "bf16"))
@@ -59,7 +59,7 @@ class TrainingConfig:
 
     @property
     def micro_rows(self) -> int:
-        """Most rows that go through the model at once; 0 stands for the whole batch of the first update."""
+        """Most sequences that go through the model at once; 0 stands for the whole batch of the first update."""
         return self.micro_batch_size or self.batch_size
 
 
@@ -88,7 +88,7 @@ class RunConfig:
 
     @cached_property
     def ramp(self) -> BatchRamp:
-        """Rows of each update."""
+        """How many sequences each update has."""
         training = self.training
         return parse_ramp(training.batch_ramp, training.batch_size, self.data.sequence_length)
 
@@ -97,7 +97,7 @@ class RunConfig:
         return self.ramp.rows_before(steps) * self.data.sequence_length
 
     def steps_with(self, holes: Sequence[RowRange]) -> int:
-        """Updates that the run makes where it passes over `holes`: as planned, or as many as the other rows allow."""
+        """Updates that the run makes where it skips the rows `holes`: as planned, or as many as the others allow."""
         return min(self.training.steps, self.ramp.steps_in(rows_left(self.data.rows, 0, holes)))
 
 

@@ -13,7 +13,7 @@ _FLOAT, _HALF = 4, 2
 
 
 def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> int:
-    """About how much memory one of the ranks holds: weights, gradients, moments, and what the backward pass needs.
+    """About how much memory each rank holds: weights, gradients, moments, and what the backward pass needs.
 
     `device`: "cpu" or "cuda"; `sharded`: the ranks hold a part of the weights each.
     """
@@ -47,12 +47,12 @@ def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: 
     flops = tokens * LanguageModel.flops_per_token(shape, config.data.sequence_length)
     parameters = LanguageModel.count(shape).total
     checkpoint = parameters * _FLOAT * (1 + MOMENTS)
-    sizes = f"{ramp} rows" if len(ramp.rows) > 1 else f"of {training.batch_size:,} rows"
+    sizes = f"{ramp} sequences" if len(ramp.rows) > 1 else f"of {training.batch_size:,} sequences"
     micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
     memory, each = memory_bytes(config, device, ranks, sharded), " a rank" if ranks > 1 else ""
     lines = [
         f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}",
-        f"data        {config.data.rows:,} rows of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
+        f"data        {config.data.rows:,} sequences of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
         f"steps       {training.steps:,} {sizes}{micro}; {tokens:,} tokens in all",
         f"optimizer   {config.optimizer.name}, peak rate {config.optimizer.lr:g}, {config.schedule.name} schedule",
         f"spikes      {_spike_line(config)}",
@@ -68,8 +68,10 @@ def _spike_line(config: RunConfig) -> str:
         return spikes.mode
     spare = config.data.rows - config.ramp.rows_before(steps)
     wanted = reserve_rows(config.ramp, steps, spikes)
-    kept = f"{wanted:,} rows in reserve" if spare >= wanted else f"only {spare:,} of {wanted:,} rows in reserve"
+    kept = (
+        f"{wanted:,} sequences in reserve" if spare >= wanted else f"only {spare:,} of {wanted:,} sequences in reserve"
+    )
     return (
-        f"go back {spikes.steps_back(steps):,} steps, pass over {spikes.batches_skipped(steps):,} batches, at most "
+        f"go back {spikes.steps_back(steps):,} steps, skip {spikes.batches_skipped(steps):,} batches, at most "
         f"{spikes.max_rewinds} times; {kept}"
     )

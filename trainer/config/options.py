@@ -1,4 +1,4 @@
-"""What a user asks `trainer fit` for: options of the command line, over those of a file."""
+"""The options of `trainer fit`: those of the command line, over those of a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CHOICES = {"precision": ("fp32", "bf16"), "device": ("cpu", "cuda"), "parallel"
 
 
 @dataclass(frozen=True)
-class FitRequest:
+class FitOptions:
     """The options of `trainer fit`. Those below `settings` change how the run is made, and nothing of its result."""
 
     data: Path
@@ -86,19 +86,19 @@ _OF_TRAINING = {
 """The options that are settings too."""
 _BATCH = {"training.batch_size", "training.batch_ramp"}
 """Two ways to say how large a batch is."""
-_FIELDS = {field.name: field for field in dataclasses.fields(FitRequest)}
+_FIELDS = {field.name: field for field in dataclasses.fields(FitOptions)}
 _SECTIONS = ("model", "optimizer", "schedule", "training", "spikes")
 
 
-def make_request(given: Mapping[str, Any], file: Path | None) -> FitRequest:
-    """The request of the options `given` on the command line and those of a YAML file; the command line wins."""
-    options, settings = read_config_file(file) if file is not None else ({}, ())
-    options, settings = _without(options, settings, given)
-    options.update({name: value for name, value in given.items() if name != "settings"})
-    missing = [f"--{name}" for name in ("data", "model", "output") if name not in options]
+def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
+    """The options `given` on the command line, and those of a YAML file that it does not give."""
+    values, settings = read_config_file(file) if file is not None else ({}, ())
+    values, settings = _without(values, settings, given)
+    values.update({name: value for name, value in given.items() if name != "settings"})
+    missing = [f"--{name}" for name in ("data", "model", "output") if name not in values]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be given, on the command line or in the --config file.")
-    return FitRequest(**options, settings=(*settings, *given.get("settings", ())))
+    return FitOptions(**values, settings=(*settings, *given.get("settings", ())))
 
 
 def _without(
@@ -122,7 +122,7 @@ def _key(setting: str) -> str:
 def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Options and `section.field=value` settings of a YAML file; a UsageError names the nearest of an unknown key.
 
-    Options have the names of the command line's; settings stand in sections (`optimizer: {lr: 3e-4}`) or behind whole
+    Options have the names of the command line's; settings stand in sections (`optimizer: {lr: 3e-4}`) or under whole
     names (`optimizer.lr: 3e-4`). The section of the model has its preset under `name`, or is only its name.
     """
     try:

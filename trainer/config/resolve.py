@@ -10,7 +10,7 @@ from corpus.errors import UsageError
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
 from trainer.config.families.registry import find_preset
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.packed import DataIdentity
@@ -20,22 +20,22 @@ from trainer.spikes.detector import SpikeConfig
 
 
 def resolve_config(
-    request: FitRequest, data: DataIdentity, validation: Mapping[str, DataIdentity], ledger: str = ""
+    options: FitOptions, data: DataIdentity, validation: Mapping[str, DataIdentity], ledger: str = ""
 ) -> RunConfig:
-    """The run that `request` describes on this data; a UsageError says in one sentence what does not fit.
+    """The run that `options` describes on this data; a UsageError says in one sentence what does not fit.
 
     `ledger`: the digest of a ledger that is replayed.
     """
-    preset = find_preset(request.model)
-    overrides = parse_settings(request.settings, SECTIONS)
+    preset = find_preset(options.model)
+    overrides = parse_settings(options.settings, SECTIONS)
     for name in ("batch_size", "micro_batch_size", "validate_every", "precision", "seed"):
-        if getattr(request, name) is not None:
-            overrides["training"][name] = getattr(request, name)
-    if request.document_mask:
+        if getattr(options, name) is not None:
+            overrides["training"][name] = getattr(options, name)
+    if options.document_mask:
         overrides["training"]["document_mask"] = True
-    shape = _shape(request.model, preset, data, overrides["model"])
+    shape = _shape(options.model, preset, data, overrides["model"])
     spikes = SpikeConfig(**overrides["spikes"])
-    training = _training(request, preset, data, overrides["training"], spikes)
+    training = _training(options, preset, data, overrides["training"], spikes)
     for name, identity in validation.items():
         if identity.tokenizer != data.tokenizer or identity.sequence_length != data.sequence_length:
             raise UsageError(
@@ -43,7 +43,7 @@ def resolve_config(
                 "pack it with the same --tokenizer and --sequence-length."
             )
     return RunConfig(
-        request.model,
+        options.model,
         shape,
         replace(preset.optimizer, **overrides["optimizer"]),
         replace(preset.schedule, **overrides["schedule"]),
@@ -68,30 +68,30 @@ def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str
         )
     if shape.sequence_length < data.sequence_length or (preset.fixed and shape.sequence_length != data.sequence_length):
         raise UsageError(
-            f"{name} has rows of {shape.sequence_length:,} tokens and the packed set {data.sequence_length:,}: "
+            f"{name} has sequences of {shape.sequence_length:,} tokens and the packed set {data.sequence_length:,}: "
             f"mix with --sequence-length {shape.sequence_length}, or set model.sequence_length."
         )
     return shape
 
 
 def _training(
-    request: FitRequest, preset: Preset, data: DataIdentity, overrides: dict[str, Any], spikes: SpikeConfig
+    options: FitOptions, preset: Preset, data: DataIdentity, overrides: dict[str, Any], spikes: SpikeConfig
 ) -> TrainingConfig:
     ramp = _ramp(preset, data, overrides)
     overrides.setdefault("z_loss", preset.z_loss)
     available = ramp.steps_in(data.rows)
-    if request.steps is not None and request.tokens is not None:
+    if options.steps is not None and options.tokens is not None:
         raise UsageError("--steps and --tokens say the same thing twice: give one of them.")
-    if request.tokens is not None:
-        overrides["steps"] = ramp.steps_for(-(-request.tokens // data.sequence_length))
-    elif request.steps is not None:
-        overrides["steps"] = request.steps
+    if options.tokens is not None:
+        overrides["steps"] = ramp.steps_for(-(-options.tokens // data.sequence_length))
+    elif options.steps is not None:
+        overrides["steps"] = options.steps
     steps = overrides.setdefault("steps", _steps_with_reserve(ramp, data.rows, spikes))
     if steps > available or available == 0:
         wanted = max(steps, 1)
         raise UsageError(
-            f"{wanted:,} steps of {ramp.rows_at(wanted):,} rows need {ramp.rows_before(wanted):,} rows and the packed "
-            f"set has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix "
+            f"{wanted:,} steps of {ramp.rows_at(wanted):,} sequences need {ramp.rows_before(wanted):,} of them and the "
+            f"packed set has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix "
             "--tokens), or ask for fewer."
         )
     return TrainingConfig(**overrides)
@@ -113,7 +113,7 @@ def _ramp(preset: Preset, data: DataIdentity, overrides: dict[str, Any]) -> Batc
 
 
 def _steps_with_reserve(ramp: BatchRamp, rows: int, spikes: SpikeConfig) -> int:
-    """The most steps that leave the rows for their rewinds."""
+    """The most steps that leave the sequences for their rewinds."""
     low, high = 0, ramp.steps_in(rows)
     while low < high:
         middle = (low + high + 1) // 2
@@ -125,5 +125,5 @@ def _steps_with_reserve(ramp: BatchRamp, rows: int, spikes: SpikeConfig) -> int:
 
 
 def reserve_rows(ramp: BatchRamp, steps: int, spikes: SpikeConfig) -> int:
-    """Rows that a run of `steps` keeps in hand for its rewinds, at the size of its last batches."""
+    """Sequences that a run of `steps` keeps in reserve for its rewinds, at the size of its last batches."""
     return spikes.reserve(steps) * ramp.rows_at(max(1, steps))

@@ -69,7 +69,7 @@ def setting_lines(name: str | None = None) -> list[str]:
             key = f"{section}.{field.name}"
             value: object = getattr(of_preset.get(section), field.name, field.default)
             if key == "training.steps":
-                value = "one pass"
+                value = "one epoch"
             elif preset is None and (section in _OF_PRESET or key in _OF_PRESET):
                 value = "the model's"
             elif key in _OF_DATA and preset is not None and not preset.fixed:

@@ -1,6 +1,6 @@
 """Rows of a packed set as what the model takes, on its device.
 
-Shape suffixes: B rows, T positions.
+Shape suffixes: B sequences, T positions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some rows: tokens and targets, int64 [B, T], `IGNORED` where a target is padding, and the document mask."""
+    """Some sequences: tokens and targets, int64 [B, T], `IGNORED` where a target is padding, and the document mask."""
 
     tokens_BT: Tensor
     targets_BT: Tensor
@@ -35,10 +35,10 @@ def read_inputs(
     data: PackedRows, rows: range, masked: bool, device: torch.device = _CPU, counted: bool = True
 ) -> Inputs:
     """The inputs of some rows; unless `counted` no target counts: the rows only keep a rank in step with the others."""
-    piece = slice(rows.start, rows.stop)
+    taken = slice(rows.start, rows.stop)
     width = data.identity.sequence_length + 1
     both = np.empty((len(rows), width), np.int64)
-    data.copy_into(piece, both)
+    data.copy_into(taken, both)
     vocabulary = data.identity.vocabulary
     if both.max() >= vocabulary:
         wrong = int(both.max(1).argmax())
@@ -48,7 +48,7 @@ def read_inputs(
         )
     tokens = torch.from_numpy(both)
     targets_BT = tokens[:, 1:]
-    real = data.target_mask(piece)
+    real = data.target_mask(taken)
     if not counted:
         targets_BT = torch.full_like(targets_BT, IGNORED)
     elif real is not None:
@@ -58,7 +58,7 @@ def read_inputs(
         tokens, targets_BT = tokens.pin_memory(), targets_BT.pin_memory()
     mask = None
     if masked:
-        mask = document_mask(torch.from_numpy(data.documents(piece)[:, :-1]).to(device))
+        mask = document_mask(torch.from_numpy(data.documents(taken)[:, :-1]).to(device))
     return Inputs(tokens[:, :-1].to(device, non_blocking=True), targets_BT.to(device, non_blocking=True), mask)
 
 

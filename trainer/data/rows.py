@@ -1,6 +1,6 @@
-"""Which rows a step trains on: a pure function of the next row, the batch size and the skip ledger.
+"""Which rows a step trains on: a pure function of the next row, the batch size and the skip log.
 
-Rows are taken in disk order. Rows that the ledger skips are passed over: they move the next row, never the step. Which of
+Rows are taken in disk order. Rows that the skip log names are left out: they move the next row, never the step. Which of
 a batch's rows a rank takes is a function of their number alone.
 """
 
@@ -50,7 +50,7 @@ def step_rows(rows_before: int, batch_size: int, skipped: Sequence[RowRange] = (
 
 
 def rows_left(rows: int, next_row: int, skipped: Sequence[RowRange] = ()) -> int:
-    """How many of the rows from `next_row` to `rows` the ledger does not skip."""
+    """How many of the rows from `next_row` to `rows` `skipped` does not hold."""
     left = rows - next_row
     covered = next_row
     for hole in sorted(skipped):

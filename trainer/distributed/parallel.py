@@ -67,7 +67,7 @@ class ParallelModel:
 def _sum_in_order(ranks: Ranks, bucket: Any) -> torch.futures.Future[Tensor]:
     """The sum of a bucket (a `GradBucket`) over the ranks, the same to the bit wherever in a bucket a gradient lies.
 
-    A ring adds in an order that depends on the place, and DDP lays its buckets out anew after the first step of a
+    A ring adds in an order that depends on the position, and DDP lays its buckets out anew after the first step of a
     process, so that a resumed run would differ from a straight one in the last bit.
     """
     own = bucket.buffer()

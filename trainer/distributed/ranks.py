@@ -32,7 +32,7 @@ class Follower(click.exceptions.Exit):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among `size`; `control` is a gloo group for decisions, `saving` one for saves alone."""
+    """This process's number among `size`; `control` is a gloo group for decisions, `saving` one for saves alone."""
 
     rank: int = 0
     size: int = 1
@@ -45,15 +45,15 @@ class Ranks:
         """Whether this rank speaks and writes."""
         return self.rank == 0
 
-    def most(self, values: Sequence[int]) -> list[int]:
-        """The largest of each number over the ranks, so that all of them decide alike."""
+    def all_reduce_max(self, values: Sequence[int]) -> list[int]:
+        """The largest of each number over the ranks, so that all of them decide the same."""
         if self.size == 1:
             return list(values)
         numbers = torch.tensor(list(values), dtype=torch.int64)
         dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.control)
         return [int(number) for number in numbers]
 
-    def total(self, sums: Tensor) -> Tensor:
+    def all_reduce_sum(self, sums: Tensor) -> Tensor:
         """The sum of a small float64 tensor over the ranks, added in the ranks' order."""
         if self.size == 1:
             return sums
@@ -74,7 +74,7 @@ class Ranks:
         if self.size > 1:
             dist.barrier(group=group or self.control)
 
-    def leading(self, work: Callable[[], T], group: dist.ProcessGroup | None = None) -> T:
+    def from_rank_0(self, work: Callable[[], T], group: dist.ProcessGroup | None = None) -> T:
         """What `work` gives on rank 0, on all ranks; where it fails there, the others leave with the same exit code."""
         if self.size == 1:
             return work()

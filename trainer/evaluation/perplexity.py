@@ -56,7 +56,7 @@ def total_of(scores: Mapping[str, Score]) -> Score:
 
 @dataclass(frozen=True)
 class Validation:
-    """What an evaluation needs beside the model. `token_bytes` is None where the tokenizer is not at hand."""
+    """What an evaluation needs besides the model. `token_bytes` is None where the tokenizer is not at hand."""
 
     sets: Mapping[str, PackedRows]
     batch_size: int
@@ -68,9 +68,9 @@ class Validation:
 def evaluate(
     losses: Losses, validation: Validation, ranks: Ranks, stopping: Callable[[], bool] = lambda: False
 ) -> dict[str, Score] | None:
-    """The score of each domain over all rows of all sets, by domain name; None where `stopping` became true.
+    """The score of each domain over all sequences of all sets, by domain name; None where `stopping` became true.
 
-    `losses` are those of a `ParallelModel`. Every row is read once, by one rank; targets are a row's last
+    `losses` are those of a `ParallelModel`. Every sequence is read once, by one rank; targets are its last
     `sequence_length` tokens, but for padding. `stopping` must say the same on all ranks.
     """
     scores: dict[str, Score] = {}
@@ -89,11 +89,11 @@ def evaluate(
         nats_B = losses_BT.sum(1, dtype=torch.float64).tolist()
         targets_BT = inputs.targets_BT.cpu().numpy()
         real_BT = targets_BT != IGNORED
-        piece = slice(rows.start, rows.stop)
+        taken = slice(rows.start, rows.stop)
         sizes_BT = np.zeros(targets_BT.shape, np.int64)
         if validation.token_bytes is not None:
-            sizes_BT = real_BT * validation.token_bytes[_first_tokens(data, piece), targets_BT * real_BT]
-        domains = data.domains(piece)
+            sizes_BT = real_BT * validation.token_bytes[_first_tokens(data, taken), targets_BT * real_BT]
+        domains = data.domains(taken)
         for domain, nats, tokens, size in zip(domains, nats_B, real_BT.sum(1), sizes_BT.sum(1), strict=True):
             scores[domain] = scores.get(domain, Score(0.0, 0)) + Score(nats, int(tokens), int(size))
     parts = ranks.gather(scores)

@@ -29,7 +29,7 @@ def evaluate_run(
             raise UsageError(f"the set '{name}' has another tokenizer than {path}: pack it with the run's tokenizer.")
         if rows.identity.sequence_length > model.shape.sequence_length:
             raise UsageError(
-                f"the set '{name}' has rows of {rows.identity.sequence_length} tokens and the model takes "
+                f"the set '{name}' has sequences of {rows.identity.sequence_length} tokens and the model takes "
                 f"{model.shape.sequence_length}: mix with --sequence-length {model.shape.sequence_length}."
             )
     training = config["training"]

@@ -17,7 +17,7 @@ from trainer.models.shape import ModelShape
 
 
 def hf_config(shape: ModelShape, eod: int) -> dict[str, Any]:
-    """The value of `config.json`. A document begins behind the EOD of the one before, so that EOD is BOS too."""
+    """The value of `config.json`. A document begins after the EOD of the one before, so that EOD is BOS too."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

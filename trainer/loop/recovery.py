@@ -1,4 +1,4 @@
-"""What a run does about a spike: leave an update out, or go back, pass over the batches around it, and go on."""
+"""What a run does about a spike: leave an update out, or go back, skip the batches around it, and go on."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _DOCUMENTS = 10
 _IN_A_ROW = 10
 """Updates left out one after the other that stop the run."""
 _BEFORE = 3
-"""A third of the batches to pass over lie before the spike (PaLM went back 100 steps and skipped 200 to 500)."""
+"""A third of the batches to skip lie before the spike (PaLM went back 100 steps and skipped 200 to 500)."""
 
 
 @dataclass
 class Recovery:
-    """Decides, from the state alone and so on all ranks alike; rank 0 writes.
+    """Decides, from the state alone and so the same on all ranks; rank 0 writes.
 
     `settle` waits for a save under way.
     """
@@ -55,7 +55,7 @@ class Recovery:
         where = f"in step {step} {reason} (rows {measured.rows[0].start} to {measured.rows[-1].stop - 1})"
         if spikes.mode == "stop":
             raise DataError(
-                f"{where}, and the update was not made: look at these rows, or let the run recover by itself with "
+                f"{where}, and the update was not made: inspect these rows, or let the run recover by itself with "
                 "--set spikes.mode=rewind."
             )
         if spikes.mode == "skip-update":
@@ -77,7 +77,7 @@ class Recovery:
         self.settle()
         # not the step of the checkpoint that is there: which ones are must not decide the run
         back_to = max(0, step - spikes.steps_back(steps))
-        oldest = self.store.ranks.leading(lambda: self._step_before(back_to))
+        oldest = self.store.ranks.from_rank_0(lambda: self._step_before(back_to))
         if oldest is None:
             raise DataError(f"{where}, and there is no valid checkpoint to go back to: give --overwrite to start anew.")
         back_to = max(back_to, oldest)
@@ -100,7 +100,7 @@ class Recovery:
         way that is left are not resumed from.
         """
         ledger = state.ledger.with_entry(entry)
-        checkpoint = self.store.ranks.leading(lambda: self._prepare(ledger, entry.back_to))
+        checkpoint = self.store.ranks.from_rank_0(lambda: self._prepare(ledger, entry.back_to))
         state.ledger = ledger
         state.restore(checkpoint)
 
@@ -117,7 +117,7 @@ class Recovery:
         if entry in state.ledger.entries:
             return
         state.ledger = state.ledger.with_entry(entry)
-        self.store.ranks.leading(lambda: state.ledger.save(self.run.ledger))
+        self.store.ranks.from_rank_0(lambda: state.ledger.save(self.run.ledger))
 
     def _documents(self, rows: tuple[RowRange, ...]) -> tuple[Mapping[str, Any], ...]:
         """Some of the documents of these rows, spread over them."""
@@ -125,11 +125,11 @@ class Recovery:
         numbers = [row for part in rows for row in range(part.start, part.stop)][::step][:_DOCUMENTS]
         found = []
         for row in numbers:
-            piece = slice(row, row + 1)
-            segments = self.data.segments(piece)[0]
+            one = slice(row, row + 1)
+            segments = self.data.segments(one)[0]
             if segments:
                 number = max(segments, key=lambda segment: segment.length).document
-                entry: dict[str, Any] = {"row": row, "domain": self.data.domains(piece)[0], "document": number}
+                entry: dict[str, Any] = {"row": row, "domain": self.data.domains(one)[0], "document": number}
                 try:
                     entry["id"] = DocumentList(self.data.dataset).read({number})[number].id
                 except DataError:  # a set without a list of its documents still has their numbers

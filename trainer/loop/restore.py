@@ -21,7 +21,7 @@ def find_checkpoint(run: Run, store: CheckpointStore, say: Callable[[str], None]
     store.set_aside_after(checkpoint.step)
     if ledger is None:
         return checkpoint, Ledger.from_json(checkpoint.state["ledger"])
-    # a rewind was cut short: what lies behind its step belongs to the way that was left
+    # a rewind was cut short: later steps belong to the way that was left
     store.discard_after(checkpoint.step)
     return checkpoint, ledger
 

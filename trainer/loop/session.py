@@ -15,7 +15,7 @@ from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.config import RunConfig
 from trainer.config.cost import plan_lines
 from trainer.config.hardware import Utilisation
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.data.packed import PackedRows
 from trainer.data.text import TextCodec, token_bytes
 from trainer.distributed.ranks import Ranks
@@ -26,7 +26,7 @@ from trainer.loop.restore import find_checkpoint
 from trainer.loop.saving import Saver
 from trainer.loop.selfcheck import check_record, compare
 from trainer.loop.state import TrainingState
-from trainer.loop.step import Measured, measure, pass_over, update
+from trainer.loop.step import Measured, measure, skip_batch, update
 from trainer.run.directory import Run
 from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
 from trainer.spikes.skip_log import LedgerEntry
@@ -41,7 +41,7 @@ _COLLECT = 100
 class Session:
     """One process's work on a run, a rank among others or alone."""
 
-    request: FitRequest
+    options: FitOptions
     config: RunConfig
     data: PackedRows
     sets: dict[str, PackedRows]
@@ -65,20 +65,20 @@ class Session:
     def __post_init__(self) -> None:
         self.log = MetricsLog(self.run.metrics)
         self.line = LiveLine(self.config.training.steps, silent=not self.ranks.first)
-        self.saver = Saver(self.store, self.request.background_saves)
+        self.saver = Saver(self.store, self.options.background_saves)
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
 
     def begin(self) -> None:
         """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
-        checkpoint, ledger = self.ranks.leading(lambda: find_checkpoint(self.run, self.store, self.say))
+        checkpoint, ledger = self.ranks.from_rank_0(lambda: find_checkpoint(self.run, self.store, self.say))
         self._set_threads(None if checkpoint is None else checkpoint.state)
-        self.state = TrainingState(self.config, self.ranks, self.request.parallel)
+        self.state = TrainingState(self.config, self.ranks, self.options.parallel)
         self.state.ledger = ledger
         if checkpoint is None:
             self._rewind_log(-1)
             for line in plan_lines(self.config, self.ranks.device.type, self.ranks.size, self.state.parallel.sharded):
                 self.say(line)
-            self._show_row()
+            self._show_text()
             # the first save comes before the first step: a disk that cannot hold it is known now, not in hours
             self._save(now=True)
             self._say_time()
@@ -98,7 +98,7 @@ class Session:
 
     def train(self) -> None:
         """Do the steps that are left."""
-        # garbage is collected at fixed steps, on all ranks at once, and not whenever one of them feels like it
+        # garbage is collected at fixed steps, on all ranks at once, and not whenever one of them has enough of it
         gc.disable()
         while True:
             if self.state.step % _COLLECT == 0:
@@ -119,7 +119,7 @@ class Session:
             if self.state.step >= self.state.steps:
                 break
             if self._advance() and (
-                self.state.step == self.state.steps or self.state.step % self.request.save_every == 0
+                self.state.step == self.state.steps or self.state.step % self.options.save_every == 0
             ):
                 self._save()
         self.saver.wait()
@@ -127,9 +127,9 @@ class Session:
 
     def _flags(self) -> list[int]:
         """The signal to stop at, if any, and whether a save by the clock is due: the same on all ranks."""
-        minutes = self.request.save_minutes
+        minutes = self.options.save_minutes
         timed = self.ranks.first and minutes > 0 and monotonic() - self._saved_at > 60 * minutes
-        return self.ranks.most([self.stop.signal or 0, int(timed)])
+        return self.ranks.all_reduce_max([self.stop.signal or 0, int(timed)])
 
     def _advance(self) -> bool:
         """Do the next step; whether the run is further than before."""
@@ -143,7 +143,7 @@ class Session:
         if entry is not None:
             self.recovery.leave_out(state, entry)
             self.line.say(f"step {entry.step} is left out: {entry.reason}")
-            pass_over(state, measured)
+            skip_batch(state, measured)
             lr = 0.0
         else:
             lr = update(state, measured)
@@ -184,7 +184,7 @@ class Session:
         rows = entry.rows
         self.line.say(
             f"spike in step {entry.step}: {entry.reason}; back to the checkpoint of step {self.state.step}, "
-            f"the rows {rows.start} to {rows.stop - 1} are passed over"
+            f"the rows {rows.start} to {rows.stop - 1} are skipped"
         )
 
     def _validation_due(self) -> bool:
@@ -228,7 +228,7 @@ class Session:
     def _rewind_log(self, step: int) -> None:
         if self.ranks.first:
             self.log.rewind(step)
-            if self.request.tensorboard:
+            if self.options.tensorboard:
                 self._close_board()
                 self._board = TensorBoard(self.run.tensorboard, step)
         self.ranks.wait()
@@ -249,21 +249,21 @@ class Session:
     def _set_threads(self, saved: Mapping[str, Any] | None) -> None:
         """Threads decide the order of additions: a run keeps the number it began with unless told otherwise."""
         there = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-        threads = self.request.threads or (int(saved["threads"]) if saved is not None else there)
+        threads = self.options.threads or (int(saved["threads"]) if saved is not None else there)
         torch.set_num_threads(threads)
 
     def _say_time(self) -> None:
         """Estimate the run's time from the forward pass of the first check; a backward pass takes twice as long."""
         training, ramp = self.config.training, self.config.ramp
         if training.compile:
-            return  # the pass was spent on compiling
+            return  # its time was spent on compiling
         passes = ramp.rows_before(training.steps) / min(training.micro_rows, ramp.rows[0]) / self.ranks.size
         self.say(f"time        about {clock(3 * self._check_seconds * passes)}, by one forward pass")
 
-    def _show_row(self) -> None:
+    def _show_text(self) -> None:
         if self.run.tokenizer.exists():
             text = TextCodec(self.run.tokenizer).decode(self.data[0:1][0].tolist())
-            self.say(f"first row   {' '.join(text.split())[:160]}")
+            self.say(f"first text  {' '.join(text.split())[:160]}")
 
     def _summary(self) -> None:
         losses = [record["loss"] for record in self.log.records() if record["kind"] == "train"]
@@ -273,7 +273,7 @@ class Session:
         if steps < planned:
             self.say(
                 f"note        the run ends at step {steps} of {planned}, with its schedule done: "
-                f"{self.state.ledger.rewinds} rewinds have spent the rows that were left"
+                f"{self.state.ledger.rewinds} rewinds have spent the sequences that were left"
             )
         if losses:
             self.say(

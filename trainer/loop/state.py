@@ -62,7 +62,7 @@ class TrainingState:
         return self.step + 1 <= length_of(self.config.schedule.warmup, self.steps)
 
     def next_rows(self) -> tuple[list[RowRange], int]:
-        """The rows of the next update, and the row behind them."""
+        """The rows of the next update, and the row after them."""
         return next_batch(self.next_row, self.batch_rows, self.ledger.holes())
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -89,7 +89,7 @@ class TrainingState:
         }
 
     def arithmetic(self) -> dict[str, Any]:
-        """What the last bit depends on beside the configuration."""
+        """What the last bit depends on besides the configuration."""
         device = self.ranks.device
         return {
             "threads": torch.get_num_threads(),

@@ -70,7 +70,7 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
     norm = clip_gradients(state.named.values(), state.config.optimizer.clip)
     # the norm of the first rank for all: decisions hang on it
     sums = torch.cat((sums, sums.new_tensor([norm if ranks.first else 0.0])))
-    loss_sum, square_sum, norm = ranks.total(sums).tolist()
+    loss_sum, square_sum, norm = ranks.all_reduce_sum(sums).tolist()
     return Measured(
         loss_sum / targets,
         math.sqrt(square_sum / targets) if math.isfinite(square_sum) else math.nan,
@@ -83,17 +83,17 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
 
 
 def update(state: TrainingState, measured: Measured) -> float:
-    """Use the gradient and move `state` behind its batch; gives the learning rate."""
+    """Use the gradient and move `state` past its batch; gives the learning rate."""
     lr = state.config.optimizer.lr * factor(state.config.schedule, state.step + 1, state.steps)
     set_rate(state.optimizer, lr)
     state.optimizer.step()
     state.detector.accept(measured.loss, measured.gradient_norm)
-    pass_over(state, measured)
+    skip_batch(state, measured)
     return lr
 
 
-def pass_over(state: TrainingState, measured: Measured) -> None:
-    """Move `state` behind a batch without using its gradient."""
+def skip_batch(state: TrainingState, measured: Measured) -> None:
+    """Move `state` past a batch without using its gradient."""
     state.step += 1
     state.next_row = measured.next_row
 
@@ -103,7 +103,7 @@ def not_finite(step: int, measured: Measured) -> DataError:
     what = "gradient" if math.isfinite(measured.loss) else "loss"
     return DataError(
         f"the {what} is not finite in step {step} ({_rows(measured.rows)} of the packed set), and the update was not "
-        "made: lower optimizer.lr, or look at these rows."
+        "made: lower optimizer.lr, or inspect these rows."
     )
 
 

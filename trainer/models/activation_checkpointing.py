@@ -1,7 +1,8 @@
 """What of a block is kept for the backward pass, and what is made again there.
 
-"none" keeps all activations. "selective" keeps what is dear to make, the outputs of the linear layers and of attention,
-and makes norms, rotations and SwiGLU's products again (LLaMA section 2.4). "full" keeps the block's input alone.
+"none" keeps all activations. "selective" keeps what is expensive to make, the outputs of the linear layers and of
+attention, and makes norms, rotations and SwiGLU's products again (LLaMA section 2.4). "full" keeps the block's input
+alone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Causal self-attention with rotary positions and any number of key heads (one: multi-query, Shazeer 2019).
 
-No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a row are kept apart by a
-boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary positions
-count from the row's start in both: attention sees differences of positions alone, so a document need not start at 0.
+No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a sequence are kept
+apart by a boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary
+positions count from the sequence's start in both: attention sees differences of positions alone, so a document need
+not start at 0.
 
-Shape suffixes: B rows, T positions, S positions seen, D width, H query heads, K key heads, E head size.
+Shape suffixes: B sequences, T positions, S positions seen, D width, H query heads, K key heads, E head size.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class DocumentBlocks:
 
 
 Mask = Tensor | DocumentBlocks | None
-"""Who may look at whom: bool [B, 1, T, T] (True: may look), FlexAttention's blocks, or the causal rule (None)."""
+"""Which position attends to which: bool [B, 1, T, T] (True: it does), FlexAttention's blocks, or the causal rule (None)."""
 
 
 class Attention(nn.Module):
@@ -75,7 +76,7 @@ class Attention(nn.Module):
 
     @staticmethod
     def flops(shape: ModelShape, length: int) -> int:
-        """Floating point operations of its scores and weighted values for one token of a row of `length`, forward and
+        """Floating point operations of its scores and weighted values for one token of a sequence of `length`, forward and
         backward: 12·heads·head_size·length (PaLM appendix B, which counts as if all positions were seen)."""
         return 12 * shape.query_width * length
 
@@ -133,7 +134,7 @@ def _attend_in_documents(
 def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:
     """The causal mask that keeps documents apart, for [B, T] document numbers on the device of the model.
 
-    Padding needs a number of its own: it may look at itself, so that no position is left without any.
+    Padding needs a number of its own: it attends to itself, so that no position is left without any.
     """
     if document_BT.is_cuda:
         return _document_blocks(document_BT)
@@ -146,11 +147,11 @@ def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:
 def _document_blocks(document_BT: Tensor) -> DocumentBlocks:
     from torch.nn.attention.flex_attention import create_block_mask
 
-    def may_look(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def attends(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (document_BT[row, query] == document_BT[row, key])
 
     B, T = document_BT.shape
-    return DocumentBlocks(_compiled(create_block_mask)(may_look, B, None, T, T, device=document_BT.device))
+    return DocumentBlocks(_compiled(create_block_mask)(attends, B, None, T, T, device=document_BT.device))
 
 
 @once

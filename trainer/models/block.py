@@ -1,4 +1,4 @@
-"""Transformer blocks: one after the other (LLaMA), or attention beside the MLP (PaLM)."""
+"""Transformer blocks: one after the other (LLaMA), or attention parallel to the MLP (PaLM)."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ read and write that matrix more often; larger ones are no faster."""
 CHUNK_ROWS = 256
 """Positions that a chunk has at least, whatever the vocabulary: with fewer the products are too thin to be fast."""
 GPU_CHUNK_LOGITS = 1 << 27
-"""The same on a GPU, where that matrix is the products want more rows to fill it."""
+"""The same on a GPU, whose products need more positions to fill it."""
 IGNORED = -100
 """The target of a position that has none (padding): it counts in no sum and has no gradient."""
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Loss and its gradient in one pass: with softmax p, log Z and the one-hot target y, for each position
+    """Loss and its gradient at once: with softmax p, log Z and the one-hot target y, for each position
     d/dlogits = p·(1 + 2·z·log Z) - y. The gradients are made in the forward pass, so nothing is computed twice."""
 
     @staticmethod
@@ -64,14 +64,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradients, ctx.gradients = ctx.gradients, None
         factor = upstream[0]
-        # on a GPU to look at the factor would wait for the whole forward pass
+        # on a GPU reading the factor would wait for the whole forward pass
         if factor.device.type != "cpu" or float(factor) != 1.0:
             gradients = [gradient.mul_(factor) for gradient in gradients]
         return gradients.pop(0), gradients.pop(0), None, None, None, None
 
 
 def chunk_rows(positions: int, vocabulary: int, device: str = "cpu") -> int:
-    """Positions of a chunk: its logits are the largest tensor of the loss beside the gradients."""
+    """Positions of a chunk: its logits are the largest tensor of the loss besides the gradients."""
     most = CHUNK_LOGITS if device == "cpu" else GPU_CHUNK_LOGITS
     return min(positions, max(CHUNK_ROWS, most // vocabulary))
 
@@ -99,7 +99,7 @@ class _Working:
 
 
 def _softmax(logits_CV: Tensor, targets_C1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The target's logit, log Z (both [C, 1]) and the softmax [C, V], which takes the place of the logits."""
+    """The target's logit, log Z (both [C, 1]) and the softmax [C, V], in the memory of the logits."""
     target_logits_C1 = logits_CV.gather(1, targets_C1.clamp(min=0))
     largest_C1 = logits_CV.amax(1, keepdim=True)
     exponential_CV = logits_CV.sub_(largest_C1).exp_()

@@ -43,7 +43,7 @@ def _gated(both_BTF: Tensor) -> Tensor:
 
 
 class _Gated(torch.autograd.Function):
-    """The product with nothing kept but its input, and both gradients made in the place where they are wanted."""
+    """The product with nothing kept but its input, and both gradients written where they are wanted."""
 
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The language model: embedding, blocks, final norm, output layer.
 
-Shape suffixes: B rows, T positions, D width, V vocabulary.
+Shape suffixes: B sequences, T positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
 
     @staticmethod
     def flops_per_token(shape: ModelShape, length: int) -> int:
-        """Floating point operations of one training token, forward and backward, at rows of `length` tokens:
+        """Floating point operations of one training token, forward and backward, at sequences of `length` tokens:
         6·N + 12·layers·heads·head_size·length (PaLM appendix B), N the matrix parameters."""
         return 6 * LanguageModel.count(shape).matrix + shape.layers * Attention.flops(shape, length)
 
@@ -129,7 +129,7 @@ class LanguageModel(nn.Module):
             block.compile()
 
     def new_cache(self, rows: int) -> Cache:
-        """An empty cache for `rows` rows of at most the model's sequence length."""
+        """An empty cache for `rows` sequences of at most the model's sequence length."""
         shape = self.shape
         size = (rows, shape.key_heads, shape.sequence_length, shape.head_size)
         new = self.embedding.new_zeros

@@ -130,7 +130,7 @@ def load_optimizer(
 ) -> None:
     """Put back what `optimizer_tensors` gave, and nothing else, also on another device or another number of ranks.
 
-    Counts of steps stay where the optimizer keeps them: AdamW's beside its moments, for the fused kernel.
+    Counts of steps stay where the optimizer keeps them: AdamW's next to its moments, for the fused kernel.
     """
     adam = isinstance(optimizer, torch.optim.AdamW)
     optimizer.state.clear()

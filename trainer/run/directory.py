@@ -84,14 +84,14 @@ class Run:
     def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, ledger: Ledger = _EMPTY) -> None:
         """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew.
 
-        A new run begins with `ledger`. `tokenizer` is a SentencePiece model; a `tokenizer.json` beside it comes along.
+        A new run begins with `ledger`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
         """
         old = self.read_config()
         new = config.to_json()
         if old is not None and not overwrite:
             changed = differences(old, new)
             if changed:
-                # the digests alone would not say what to look at
+                # the digests alone would not say what to inspect
                 other = old["data"]["tokenizer"] != new["data"]["tokenizer"]
                 raise UsageError(
                     f"{self.path} was made with {'another tokenizer' if other else 'another configuration'} "

@@ -20,8 +20,9 @@ HEADER = ("row", "domain", "epoch", "position", "length", "document", "start")
 def trace(path: Path, data: Path, step: int) -> Iterator[str]:
     """Tab-separated lines, a header first: for each row of the step its documents' ids and where they lie.
 
-    `position` and `length` are in tokens of the row, `start` is the first of these tokens in the document, `epoch` the
-    document's pass. Raises UsageError where `data` is not what the run was trained on or the step is none of its steps.
+    `position` and `length` are in tokens of the row, `start` is the first of these tokens in the document, `epoch`
+    counts the readings of the document from 0. Raises UsageError where `data` is not what the run was trained on or the step is none of its
+    steps.
     """
     run = Run(path)
     run.shape()
@@ -37,14 +38,16 @@ def trace(path: Path, data: Path, step: int) -> Iterator[str]:
     ledger = Ledger.load(run.ledger) or Ledger()
     ranges = step_rows(ramp.rows_before(step - 1), ramp.rows_at(step), ledger.holes())
     if ranges[-1].stop > len(rows):
-        raise UsageError(f"{path} ended before step {step}: {data} has no rows left for it, since rewinds took some.")
+        raise UsageError(
+            f"{path} ended before step {step}: {data} has no sequences left for it, since rewinds took some."
+        )
     listed = DocumentList(rows.dataset)
     yield "\t".join(HEADER)
     for part in ranges:
-        piece = slice(part.start, part.stop)
-        segments = rows.segments(piece)
+        taken = slice(part.start, part.stop)
+        segments = rows.segments(taken)
         documents = listed.read({segment.document for row in segments for segment in row})
-        for row, (domain, spans) in enumerate(zip(rows.domains(piece), segments, strict=True), part.start):
+        for row, (domain, spans) in enumerate(zip(rows.domains(taken), segments, strict=True), part.start):
             for position, span in placed(spans):
                 fields = (row, domain, span.epoch, position, span.length, documents[span.document].id, span.start)
                 yield "\t".join(map(str, fields))

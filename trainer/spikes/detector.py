@@ -1,4 +1,4 @@
-"""Loss spikes: how they are noticed, and how far a run goes back and what it passes over because of one (PaLM 5.1)."""
+"""Loss spikes: how they are noticed, and how far a run goes back and how much it skips because of one (PaLM 5.1)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SpikeConfig:
         10.0, "robust deviations of the log gradient norm above the window's median; 0: never"
     )
     back: int = option(0, "steps to go back at least; 0: 100, or 5 % of a run of fewer than 1,000 steps")
-    skip: int = option(0, "batches to pass over around the spike; 0: 300, or 5 % of a run of fewer than 1,000 steps")
+    skip: int = option(0, "batches to skip around the spike; 0: 300, or 5 % of a run of fewer than 1,000 steps")
     max_rewinds: int = option(3, "rewinds of a run; one more spike stops it")
 
     def __post_init__(self) -> None:
@@ -56,11 +56,11 @@ class SpikeConfig:
         return self.back or (_BACK if steps >= _SHORT else max(1, round(_SHARE * steps)))
 
     def batches_skipped(self, steps: int) -> int:
-        """Batches that a run of `steps` passes over at each rewind."""
+        """Batches that a run of `steps` skips at each rewind."""
         return self.skip or (_SKIP if steps >= _SHORT else max(1, round(_SHARE * steps)))
 
     def reserve(self, steps: int) -> int:
-        """Batches that a run of `steps` keeps in hand for its rewinds."""
+        """Batches that a run of `steps` keeps in reserve for its rewinds."""
         if self.mode != "rewind":
             return 0
         if self.skip or steps >= _SHORT:

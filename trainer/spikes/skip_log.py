@@ -1,4 +1,4 @@
-"""What a run passed over because of spikes, and why. With the packed set and the configuration it decides the run."""
+"""What a run skipped because of spikes, and why. With the packed set and the configuration it decides the run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trainer.data.rows import RowRange
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One spike, in `step`. The entry is in force for the steps behind `since`.
+    """One spike, in `step`. The entry is in force for the steps after `since`.
 
-    "rewind": the run went back to the state behind step `back_to` and passes over `rows`. "skip-update": the update of
+    "rewind": the run went back to the state after step `back_to` and skips `rows`. "skip-update": the update of
     `step`, on `rows`, was not made; `back_to` is the step before. `back_to` is what happened and never changes; `since`
-    begins equal to it, and moves back where a later rewind goes behind it, for the steps done again keep out these rows.
+    begins equal to it, and moves back where a later rewind goes to before it, for the steps done again keep out these rows.
     """
 
     step: int
@@ -111,7 +111,7 @@ class Ledger:
         return Ledger(tuple(entry for entry in self.entries if entry.since < step))
 
     def holes(self) -> tuple[RowRange, ...]:
-        """The rows that rewinds pass over."""
+        """The rows that rewinds skip."""
         return tuple(entry.rows for entry in self.entries if entry.action == "rewind")
 
     def skips_update(self, step: int) -> bool:
@@ -121,8 +121,8 @@ class Ledger:
     def with_entry(self, entry: LedgerEntry) -> Ledger:
         """This ledger and one entry more.
 
-        A rewind behind an earlier one does the steps between again: the earlier one's rows stay out and are passed
-        over from there on, and updates left out in these steps are forgotten.
+        A rewind to before an earlier one does the steps between again: the earlier one's rows stay out and are
+        skipped from there on, and updates left out in these steps are forgotten.
         """
         if entry.action != "rewind":
             return Ledger((*self.entries, entry))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corpus.errors import UsageError
-from trainer.config.options import make_request, read_config_file
+from trainer.config.options import make_options, read_config_file
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -23,12 +23,12 @@ def test_a_file_gives_options_and_settings_and_the_command_line_wins(tmp_path: P
         "data: sets/packed\noutput: run\nsteps: 50\nsave-every: 7\nsave_minutes: 5\ndocument-mask: true\n"
         "model: {name: llama-tiny, layers: 2}\noptimizer:\n  lr: 3e-4\ntraining.compile: false\n",
     )
-    request = make_request({"steps": 60, "settings": ("optimizer.lr=1e-3",)}, path)
+    request = make_options({"steps": 60, "settings": ("optimizer.lr=1e-3",)}, path)
     assert (request.data, request.model, request.output) == (Path("sets/packed"), "llama-tiny", Path("run"))
     assert (request.steps, request.save_every, request.save_minutes) == (60, 7, 5.0)
     assert request.document_mask is True
     assert request.settings == ("model.layers=2", "training.compile=false", "optimizer.lr=1e-3")
-    assert make_request({"data": Path("d"), "output": Path("o")}, write(tmp_path, "model: palm-tiny\n")).model == (
+    assert make_options({"data": Path("d"), "output": Path("o")}, write(tmp_path, "model: palm-tiny\n")).model == (
         "palm-tiny"
     )
 
@@ -57,10 +57,10 @@ def test_the_command_line_wins_in_either_form(tmp_path: Path) -> None:
         tmp_path,
         "data: d\noutput: o\nmodel: llama-tiny\nsteps: 50\nseed: 3\ntraining: {batch_ramp: 0:4, precision: bf16}\n",
     )
-    request = make_request({"settings": ("training.steps=7", "training.seed=0")}, file)
+    request = make_options({"settings": ("training.steps=7", "training.seed=0")}, file)
     assert (request.steps, request.seed) == (None, None)
     assert request.settings[-2:] == ("training.steps=7", "training.seed=0")
-    request = make_request({"tokens": 100, "batch_size": 2, "precision": "fp32"}, file)
+    request = make_options({"tokens": 100, "batch_size": 2, "precision": "fp32"}, file)
     assert (request.steps, request.tokens, request.batch_size, request.settings) == (None, 100, 2, ())
 
 
@@ -77,14 +77,14 @@ def test_the_command_line_wins_in_either_form(tmp_path: Path) -> None:
 def test_what_is_said_twice_is_refused(given: dict[str, Any], setting: str, match: str) -> None:
     options = {"data": Path("d"), "output": Path("o"), "model": "llama-tiny", **given}
     with pytest.raises(UsageError, match=f"{match} say the same thing twice"):
-        make_request({**options, "settings": (setting,)}, None)
+        make_options({**options, "settings": (setting,)}, None)
 
 
 def test_what_must_be_given(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--model and --output must be given"):
-        make_request({"data": Path("d")}, None)
+        make_options({"data": Path("d")}, None)
     with pytest.raises(UsageError, match="cannot be read"):
-        make_request({}, tmp_path / "nowhere.yaml")
+        make_options({}, tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_what_must_be_given(tmp_path: Path) -> None:
 def test_values_of_a_file_are_checked_as_those_of_the_command_line(tmp_path: Path, line: str, match: str) -> None:
     path = write(tmp_path, f"data: d\noutput: o\nmodel: llama-tiny\n{line}\n")
     with pytest.raises(UsageError, match=match):
-        make_request({}, path)
+        make_options({}, path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from corpus.errors import UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.families.registry import PRESETS
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.packed import DataIdentity, PackedRows
@@ -53,12 +53,12 @@ def test_a_ramp_equals_counting(stages: list[tuple[int, int]], steps: int, rows:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("512", "write START:ROWS"),
-        ("0:512,1.5:1024", "write START:ROWS"),
-        ("0:512,-3:1024", "write START:ROWS"),
+        ("512", "write START:SEQUENCES"),
+        ("0:512,1.5:1024", "write START:SEQUENCES"),
+        ("0:512,-3:1024", "write START:SEQUENCES"),
         ("5:512", "must start at 0"),
-        ("0:2,9:4,9:8", "behind the last"),
-        ("0:512,7:0", "at least 1 row"),
+        ("0:2,9:4,9:8", "after the one before"),
+        ("0:512,7:0", "at least 1 sequence"),
     ],
 )
 def test_impossible_ramps(text: str, match: str) -> None:
@@ -68,20 +68,20 @@ def test_impossible_ramps(text: str, match: str) -> None:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> tuple[FitRequest, DataIdentity]:
+def ask(tmp_path: Path) -> tuple[FitOptions, DataIdentity]:
     packed = write_packed(tmp_path / "packed", learnable_rows(120, 16, 60), 60)
     settings = ("training.batch_ramp=0:2,10:5", "spikes.mode=stop")
-    return FitRequest(packed, "llama-tiny", tmp_path / "run", settings=settings), PackedRows(packed).identity
+    return FitOptions(packed, "llama-tiny", tmp_path / "run", settings=settings), PackedRows(packed).identity
 
 
-def test_tokens_and_steps_of_a_run_with_a_ramp(ask: tuple[FitRequest, DataIdentity]) -> None:
+def test_tokens_and_steps_of_a_run_with_a_ramp(ask: tuple[FitOptions, DataIdentity]) -> None:
     request, identity = ask
     config = resolve_config(request, identity, {})
     assert (config.training.steps, config.training.batch_size) == (30, 2)
     assert config.tokens_after(12) == (10 * 2 + 2 * 5) * 16
     config = resolve_config(replace(request, tokens=(20 + 5) * 16 + 1), identity, {})
     assert config.training.steps == 12
-    with pytest.raises(UsageError, match="31 steps of 5 rows need 125 rows and the packed set has 120"):
+    with pytest.raises(UsageError, match="31 steps of 5 sequences need 125 of them and the packed set has 120"):
         resolve_config(replace(request, steps=31), identity, {})
     with pytest.raises(UsageError, match="give one of them"):
         resolve_config(replace(request, batch_size=8), identity, {})
@@ -89,7 +89,7 @@ def test_tokens_and_steps_of_a_run_with_a_ramp(ask: tuple[FitRequest, DataIdenti
 
 def test_the_ramp_of_a_preset_gives_way_to_a_batch_size(tmp_path: Path) -> None:
     identity = DataIdentity("d", 10**6, 2048, 256000, "t", 2)
-    request = FitRequest(tmp_path, "palm-540b", tmp_path, steps=100)
+    request = FitOptions(tmp_path, "palm-540b", tmp_path, steps=100)
     assert resolve_config(request, identity, {}).training.batch_ramp == PRESETS["palm-540b"].batch_ramp
     config = resolve_config(replace(request, batch_size=64), identity, {})
     assert (config.training.batch_ramp, config.training.batch_size) == ("", 64)

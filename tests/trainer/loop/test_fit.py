@@ -19,7 +19,7 @@ import torch
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import CheckpointStore
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange
@@ -42,8 +42,8 @@ def packed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(packed: Path, tmp_path: Path) -> FitRequest:
-    return FitRequest(
+def ask(packed: Path, tmp_path: Path) -> FitOptions:
+    return FitOptions(
         data=packed,
         model="llama-tiny",
         output=tmp_path / "run",
@@ -72,7 +72,7 @@ def last(run: Path, steps: int = 12) -> dict[str, bytes]:
     return files(run / "checkpoints" / f"step-{steps:06d}")
 
 
-def test_the_loss_falls_and_the_run_directory_is_complete(ask: FitRequest) -> None:
+def test_the_loss_falls_and_the_run_directory_is_complete(ask: FitOptions) -> None:
     said: list[str] = []
     fit(replace(ask, steps=30, settings=(*ask.settings, "optimizer.lr=1e-2")), said.append)
     losses = [record["loss"] for record in records(ask.output)]
@@ -95,7 +95,7 @@ def test_the_loss_falls_and_the_run_directory_is_complete(ask: FitRequest) -> No
     assert str(ask.data) not in json.dumps(config)
 
 
-def test_a_finished_run_is_left_alone(ask: FitRequest) -> None:
+def test_a_finished_run_is_left_alone(ask: FitOptions) -> None:
     fit(ask, quiet)
     before = {path: path.stat().st_mtime_ns for path in ask.output.rglob("*.safetensors")}
     said: list[str] = []
@@ -109,7 +109,7 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-def test_a_kill_at_any_point_of_any_save_changes_nothing(ask: FitRequest, tmp_path: Path) -> None:
+def test_a_kill_at_any_point_of_any_save_changes_nothing(ask: FitOptions, tmp_path: Path) -> None:
     straight = replace(ask, output=tmp_path / "straight")
     seen: list[str] = []
     fit(straight, quiet, seen.append)
@@ -130,7 +130,7 @@ def test_a_kill_at_any_point_of_any_save_changes_nothing(ask: FitRequest, tmp_pa
         assert [r["loss"] for r in records(output)] == [r["loss"] for r in records(straight.output)]
 
 
-def start(request: FitRequest) -> subprocess.Popen[bytes]:
+def start(request: FitOptions) -> subprocess.Popen[bytes]:
     """The same run through the command line, in a process of its own."""
     arguments = ["fit", "--data", str(request.data), "--model", request.model, "--output", str(request.output)]
     for name in ("steps", "batch_size", "micro_batch_size", "save_every", "threads", "precision"):
@@ -145,7 +145,7 @@ def start(request: FitRequest) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for_step(request: FitRequest, process: subprocess.Popen[bytes], step: int) -> None:
+def wait_for_step(request: FitOptions, process: subprocess.Popen[bytes], step: int) -> None:
     log = request.output / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while not log.exists() or log.read_text().count("\n") < step:
@@ -155,7 +155,7 @@ def wait_for_step(request: FitRequest, process: subprocess.Popen[bytes], step: i
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_kill_9_and_resume_equals_the_straight_run(ask: FitRequest, tmp_path: Path, precision: str) -> None:
+def test_kill_9_and_resume_equals_the_straight_run(ask: FitOptions, tmp_path: Path, precision: str) -> None:
     ask = replace(ask, steps=30, document_mask=True, precision=precision, micro_batch_size=3)
     straight = replace(ask, output=tmp_path / "straight")
     fit(straight, quiet)
@@ -169,7 +169,7 @@ def test_kill_9_and_resume_equals_the_straight_run(ask: FitRequest, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_has_its_exit_code(ask: FitRequest, tmp_path: Path, number: int, code: int) -> None:
+def test_a_signal_saves_and_has_its_exit_code(ask: FitOptions, tmp_path: Path, number: int, code: int) -> None:
     ask = replace(ask, steps=30, save_every=1000)
     with start(ask) as process:
         wait_for_step(ask, process, 4)
@@ -187,7 +187,7 @@ def test_a_signal_saves_and_has_its_exit_code(ask: FitRequest, tmp_path: Path, n
     assert last(ask.output, 30) == last(straight.output, 30)
 
 
-def test_a_torn_newest_checkpoint_costs_only_its_steps(ask: FitRequest, tmp_path: Path) -> None:
+def test_a_torn_newest_checkpoint_costs_only_its_steps(ask: FitOptions, tmp_path: Path) -> None:
     straight = replace(ask, output=tmp_path / "straight")
     fit(straight, quiet)
     fit(ask, quiet)
@@ -202,7 +202,7 @@ def test_a_torn_newest_checkpoint_costs_only_its_steps(ask: FitRequest, tmp_path
     assert last(ask.output) == last(straight.output)
 
 
-def new_state(ask: FitRequest, **changes: Any) -> TrainingState:
+def new_state(ask: FitOptions, **changes: Any) -> TrainingState:
     torch.set_num_threads(1)
     return TrainingState(resolve_config(replace(ask, **changes), PackedRows(ask.data).identity, {}))
 
@@ -215,7 +215,7 @@ def train_step(state: TrainingState, data: PackedRows) -> Measured:
 
 
 @pytest.mark.parametrize("model", ["llama-tiny", "palm-tiny"])
-def test_accumulation_of_four_equals_one(ask: FitRequest, model: str) -> None:
+def test_accumulation_of_four_equals_one(ask: FitOptions, model: str) -> None:
     sets = {"model": model, "settings": ("model.layers=2", "model.width=32"), "batch_size": 8, "steps": 10}
     whole, parts = new_state(ask, **sets), new_state(ask, **sets, micro_batch_size=2)
     data = PackedRows(ask.data)
@@ -225,7 +225,7 @@ def test_accumulation_of_four_equals_one(ask: FitRequest, model: str) -> None:
         assert first.gradient_norm == pytest.approx(second.gradient_norm, rel=1e-4)
 
 
-def test_rows_of_the_ledger_are_passed_over(ask: FitRequest) -> None:
+def test_rows_of_the_ledger_are_passed_over(ask: FitOptions) -> None:
     data = PackedRows(ask.data)
     state = new_state(ask)
     state.ledger = Ledger((LedgerEntry(9, "rewind", "", 0, 0, RowRange(2, 5)),))
@@ -233,13 +233,13 @@ def test_rows_of_the_ledger_are_passed_over(ask: FitRequest) -> None:
     assert (state.step, state.next_row) == (1, 7)
 
 
-def test_the_document_mask_changes_the_training(ask: FitRequest) -> None:
+def test_the_document_mask_changes_the_training(ask: FitOptions) -> None:
     data = PackedRows(ask.data)
     plain, masked = new_state(ask), new_state(ask, document_mask=True)
     assert train_step(plain, data).loss != train_step(masked, data).loss
 
 
-def test_validation_per_domain(ask: FitRequest, tmp_path: Path) -> None:
+def test_validation_per_domain(ask: FitOptions, tmp_path: Path) -> None:
     for name, seed in (("web", 5), ("books", 6)):
         rows = learnable_rows(6, LENGTH, VOCABULARY, seed)
         write_packed(tmp_path / "validation" / name, rows, VOCABULARY, domains=[name] * 6)
@@ -260,20 +260,20 @@ def test_validation_per_domain(ask: FitRequest, tmp_path: Path) -> None:
     assert log.read_text() == "".join(lines)
 
 
-def refused(ask: FitRequest, kind: type[Exception], match: str) -> None:
+def refused(ask: FitOptions, kind: type[Exception], match: str) -> None:
     with pytest.raises(kind, match=match) as caught:
         fit(ask, quiet)
     assert "\n" not in str(caught.value)
 
 
-def test_more_tokens_than_packed(ask: FitRequest) -> None:
+def test_more_tokens_than_packed(ask: FitOptions) -> None:
     refused(replace(ask, steps=31), UsageError, "re-mix with a larger budget")
     refused(replace(ask, steps=None, tokens=120 * LENGTH + 1), UsageError, "re-mix with a larger budget")
     refused(replace(ask, batch_size=121, steps=None), UsageError, "re-mix with a larger budget")
     refused(replace(ask, tokens=10), UsageError, "give one of them")
 
 
-def test_steps_default_to_one_pass_and_tokens_round_up(ask: FitRequest) -> None:
+def test_steps_default_to_one_epoch_and_tokens_round_up(ask: FitOptions) -> None:
     identity = PackedRows(ask.data).identity
     # of the 30 batches 3 times 5 % of the steps are kept for rewinds
     assert resolve_config(replace(ask, steps=None), identity, {}).training.steps == 26
@@ -284,7 +284,7 @@ def test_steps_default_to_one_pass_and_tokens_round_up(ask: FitRequest) -> None:
     assert config.training.steps == 3
 
 
-def test_paper_models_refuse_other_data(ask: FitRequest) -> None:
+def test_paper_models_refuse_other_data(ask: FitOptions) -> None:
     refused(replace(ask, model="llama-7b", settings=()), UsageError, "--vocab-size 32000")
     settings = (f"model.vocabulary={VOCABULARY}",)
     refused(replace(ask, model="palm-8b", settings=settings), UsageError, "--sequence-length 2048")
@@ -309,11 +309,11 @@ def test_paper_models_refuse_other_data(ask: FitRequest) -> None:
         ("model.rope_base=0", "above 0"),
     ],
 )
-def test_wrong_settings_are_refused(ask: FitRequest, setting: str, match: str) -> None:
+def test_wrong_settings_are_refused(ask: FitOptions, setting: str, match: str) -> None:
     refused(replace(ask, settings=(setting,)), UsageError, match)
 
 
-def test_a_changed_configuration_wants_overwrite(ask: FitRequest) -> None:
+def test_a_changed_configuration_wants_overwrite(ask: FitOptions) -> None:
     fit(replace(ask, steps=3), quiet)
     changed = replace(ask, steps=3, settings=(*ask.settings, "optimizer.lr=0.5"))
     refused(changed, UsageError, r"optimizer\.lr: 0\.003 -> 0\.5.*--overwrite")
@@ -324,14 +324,14 @@ def test_a_changed_configuration_wants_overwrite(ask: FitRequest) -> None:
     assert len(records(ask.output)) == 3
 
 
-def test_another_tokenizer_is_said_in_words(ask: FitRequest, tmp_path: Path) -> None:
+def test_another_tokenizer_is_said_in_words(ask: FitOptions, tmp_path: Path) -> None:
     fit(replace(ask, steps=3), quiet)
     tokens = learnable_rows(120, LENGTH, VOCABULARY)
     other = write_packed(tmp_path / "other", tokens, VOCABULARY, tokenizer="other")
     refused(replace(ask, steps=3, data=other), UsageError, r"was made with another tokenizer \(.*--overwrite")
 
 
-def test_a_token_beyond_the_vocabulary_is_a_sentence(ask: FitRequest, tmp_path: Path) -> None:
+def test_a_token_beyond_the_vocabulary_is_a_sentence(ask: FitOptions, tmp_path: Path) -> None:
     tokens = learnable_rows(120, LENGTH, VOCABULARY)
     tokens[5, 3] = VOCABULARY + 40
     broken = write_packed(tmp_path / "broken", tokens, VOCABULARY)
@@ -340,26 +340,26 @@ def test_a_token_beyond_the_vocabulary_is_a_sentence(ask: FitRequest, tmp_path: 
     )
 
 
-def test_foreign_directories_are_refused(ask: FitRequest) -> None:
+def test_foreign_directories_are_refused(ask: FitOptions) -> None:
     ask.output.mkdir()
     (ask.output / "thesis.txt").write_text("mine")
     refused(ask, UsageError, "not empty and not a run")
     assert [path.name for path in ask.output.iterdir()] == ["thesis.txt"]
 
 
-def test_a_second_trainer_is_refused(ask: FitRequest) -> None:
+def test_a_second_trainer_is_refused(ask: FitOptions) -> None:
     from trainer.run.directory import Run
 
     with Run(ask.output).locked():
         refused(ask, UsageError, "another trainer")
 
 
-def test_a_validation_set_of_another_tokenizer_is_refused(ask: FitRequest, tmp_path: Path) -> None:
+def test_a_validation_set_of_another_tokenizer_is_refused(ask: FitOptions, tmp_path: Path) -> None:
     write_packed(tmp_path / "v", learnable_rows(4, LENGTH, VOCABULARY), VOCABULARY, tokenizer="other")
     refused(replace(ask, validation=tmp_path / "v"), UsageError, "another tokenizer")
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite_stops_before_the_update(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = replace(ask, settings=(*ask.settings, "spikes.mode=stop"))
     fit(replace(ask, steps=12), quiet)
     poison(monkeypatch, {8})
@@ -384,13 +384,13 @@ def poison(monkeypatch: pytest.MonkeyPatch, calls: set[int]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["rewind", "skip-update", "stop", "ignore"])
-def test_nan_in_the_first_step_stops_the_run(ask: FitRequest, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_nan_in_the_first_step_stops_the_run(ask: FitOptions, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     poison(monkeypatch, {1})
     refused(replace(ask, settings=(*ask.settings, f"spikes.mode={mode}")), DataError, r"not finite in step 1 \(rows 0 ")
     assert not (ask.output / "ledger.json").exists()
 
 
-def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitRequest) -> None:
+def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitOptions) -> None:
     settings = (*ask.settings, "optimizer.lr=1e30", "schedule.warmup=0")
     refused(
         replace(ask, settings=settings),

@@ -20,7 +20,7 @@ from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.errors import DataError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import COMMIT, CheckpointStore, Retention
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.loop import interrupt
 from trainer.loop.loop import fit
 from trainer.loop.session import Session
@@ -34,18 +34,18 @@ SETTINGS = (
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> FitRequest:
+def ask(tmp_path: Path) -> FitOptions:
     rows = learnable_rows(260, 16, 56)
     rows[140:146] = np.random.default_rng(1).integers(56, 60, (6, 17))
     packed = write_packed(tmp_path / "packed", rows, 60)
-    return FitRequest(packed, "llama-tiny", tmp_path / "run", STEPS, settings=SETTINGS, save_every=6, threads=1)
+    return FitOptions(packed, "llama-tiny", tmp_path / "run", STEPS, settings=SETTINGS, save_every=6, threads=1)
 
 
 def quiet(text: str) -> None:
     """Swallow what the run says."""
 
 
-def final(request: FitRequest) -> dict[str, bytes]:
+def final(request: FitOptions) -> dict[str, bytes]:
     directory = request.output / "checkpoints" / f"step-{STEPS:06d}"
     return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
 
@@ -72,7 +72,7 @@ def kill(session: Session) -> None:
 
 @pytest.mark.parametrize("background", [False, True])
 def test_killed_with_a_ramp_and_a_spike(
-    ask: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+    ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
 ) -> None:
     straight = replace(ask, output=tmp_path / "straight")
     fit(straight, quiet)
@@ -92,7 +92,7 @@ def test_killed_with_a_ramp_and_a_spike(
     assert state["next_row"] == 12 * 2 + 17 * 3 + 31 * 4 + 6 * 4
 
 
-def break_off(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+def break_off(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run killed behind its checkpoint of step 12."""
     with monkeypatch.context() as patch:
         at_step(patch, 13, kill)
@@ -111,7 +111,7 @@ def flip(file: Path) -> None:
 
 
 def test_a_flipped_newest_one_and_a_stop_before_its_step(
-    ask: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = replace(ask, settings=(*ask.settings, "spikes.mode=ignore"))
     flip(break_off(ask, monkeypatch) / "model.safetensors")
@@ -129,7 +129,7 @@ def test_a_flipped_newest_one_and_a_stop_before_its_step(
     assert final(ask) == final(straight)
 
 
-def test_a_run_without_a_valid_checkpoint_is_not_begun_anew(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_a_valid_checkpoint_is_not_begun_anew(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     break_off(ask, monkeypatch)
     metrics = (ask.output / "metrics.jsonl").read_bytes()
     for path in (ask.output / "checkpoints").iterdir():
@@ -145,7 +145,7 @@ def full(*arguments: object, **options: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_for_the_metrics_is_a_sentence(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_for_the_metrics_is_a_sentence(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     break_off(ask, monkeypatch)
     sentence = r"metrics\.jsonl cannot be written \(No space left on device\): make room, then give the same command"
     with monkeypatch.context() as patch, pytest.raises(DataError, match=sentence):
@@ -171,7 +171,7 @@ def commit(path: Path) -> None:
     (path / COMMIT).write_text(canonical_json({**body, "checksum": digest_of(body)}))
 
 
-def test_the_self_check_names_changed_data(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_check_names_changed_data(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     path = break_off(ask, monkeypatch)
     shard = ask.data / "00000.arrow"
     rows = json.loads((path / "state.json").read_text())["check"]["rows"]
@@ -184,7 +184,7 @@ def test_the_self_check_names_changed_data(ask: FitRequest, monkeypatch: pytest.
         fit(ask, quiet)
 
 
-def test_the_self_check_names_changed_weights_and_arithmetic(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_check_names_changed_weights_and_arithmetic(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     path = break_off(ask, monkeypatch)
     weights = load_file(path / "model.safetensors")
     save_file({name: tensor * 1.01 for name, tensor in weights.items()}, path / "model.safetensors")
@@ -195,7 +195,7 @@ def test_the_self_check_names_changed_weights_and_arithmetic(ask: FitRequest, mo
         fit(replace(ask, threads=2), quiet)
 
 
-def test_the_self_check_passes_over_the_last_bits_with_a_note(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_check_passes_over_the_last_bits_with_a_note(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     path = break_off(ask, monkeypatch)
     state = json.loads((path / "state.json").read_text())
     state["check"]["loss"] *= 1 + 1e-7
@@ -208,7 +208,7 @@ def test_the_self_check_passes_over_the_last_bits_with_a_note(ask: FitRequest, m
     assert any("note: number of threads 1, now 2: the result is not promised" in line for line in said)
 
 
-def test_the_self_check_draws_nothing(ask: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_check_draws_nothing(ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(ask, quiet)
     assert json.loads(final(ask)["state.json"])["check"] is None  # no batch is left
     unchecked = replace(ask, output=tmp_path / "unchecked")
@@ -220,7 +220,7 @@ def test_the_self_check_draws_nothing(ask: FitRequest, tmp_path: Path, monkeypat
     }
 
 
-def test_a_background_save_that_fails_stops_the_run(ask: FitRequest) -> None:
+def test_a_background_save_that_fails_stops_the_run(ask: FitOptions) -> None:
     calls = 0
 
     def full(point: str) -> None:
@@ -236,7 +236,7 @@ def test_a_background_save_that_fails_stops_the_run(ask: FitRequest) -> None:
     assert found.step == 6
 
 
-def test_a_background_save_is_of_its_own_step(ask: FitRequest, tmp_path: Path) -> None:
+def test_a_background_save_is_of_its_own_step(ask: FitOptions, tmp_path: Path) -> None:
     fit(replace(ask, keep=0), quiet)
     behind = replace(ask, output=tmp_path / "behind", keep=0, background_saves=True)
     fit(behind, quiet)
@@ -245,7 +245,7 @@ def test_a_background_save_is_of_its_own_step(ask: FitRequest, tmp_path: Path) -
             assert path.read_bytes() == (behind.output / path.relative_to(ask.output)).read_bytes()
 
 
-def test_saves_by_the_clock_change_nothing(ask: FitRequest, tmp_path: Path) -> None:
+def test_saves_by_the_clock_change_nothing(ask: FitOptions, tmp_path: Path) -> None:
     fit(ask, quiet)
     often = replace(ask, output=tmp_path / "often", save_minutes=1e-9, keep=0, steps=STEPS)
     fit(often, quiet)
@@ -253,7 +253,7 @@ def test_saves_by_the_clock_change_nothing(ask: FitRequest, tmp_path: Path) -> N
     assert final(often) == final(ask)
 
 
-def test_usr1_has_the_code_of_try_again(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usr1_has_the_code_of_try_again(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     at_step(monkeypatch, 9, lambda session: os.kill(os.getpid(), signal.SIGUSR1))
     with pytest.raises(interrupt.Preempted, match="is saved at step 10 of 60") as caught:
         fit(ask, quiet)
@@ -262,7 +262,7 @@ def test_usr1_has_the_code_of_try_again(ask: FitRequest, monkeypatch: pytest.Mon
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_directory_is_a_sentence(ask: FitRequest) -> None:
+def test_a_read_only_directory_is_a_sentence(ask: FitOptions) -> None:
     fit(replace(ask, steps=6), quiet)
     os.chmod(ask.output, 0o500)
     try:
@@ -292,7 +292,7 @@ def test_retention() -> None:
     assert kept(Retention(1, 0, 100), 500, 2000) == [1500, 2000]
 
 
-def test_more_threads_are_said_on_resume(ask: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_threads_are_said_on_resume(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     break_off(ask, monkeypatch)
     said: list[str] = []
     fit(replace(ask, threads=None), said.append)

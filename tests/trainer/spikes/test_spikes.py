@@ -16,7 +16,7 @@ import pytest
 
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
-from trainer.config.options import FitRequest
+from trainer.config.options import FitOptions
 from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange, step_rows
 from trainer.loop import session as session_module
@@ -114,7 +114,7 @@ def test_the_ledger_is_in_force_behind_its_steps(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., FitRequest]:
+def ask(tmp_path: Path) -> Callable[..., FitOptions]:
     """A request for a run on poisoned or clean rows; the poisoned ones are noise of rare ids."""
     clean = learnable_rows(ROWS, LENGTH, VOCABULARY - 4)
     poisoned = clean.copy()
@@ -122,10 +122,10 @@ def ask(tmp_path: Path) -> Callable[..., FitRequest]:
     poisoned[POISONED.start : POISONED.stop] = noise
     sets = {name: write_packed(tmp_path / name, rows, VOCABULARY) for name, rows in (("c", clean), ("p", poisoned))}
 
-    def make(output: str, data: str = "p", **changes: Any) -> FitRequest:
+    def make(output: str, data: str = "p", **changes: Any) -> FitOptions:
         more = changes.pop("settings", ())
         settings = (*TINY, "model.feed_forward=64", "optimizer.lr=1e-2", "spikes.skip=9", *more)
-        return FitRequest(
+        return FitOptions(
             sets[data],
             "llama-tiny",
             tmp_path / output,
@@ -163,7 +163,7 @@ def end(run: Path) -> float:
     return float(np.mean(losses(run)[-10:]))
 
 
-def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[..., FitRequest]) -> None:
+def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[..., FitOptions]) -> None:
     run, clean = ask("run"), ask("clean", "c")
     said: list[str] = []
     fit(run, said.append)
@@ -191,7 +191,7 @@ def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[...,
     assert state["skipped"] == [[228, 264]]
 
 
-def test_replaying_the_ledger_gives_the_same_run(ask: Callable[..., FitRequest]) -> None:
+def test_replaying_the_ledger_gives_the_same_run(ask: Callable[..., FitOptions]) -> None:
     run = ask("run")
     fit(run, quiet)
     replay = ask("replay", ledger=run.output)
@@ -202,7 +202,7 @@ def test_replaying_the_ledger_gives_the_same_run(ask: Callable[..., FitRequest])
     fit(replay, quiet)  # and a finished replay is left alone
 
 
-def test_going_back_to_the_beginning_leaves_nothing_behind(ask: Callable[..., FitRequest]) -> None:
+def test_going_back_to_the_beginning_leaves_nothing_behind(ask: Callable[..., FitOptions]) -> None:
     settings = ("spikes.back=70",)
     run, replay = ask("run", settings=settings), ask("replay", settings=settings, ledger=ask("run").output)
     fit(run, quiet)
@@ -217,7 +217,7 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-def test_a_kill_in_the_middle_of_a_rewind_changes_nothing(ask: Callable[..., FitRequest], tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_of_a_rewind_changes_nothing(ask: Callable[..., FitOptions], tmp_path: Path) -> None:
     straight = ask("straight")
     points: list[str] = []
     fit(straight, quiet, points.append)
@@ -259,7 +259,7 @@ def nan_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     ("step", "back_to", "settings"), [(3, 0, ("spikes.back=3",)), (33, 30, ("spikes.back=3", "spikes.skip=30"))]
 )
 def test_rows_passed_over_from_the_checkpoint_on(
-    ask: Callable[..., FitRequest],
+    ask: Callable[..., FitOptions],
     monkeypatch: pytest.MonkeyPatch,
     step: int,
     back_to: int,
@@ -267,7 +267,7 @@ def test_rows_passed_over_from_the_checkpoint_on(
 ) -> None:
     """The rewind's rows begin right behind the checkpoint that it goes back to, which was saved without knowing it."""
 
-    def run(output: str, fault: Callable[[str], None] = lambda point: None) -> FitRequest:
+    def run(output: str, fault: Callable[[str], None] = lambda point: None) -> FitOptions:
         request = replace(ask(output, "c", settings=settings), steps=45)
         with monkeypatch.context() as patch:
             nan_once(patch, step)
@@ -299,7 +299,7 @@ def test_rows_passed_over_from_the_checkpoint_on(
         }
 
 
-def test_an_exploding_rate_is_recovered_from(ask: Callable[..., FitRequest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exploding_rate_is_recovered_from(ask: Callable[..., FitOptions], monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = step_module.factor
     armed = [True]
 
@@ -320,7 +320,7 @@ def test_an_exploding_rate_is_recovered_from(ask: Callable[..., FitRequest], mon
     assert end(run.output) < end(clean.output) * 1.05
 
 
-def test_updates_can_be_left_out_instead(ask: Callable[..., FitRequest]) -> None:
+def test_updates_can_be_left_out_instead(ask: Callable[..., FitOptions]) -> None:
     settings = ("spikes.mode=skip-update",)
     run = ask("run", settings=settings)
     fit(run, quiet)
@@ -338,7 +338,7 @@ def test_updates_can_be_left_out_instead(ask: Callable[..., FitRequest]) -> None
     assert tensors(replay.output) == tensors(run.output)
 
 
-def test_the_run_can_stop_or_go_on_instead(ask: Callable[..., FitRequest]) -> None:
+def test_the_run_can_stop_or_go_on_instead(ask: Callable[..., FitOptions]) -> None:
     with pytest.raises(DataError, match=r"in step 61 the .* deviations above .* \(rows 240 to 243\)") as caught:
         fit(ask("stop", settings=("spikes.mode=stop",)), quiet)
     assert "\n" not in str(caught.value)
@@ -348,12 +348,12 @@ def test_the_run_can_stop_or_go_on_instead(ask: Callable[..., FitRequest]) -> No
     assert not (ignoring.output / "ledger.json").exists()
 
 
-def test_a_run_without_rewinds_left_stops_with_a_report(ask: Callable[..., FitRequest]) -> None:
+def test_a_run_without_rewinds_left_stops_with_a_report(ask: Callable[..., FitOptions]) -> None:
     with pytest.raises(DataError, match=r"in step 61 .*: lower optimizer\.lr, or allow more by --set spikes"):
         fit(ask("run", settings=("spikes.max_rewinds=0",)), quiet)
 
 
-def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..., FitRequest]) -> None:
+def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..., FitOptions]) -> None:
     run = replace(ask("run", settings=("schedule.final=0.01",)), steps=ROWS // BATCH)
     said: list[str] = []
     fit(run, said.append)
@@ -369,7 +369,7 @@ def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..
     assert tensors(replay.output, 111) == tensors(run.output, 111)
 
 
-def test_a_missing_or_broken_ledger_is_a_sentence(ask: Callable[..., FitRequest], tmp_path: Path) -> None:
+def test_a_missing_or_broken_ledger_is_a_sentence(ask: Callable[..., FitOptions], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         fit(ask("run", ledger=tmp_path / "no.json"), quiet)
     (tmp_path / "bad.json").write_text("{}")
@@ -377,7 +377,7 @@ def test_a_missing_or_broken_ledger_is_a_sentence(ask: Callable[..., FitRequest]
         fit(ask("run", ledger=tmp_path / "bad.json"), quiet)
 
 
-def test_a_ledger_of_another_run_removes_nothing(ask: Callable[..., FitRequest]) -> None:
+def test_a_ledger_of_another_run_removes_nothing(ask: Callable[..., FitOptions]) -> None:
     run = replace(ask("run", "c"), steps=20)
     fit(run, quiet)
     before = sorted((run.output / "checkpoints").rglob("*"))

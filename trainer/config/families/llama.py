@@ -25,7 +25,7 @@ def _shape(layers: int, width: int, heads: int, feed_forward: int) -> ModelShape
 
 
 def _paper(shape: ModelShape, lr: float) -> Preset:
-    # "4M tokens" is 2,048 rows of 2,048
+    # "4M tokens" is 2,048 sequences of 2,048
     return Preset(shape, OptimizerConfig(lr=lr), ScheduleConfig(), batch_size=2048, fixed=True)
 
 

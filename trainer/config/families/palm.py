@@ -42,7 +42,7 @@ def _small(shape: ModelShape, batch_size: int) -> Preset:
     return Preset(shape, _OPTIMIZER, schedule, batch_size, _Z_LOSS)
 
 
-# Table 1 has 8B's batch grow from 256 to 512 rows and 62B's from 512 to 1,024, but the paper gives steps for 540B's
+# Table 1 has 8B's batch grow from 256 to 512 sequences and 62B's from 512 to 1,024, but the paper gives steps for 540B's
 # alone: the two keep their first size here, unless training.batch_ramp says when they grow
 PALM: Mapping[str, Preset] = {
     "palm-8b": _paper(_shape(32, 4096, 16, 256, 256000), 256),

@@ -11,8 +11,8 @@ from trainer.optim.schedules import ScheduleConfig
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and how its paper trained it. `batch_size` is in rows, that of the start where there is a `batch_ramp`:
-    `START:ROWS,...`, from which step (or token: 3B) on a batch has how many rows.
+    """A model and how its paper trained it. `batch_size` is in sequences, that of the start where there is a `batch_ramp`:
+    `START:SEQUENCES,...`, from which step (or token: 3B) on a batch has how many.
 
     `fixed` presets are a paper's model: their vocabulary and sequence length do not follow the data. The others take
     both from the packed set, so their numbers here only serve to count parameters.
