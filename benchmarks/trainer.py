@@ -82,7 +82,7 @@ def peer(name: str, python: Path | str, shape: ModelShape, precision: str, steps
     case = {
         "vocabulary": shape.vocabulary,
         "layers": shape.layers,
-        "width": shape.width,
+        "width": shape.d_model,
         "heads": shape.heads,
         "feed_forward": shape.feed_forward,
         "rows": ROWS,
@@ -142,7 +142,7 @@ def cpu(folder: Path, steps: int, large: int, runs: int, litgpt: Path | None) ->
         "ours fp32": partial(ours, packed, folder, steps, small),
         "transformers fp32, huge pages": partial(hugging, shape, "fp32", steps, huge=True),
         "ours fp32, selective recomputation": partial(
-            ours, packed, folder, steps, [*small, "--set", "training.recompute=selective"]
+            ours, packed, folder, steps, [*small, "--set", "training.activation_checkpointing=selective"]
         ),
     }
     if litgpt is not None:

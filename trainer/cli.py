@@ -17,6 +17,14 @@ def main() -> None:
     """Train language models on packed sets."""
 
 
+def _renamed(context: click.Context, option: click.Parameter, value: object) -> None:
+    """The callback of an option that has another name now."""
+    if value is not None:
+        from trainer.config.renamed import RENAMED
+
+        raise click.UsageError(f"--{option.name} is called --{RENAMED[str(option.name)]} now.", context)
+
+
 @main.command(short_help="Train a model, or go on with it.")
 @click.option("--data", type=_DIRECTORY, help="The packed set to train on (from corpus mix).")
 @click.option("--model", help="Name of a model, such as llama-tiny, llama-7b, palm-8b.")
@@ -32,7 +40,7 @@ def main() -> None:
 @click.option(
     "--keep", type=click.IntRange(min=0), default=2, show_default=True, help="Newest checkpoints to keep; 0: all."
 )
-@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of every multiple of this for good.")
+@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of steps that are multiples of this.")
 @click.option("--validation", type=_DIRECTORY, help="A packed set, or a directory of them, to evaluate on.")
 @click.option("--validate-every", type=click.IntRange(min=1), help="Steps between evaluations. Default: at the end.")
 @click.option("--document-mask", is_flag=True, help="Let tokens attend within their own document only.")
@@ -44,7 +52,8 @@ def main() -> None:
     metavar="KEY=VALUE",
     help="A setting, such as optimizer.lr=3e-4; trainer settings lists them.",
 )
-@click.option("--ledger", type=_DIRECTORY, help="A ledger.json to replay: what it skips is skipped from the start.")
+@click.option("--skip-log", type=_DIRECTORY, help="A skip_log.json to replay: what it skips is skipped from the start.")
+@click.option("--ledger", hidden=True, expose_value=False, callback=_renamed)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the first weights. Default: 0.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads. Default: all; a resumed run keeps its number."

@@ -12,9 +12,9 @@ from trainer.models.shape import ModelShape
 def small(family: str, **changes: object) -> ModelShape:
     base: dict[str, object] = {
         "layers": 2,
-        "width": 24,
+        "d_model": 24,
         "heads": 3,
-        "key_heads": 3,
+        "n_kv_heads": 3,
         "head_size": 8,
         "feed_forward": 40,
         "vocabulary": 50,
@@ -22,7 +22,7 @@ def small(family: str, **changes: object) -> ModelShape:
     }
     if family == "palm":
         base |= {
-            "key_heads": 1,
+            "n_kv_heads": 1,
             "head_size": 10,
             "block": "parallel",
             "norm": "layer",

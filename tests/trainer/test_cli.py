@@ -29,7 +29,7 @@ from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 from trainer.run.generate import SamplingConfig, choose, continue_ids
 
-TINY = ["--set", "model.layers=1", "--set", "model.width=32", "--batch-size", "4", "--threads", "1"]
+TINY = ["--set", "model.layers=1", "--set", "model.d_model=32", "--batch-size", "4", "--threads", "1"]
 WORDS = [
     "the",
     "cat",
@@ -123,6 +123,8 @@ def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     errors(fit(tmp_path / "nowhere", run), 1, "not a finished dataset")
     errors(fit(packed, run, "--set", "optimizer.rate=1"), 2, "there is no setting 'optimizer.rate'")
+    errors(fit(packed, run, "--set", "model.width=32"), 2, "'model.width': it is called 'model.d_model' now")
+    errors(fit(packed, run, "--ledger", "x.json"), 2, "--ledger is called --skip-log now")
     errors(call("fit", "--data", packed, "--model", "lama-tiny", "--output", run), 2, "did you mean 'llama-tiny'?")
     errors(fit(packed, run, "--tokens", "10"), 2, "give one of them")
     errors(call("generate", tmp_path / "nowhere"), 2, "is not a run")
@@ -194,12 +196,12 @@ def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = tmp_path / "fit.yaml"
     config.write_text(
-        f"data: {packed}\noutput: {run}\nmodel: {{name: llama-tiny, layers: 1, width: 32}}\nsteps: 9\n"
+        f"data: {packed}\noutput: {run}\nmodel: {{name: llama-tiny, layers: 1, d_model: 32}}\nsteps: 9\n"
         f"batch-size: 4\nthreads: 1\nvalidation: {packed}\n"
     )
     result = call("fit", "--config", config, "--steps", "2")
     assert result.exit_code == 0, result.output
-    assert "differs     model.width = 32 (preset: 128)" in result.output
+    assert "differs     model.d_model = 32 (preset: 128)" in result.output
     assert "steps       2 of 4 sequences" in result.output
     [record] = [
         record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if "domains" in record

@@ -18,6 +18,8 @@ from trainer.optim.config import OptimizerConfig
 from trainer.optim.schedules import ScheduleConfig
 from trainer.spikes.detector import SpikeConfig
 
+FORMAT = 2
+"""Of `config.json`: another where its keys change, so that a run of another version is told from a damaged one."""
 _SEEDS = 1 << 63
 """Seeds that torch's generators and 64-bit hashes take."""
 
@@ -38,7 +40,7 @@ class TrainingConfig:
     seed: int = option(0, "seed of the first weights and of dropout")
     dropout: float = option(0.0, "share of activations that are dropped (0 in pretraining; PaLM's fine-tuning: 0.1)")
     compile: bool = option(False, "compile the blocks with torch.compile; compiled and eager bits differ")
-    recompute: str = option(
+    activation_checkpointing: str = option(
         "none",
         "activations made again in the backward pass: none, all but the linear outputs, or all",
         choices=("none", "selective", "full"),
@@ -75,11 +77,11 @@ class RunConfig:
     spikes: SpikeConfig
     data: DataIdentity
     validation: Mapping[str, str]
-    ledger: str = ""
+    skip_log: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
-        return {"kind": "run", "format": 1, **asdict(self)}
+        return {"kind": "run", "format": FORMAT, **asdict(self)}
 
     @property
     def digest(self) -> str:

@@ -23,7 +23,7 @@ def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded
     states = parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
     weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
     tokens = min(training.micro_rows, -(-max(config.ramp.rows) // ranks)) * config.data.sequence_length
-    activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.width * _FLOAT)
+    activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.d_model * _FLOAT)
     if training.document_mask and device == "cpu":
         activations += tokens * config.data.sequence_length
     logits = chunk_rows(tokens, shape.vocabulary, device) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
@@ -32,12 +32,12 @@ def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded
 
 def _kept(config: RunConfig) -> int:
     """Numbers per token that the blocks keep for the backward pass; those of one block are there in any case."""
-    shape, mode = config.model, config.training.recompute
-    block = 6 * shape.width + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
+    shape, mode = config.model, config.training.activation_checkpointing
+    block = 6 * shape.d_model + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
     if mode == "none":
         return shape.layers * block
-    linear = 2 * shape.width + 2 * shape.query_width + 2 * shape.key_width + 2 * shape.feed_forward
-    return shape.layers * (shape.width + (linear if mode == "selective" else 0)) + block
+    linear = 2 * shape.d_model + 2 * shape.query_width + 2 * shape.key_width + 2 * shape.feed_forward
+    return shape.layers * (shape.d_model + (linear if mode == "selective" else 0)) + block
 
 
 def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> list[str]:

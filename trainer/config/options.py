@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from corpus.errors import UsageError
-from corpus.option import nearest
+from trainer.config.renamed import instead
 
 _LEAST = {
     "steps": 1,
@@ -45,7 +45,7 @@ class FitOptions:
     document_mask: bool = False
     precision: str | None = None
     seed: int | None = None
-    ledger: Path | None = None
+    skip_log: Path | None = None
     settings: tuple[str, ...] = ()
     save_every: int = 100
     save_minutes: float = 0.0
@@ -151,7 +151,7 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
             options[name] = _option(path, str(key), str(_FIELDS[name].type), content)
         else:
             known = [*(field.replace("_", "-") for field in _FIELDS if field != "settings"), *_SECTIONS]
-            raise UsageError(f"--config {path} has the unknown key '{key}': {nearest(str(key), known)}")
+            raise UsageError(f"--config {path} has the unknown key '{key}': {instead(str(key), known)}")
     return options, tuple(settings)
 
 

@@ -20,11 +20,11 @@ from trainer.spikes.detector import SpikeConfig
 
 
 def resolve_config(
-    options: FitOptions, data: DataIdentity, validation: Mapping[str, DataIdentity], ledger: str = ""
+    options: FitOptions, data: DataIdentity, validation: Mapping[str, DataIdentity], skip_log: str = ""
 ) -> RunConfig:
     """The run that `options` describes on this data; a UsageError says in one sentence what does not fit.
 
-    `ledger`: the digest of a ledger that is replayed.
+    `skip_log`: the digest of a skip log that is replayed.
     """
     preset = find_preset(options.model)
     overrides = parse_settings(options.settings, SECTIONS)
@@ -51,7 +51,7 @@ def resolve_config(
         spikes,
         data,
         {name: identity.digest for name, identity in sorted(validation.items())},
-        ledger,
+        skip_log,
     )
 
 

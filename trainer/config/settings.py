@@ -12,6 +12,7 @@ from corpus.option import nearest
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
 from trainer.config.families.registry import find_preset
+from trainer.config.renamed import instead
 from trainer.spikes.detector import SpikeConfig
 
 _OF_PRESET = {"model", "optimizer", "schedule", "training.batch_size", "training.batch_ramp", "training.z_loss"}
@@ -29,7 +30,7 @@ def parse_settings(settings: Sequence[str], sections: Mapping[str, type[Any]]) -
         if not equals:
             raise UsageError(f"--set {setting} has no value: write --set {key}=VALUE.")
         if key not in known:
-            raise UsageError(f"there is no setting '{key}': {nearest(key, known)}")
+            raise UsageError(f"there is no setting '{key}': {instead(key, known)}")
         section, _, name = key.partition(".")
         values[section][name] = _parse(key, text, known[key])
     return values

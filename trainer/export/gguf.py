@@ -43,7 +43,7 @@ def gguf_tensors(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
     tensors = {}
     for name, tensor in llama_tensors(model).items():
         if ".q_proj." in name or ".k_proj." in name:
-            heads = model.shape.heads if ".q_proj." in name else model.shape.key_heads
+            heads = model.shape.heads if ".q_proj." in name else model.shape.n_kv_heads
             tensor = neighbours(tensor, heads)
         tensors[gguf_name(name)] = tensor.numpy()
     return tensors
@@ -158,11 +158,11 @@ def _add_shape(writer: Any, shape: ModelShape) -> None:
 
     writer.add_vocab_size(shape.vocabulary)
     writer.add_context_length(shape.sequence_length)
-    writer.add_embedding_length(shape.width)
+    writer.add_embedding_length(shape.d_model)
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.feed_forward)
     writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_heads)
+    writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_key_length(shape.head_size)
     writer.add_value_length(shape.head_size)
     writer.add_rope_dimension_count(shape.head_size)

@@ -17,7 +17,7 @@ from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.interrupt import StopRequest
 from trainer.loop.session import Session
 from trainer.run.directory import Run
-from trainer.spikes.skip_log import Ledger, read_ledger
+from trainer.spikes.skip_log import SkipLog, read_skip_log
 
 Say = Callable[[str], None]
 
@@ -40,14 +40,14 @@ def fit(options: FitOptions, say: Say = print, fault: Fault = no_fault) -> None:
 def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
-    ledger = Ledger() if options.ledger is None else read_ledger(options.ledger)
+    skip_log = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
     identities = {name: rows.identity for name, rows in sets.items()}
-    config = resolve_config(options, data.identity, identities, ledger.digest)
+    config = resolve_config(options, data.identity, identities, skip_log.digest)
     run = Run(options.output)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())
-        ranks.from_rank_0(lambda: run.prepare(config, data.tokenizer_model, options.overwrite, ledger))
+        ranks.from_rank_0(lambda: run.prepare(config, data.tokenizer_model, options.overwrite, skip_log))
         store = CheckpointStore(run.checkpoints, _retention(options, config), fault, ranks)
         deterministic = torch.are_deterministic_algorithms_enabled()
         if config.training.compile and ranks.device.type == "cpu":

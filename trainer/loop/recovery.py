@@ -14,10 +14,10 @@ from trainer.data.rows import RowRange, next_batch
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, not_finite
 from trainer.run.directory import Run
-from trainer.spikes.skip_log import Ledger, LedgerEntry
+from trainer.spikes.skip_log import SkipEntry, SkipLog
 
 _DOCUMENTS = 10
-"""Documents that a ledger entry names; `trainer trace` lists all."""
+"""Documents that a skip log entry names; `trainer trace` lists all."""
 _IN_A_ROW = 10
 """Updates left out one after the other that stop the run."""
 _BEFORE = 3
@@ -37,14 +37,16 @@ class Recovery:
     say: Callable[[str], None]
     settle: Callable[[], None]
 
-    def judge(self, state: TrainingState, measured: Measured) -> LedgerEntry | None:
+    def judge(self, state: TrainingState, measured: Measured) -> SkipEntry | None:
         """What is to be done instead of the update of the next step; None where the update is to be made.
 
         Raises DataError where the run is to stop.
         """
         step, spikes = state.step + 1, state.config.spikes
-        if state.ledger.skips_update(step):
-            return next(entry for entry in state.ledger.entries if entry.step == step and entry.action == "skip-update")
+        if state.skip_log.skips_update(step):
+            return next(
+                entry for entry in state.skip_log.entries if entry.step == step and entry.action == "skip-update"
+            )
         reason = state.detector.judge(measured.loss, measured.gradient_norm, state.warming)
         if reason is None:
             return None
@@ -59,20 +61,20 @@ class Recovery:
                 "--set spikes.mode=rewind."
             )
         if spikes.mode == "skip-update":
-            last = [entry.step for entry in state.ledger.entries][-_IN_A_ROW:]
+            last = [entry.step for entry in state.skip_log.entries][-_IN_A_ROW:]
             if last == list(range(step - _IN_A_ROW, step)):
                 raise DataError(
                     f"{where}, as in the {_IN_A_ROW} steps before: lower optimizer.lr, or go back by spikes.mode=rewind."
                 )
             rows = RowRange(measured.rows[0].start, measured.rows[-1].stop)
-            return LedgerEntry(step, "skip-update", reason, step - 1, step - 1, rows, self._documents(measured.rows))
-        if state.ledger.rewinds >= spikes.max_rewinds:
-            past = ", ".join(str(entry.step) for entry in state.ledger.entries if entry.action == "rewind")
-            after = f" after {state.ledger.rewinds} rewinds (spikes in the steps {past})" if past else ""
+            return SkipEntry(step, "skip-update", reason, step - 1, step - 1, rows, self._documents(measured.rows))
+        if state.skip_log.rewinds >= spikes.max_rewinds:
+            past = ", ".join(str(entry.step) for entry in state.skip_log.entries if entry.action == "rewind")
+            after = f" after {state.skip_log.rewinds} rewinds (spikes in the steps {past})" if past else ""
             raise DataError(f"{where}{after}: lower optimizer.lr, or allow more by --set spikes.max_rewinds.")
         return self._rewind_entry(state, measured, reason, where)
 
-    def _rewind_entry(self, state: TrainingState, measured: Measured, reason: str, where: str) -> LedgerEntry:
+    def _rewind_entry(self, state: TrainingState, measured: Measured, reason: str, where: str) -> SkipEntry:
         step, spikes, steps = state.step + 1, state.config.spikes, state.config.training.steps
         self.settle()
         # not the step of the checkpoint that is there: which ones are must not decide the run
@@ -83,41 +85,41 @@ class Recovery:
         back_to = max(back_to, oldest)
         batches = spikes.batches_skipped(steps)
         first = max(back_to, state.step - batches // _BEFORE)
-        ramp, holes = state.config.ramp, state.ledger.holes()
+        ramp, holes = state.config.ramp, state.skip_log.holes()
         begin = next_batch(0, ramp.rows_before(first), holes)[1] if first else 0
         end = max(next_batch(begin, batches * ramp.rows_at(step), holes)[1], measured.next_row)
         rows = RowRange(begin, min(end, len(self.data)))
-        return LedgerEntry(step, "rewind", reason, back_to, back_to, rows, self._documents(measured.rows))
+        return SkipEntry(step, "rewind", reason, back_to, back_to, rows, self._documents(measured.rows))
 
     def _step_before(self, step: int) -> int | None:
         found = self.store.before(step, self.say)
         return None if found is None else found.step
 
-    def go_back(self, state: TrainingState, entry: LedgerEntry) -> None:
-        """Become the newest saved state of the way up to `entry.back_to`, with its rows in the ledger.
+    def go_back(self, state: TrainingState, entry: SkipEntry) -> None:
+        """Become the newest saved state of the way up to `entry.back_to`, with its rows in the skip log.
 
-        The steps between are done again, as they were. The ledger is on the disk first: from then on checkpoints of the
+        The steps between are done again, as they were. The skip log is on the disk first: from then on checkpoints of the
         way that is left are not resumed from.
         """
-        ledger = state.ledger.with_entry(entry)
-        checkpoint = self.store.ranks.from_rank_0(lambda: self._prepare(ledger, entry.back_to))
-        state.ledger = ledger
+        skip_log = state.skip_log.with_entry(entry)
+        checkpoint = self.store.ranks.from_rank_0(lambda: self._prepare(skip_log, entry.back_to))
+        state.skip_log = skip_log
         state.restore(checkpoint)
 
-    def _prepare(self, ledger: Ledger, step: int) -> Checkpoint:
-        ledger.save(self.run.ledger)
-        self.store.fault("ledger written")
+    def _prepare(self, skip_log: SkipLog, step: int) -> Checkpoint:
+        skip_log.save(self.run.skip_log)
+        self.store.fault("skip log written")
         self.store.discard_after(step)
         checkpoint = self.store.newest(self.say)
         assert checkpoint is not None, "the checkpoint was valid a moment ago"
         return checkpoint
 
-    def leave_out(self, state: TrainingState, entry: LedgerEntry) -> None:
+    def leave_out(self, state: TrainingState, entry: SkipEntry) -> None:
         """Note an update that is not made."""
-        if entry in state.ledger.entries:
+        if entry in state.skip_log.entries:
             return
-        state.ledger = state.ledger.with_entry(entry)
-        self.store.ranks.from_rank_0(lambda: state.ledger.save(self.run.ledger))
+        state.skip_log = state.skip_log.with_entry(entry)
+        self.store.ranks.from_rank_0(lambda: state.skip_log.save(self.run.skip_log))
 
     def _documents(self, rows: tuple[RowRange, ...]) -> tuple[Mapping[str, Any], ...]:
         """Some of the documents of these rows, spread over them."""

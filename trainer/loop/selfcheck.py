@@ -32,10 +32,10 @@ _NAMES = {
 def check_record(state: TrainingState, data: PackedRows) -> dict[str, Any] | None:
     """What a checkpoint keeps for the check; None where no batch is left. All ranks call it, with the same rows.
 
-    The rows are those after the checkpoint by its own ledger: that of the run may have an entry more when it is
+    The rows are those after the checkpoint by its own skip log: that of the run may have an entry more when it is
     resumed, for a rewind that went back to this very step.
     """
-    holes = state.ledger.before(state.step).holes()
+    holes = state.skip_log.before(state.step).holes()
     if state.step >= state.config.steps_with(holes):
         return None
     training = state.config.training

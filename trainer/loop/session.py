@@ -29,7 +29,7 @@ from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, skip_batch, update
 from trainer.run.directory import Run
 from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
-from trainer.spikes.skip_log import LedgerEntry
+from trainer.spikes.skip_log import SkipEntry
 
 _SMOOTH = 10
 """Steps over which the last loss and the speed are averaged."""
@@ -70,10 +70,10 @@ class Session:
 
     def begin(self) -> None:
         """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
-        checkpoint, ledger = self.ranks.from_rank_0(lambda: find_checkpoint(self.run, self.store, self.say))
+        checkpoint, skip_log = self.ranks.from_rank_0(lambda: find_checkpoint(self.run, self.store, self.say))
         self._set_threads(None if checkpoint is None else checkpoint.state)
         self.state = TrainingState(self.config, self.ranks, self.options.parallel)
-        self.state.ledger = ledger
+        self.state.skip_log = skip_log
         if checkpoint is None:
             self._rewind_log(-1)
             for line in plan_lines(self.config, self.ranks.device.type, self.ranks.size, self.state.parallel.sharded):
@@ -176,7 +176,7 @@ class Session:
         left = seconds / len(self._recent) * (steps - step)
         self.line.show(Progress(step, steps, measured.loss, speed, use.text(speed), waited, left))
 
-    def _go_back(self, entry: LedgerEntry) -> None:
+    def _go_back(self, entry: SkipEntry) -> None:
         self.recovery.go_back(self.state, entry)
         self._rewind_log(self.state.step)
         self._validated = {step for step in self._validated if step <= self.state.step}
@@ -273,7 +273,7 @@ class Session:
         if steps < planned:
             self.say(
                 f"note        the run ends at step {steps} of {planned}, with its schedule done: "
-                f"{self.state.ledger.rewinds} rewinds have spent the sequences that were left"
+                f"{self.state.skip_log.rewinds} rewinds have spent the sequences that were left"
             )
         if losses:
             self.say(

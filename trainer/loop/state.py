@@ -1,4 +1,4 @@
-"""The whole state of a run: weights, optimizer, random numbers, step, next row, ledger. A checkpoint is this."""
+"""The whole state of a run: weights, optimizer, random numbers, step, next row, skip log. A checkpoint is this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.models.model import LanguageModel, fused_sizes
 from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from trainer.optim.schedules import length_of
 from trainer.spikes.detector import SpikeDetector
-from trainer.spikes.skip_log import Ledger
+from trainer.spikes.skip_log import SkipLog
 
 
 class TrainingState:
@@ -34,7 +34,7 @@ class TrainingState:
         self.ranks = ranks or Ranks()
         with torch.device("meta"):
             self.model = LanguageModel(config.model)
-        self.model.recompute(config.training.recompute)
+        self.model.checkpoint_activations(config.training.activation_checkpointing)
         if config.training.compile:
             self.model.compile_blocks()
         sizes = fused_sizes(self.model)
@@ -44,12 +44,12 @@ class TrainingState:
         self.detector = SpikeDetector(config.spikes, config.spikes.steps_compared(config.training.steps))
         self.step = 0
         self.next_row = 0
-        self.ledger = Ledger()
+        self.skip_log = SkipLog()
 
     @property
     def steps(self) -> int:
-        """How many updates the run makes, as far as is known now: rows that the ledger skips can be the last ones."""
-        return self.config.steps_with(self.ledger.before(self.step + 1).holes())
+        """How many updates the run makes, as far as is known now: skipped rows can be the last ones."""
+        return self.config.steps_with(self.skip_log.before(self.step + 1).holes())
 
     @property
     def batch_rows(self) -> int:
@@ -63,7 +63,7 @@ class TrainingState:
 
     def next_rows(self) -> tuple[list[RowRange], int]:
         """The rows of the next update, and the row after them."""
-        return next_batch(self.next_row, self.batch_rows, self.ledger.holes())
+        return next_batch(self.next_row, self.batch_rows, self.skip_log.holes())
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """The tensors of a checkpoint by file name; sharded ones are the same on all ranks in name, not in content."""
@@ -75,12 +75,12 @@ class TrainingState:
 
     def record(self) -> dict[str, Any]:
         """The rest of a checkpoint: positions, identities, and what bitwise equality depends on."""
-        ledger = self.ledger.before(self.step)
+        skip_log = self.skip_log.before(self.step)
         return {
             "step": self.step,
             "next_row": self.next_row,
-            "skipped": [[hole.start, hole.stop] for hole in ledger.holes()],
-            "ledger": ledger.to_json(),
+            "skipped": [[hole.start, hole.stop] for hole in skip_log.holes()],
+            "skip_log": skip_log.to_json(),
             "detector": self.detector.record(),
             "tokens": self.config.tokens_after(self.step),
             "config": self.config.digest,
@@ -100,7 +100,7 @@ class TrainingState:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Become the state that was saved, by whatever number of ranks; the ledger stays the caller's."""
+        """Become the state that was saved, by whatever number of ranks; the skip log stays the caller's."""
         if checkpoint.sharded and self.parallel.sharded:
             self._restore_shards(checkpoint)
         else:

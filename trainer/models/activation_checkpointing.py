@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-RECOMPUTE = ("none", "selective", "full")
+MODES = ("none", "selective", "full")
 
 _aten = torch.ops.aten
 _KEPT = {
@@ -26,7 +26,7 @@ _KEPT = {
 }
 
 
-def recomputed(mode: str, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+def checkpointed(mode: str, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
     """function(*arguments), with its activations kept as `mode` says. Nothing random may be drawn inside."""
     if mode == "none" or not torch.is_grad_enabled():
         return function(*arguments)

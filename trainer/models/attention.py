@@ -57,22 +57,22 @@ class Attention(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.widths = (shape.query_width, shape.key_width, shape.key_width)
-        self.heads, self.key_heads, self.head_size = shape.heads, shape.key_heads, shape.head_size
-        self.project = nn.Linear(shape.width, sum(self.widths), bias=False)
-        self.output = nn.Linear(shape.query_width, shape.width, bias=False)
+        self.heads, self.n_kv_heads, self.head_size = shape.heads, shape.n_kv_heads, shape.head_size
+        self.project = nn.Linear(shape.d_model, sum(self.widths), bias=False)
+        self.output = nn.Linear(shape.query_width, shape.d_model, bias=False)
 
     @staticmethod
     def check(shape: ModelShape) -> None:
         """A UsageError where a shape has no attention."""
-        if shape.heads % shape.key_heads:
+        if shape.heads % shape.n_kv_heads:
             raise UsageError(
-                f"model.heads ({shape.heads}) is no multiple of model.key_heads ({shape.key_heads}): give one that is."
+                f"model.heads ({shape.heads}) is no multiple of model.n_kv_heads ({shape.n_kv_heads}): give one that is."
             )
 
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """Its parameters."""
-        return Count(2 * shape.width * (shape.query_width + shape.key_width))
+        return Count(2 * shape.d_model * (shape.query_width + shape.key_width))
 
     @staticmethod
     def flops(shape: ModelShape, length: int) -> int:
@@ -96,8 +96,8 @@ class Attention(nn.Module):
         B, T, _ = x_BTD.shape
         query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
         query_BHTE = rotate(query.view(B, T, self.heads, self.head_size).transpose(1, 2), table_2TE)
-        key_BKSE = rotate(key.view(B, T, self.key_heads, self.head_size).transpose(1, 2), table_2TE)
-        value_BKSE = value.view(B, T, self.key_heads, self.head_size).transpose(1, 2)
+        key_BKSE = rotate(key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2), table_2TE)
+        value_BKSE = value.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
         if cache is not None:
             assert start == 0 or T == 1, "a cache is filled by a prompt, then one position at a time"
             key_BKSE, value_BKSE = cache.extend(start, key_BKSE, value_BKSE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from trainer.models.activation_checkpointing import recomputed
+from trainer.models.activation_checkpointing import checkpointed
 from trainer.models.attention import Attention, LayerCache, Mask
 from trainer.models.count import Count
 from trainer.models.dropout import Dropout
@@ -18,7 +18,7 @@ class PreNormBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.recompute = "none"
+        self.checkpointing = "none"
         self.attention_norm = build_norm(shape)
         self.attention = Attention(shape)
         self.mlp_norm = build_norm(shape)
@@ -39,7 +39,7 @@ class PreNormBlock(nn.Module):
         dropout: Dropout | None = None,
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]; `dropout` goes over what attention and MLP add, the rest is as for `Attention`."""
-        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+        return checkpointed(self.checkpointing, self._block, x_BTD, table, mask, cache, start, dropout)
 
     def _block(
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
@@ -55,7 +55,7 @@ class ParallelBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.recompute = "none"
+        self.checkpointing = "none"
         self.norm = build_norm(shape)
         self.attention = Attention(shape)
         self.mlp = SwiGLU(shape)
@@ -75,7 +75,7 @@ class ParallelBlock(nn.Module):
         dropout: Dropout | None = None,
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]; the arguments are those of `PreNormBlock`."""
-        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+        return checkpointed(self.checkpointing, self._block, x_BTD, table, mask, cache, start, dropout)
 
     def _block(
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None

@@ -19,13 +19,13 @@ class SwiGLU(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.widths = (shape.feed_forward, shape.feed_forward)
-        self.project = nn.Linear(shape.width, 2 * shape.feed_forward, bias=False)
-        self.output = nn.Linear(shape.feed_forward, shape.width, bias=False)
+        self.project = nn.Linear(shape.d_model, 2 * shape.feed_forward, bias=False)
+        self.output = nn.Linear(shape.feed_forward, shape.d_model, bias=False)
 
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """Its parameters."""
-        return Count(3 * shape.width * shape.feed_forward)
+        return Count(3 * shape.d_model * shape.feed_forward)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply the layer to every position."""

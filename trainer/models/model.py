@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.activation_checkpointing import RECOMPUTE
+from trainer.models.activation_checkpointing import MODES
 from trainer.models.attention import Attention, LayerCache, Mask
 from trainer.models.block import ParallelBlock, PreNormBlock, block_class
 from trainer.models.count import Count
@@ -40,10 +40,10 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.check(shape)
         self.shape = shape
-        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
         self.blocks = nn.ModuleList([block_class(shape)(shape) for _ in range(shape.layers)])
         self.norm = build_norm(shape)
-        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
         self.register_buffer("rotary", self._table(), persistent=False)
 
     @staticmethod
@@ -56,7 +56,7 @@ class LanguageModel(nn.Module):
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """The parameters of a model of this shape; the tests compare it with the modules' own."""
-        embedding = shape.vocabulary * shape.width
+        embedding = shape.vocabulary * shape.d_model
         # the output layer multiplies, by the embedding itself where they are tied
         ends = Count(matrix=embedding, other=0 if shape.tied else embedding) + count_norm(shape)
         return shape.layers * block_class(shape).count(shape) + ends
@@ -115,12 +115,12 @@ class LanguageModel(nn.Module):
     def _head(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
 
-    def recompute(self, mode: str) -> None:
+    def checkpoint_activations(self, mode: str) -> None:
         """Set what the blocks make again in the backward pass (see `trainer.models.activation_checkpointing`)."""
-        assert mode in RECOMPUTE
+        assert mode in MODES
         for block in self.blocks:
             assert isinstance(block, PreNormBlock | ParallelBlock)
-            block.recompute = mode
+            block.checkpointing = mode
 
     def compile_blocks(self) -> None:
         """Compile the blocks at their first use. On a CPU the bits are those of the next run only under
@@ -131,7 +131,7 @@ class LanguageModel(nn.Module):
     def new_cache(self, rows: int) -> Cache:
         """An empty cache for `rows` sequences of at most the model's sequence length."""
         shape = self.shape
-        size = (rows, shape.key_heads, shape.sequence_length, shape.head_size)
+        size = (rows, shape.n_kv_heads, shape.sequence_length, shape.head_size)
         new = self.embedding.new_zeros
         return Cache([LayerCache(new(size), new(size)) for _ in range(shape.layers)], shape.sequence_length)
 

@@ -43,7 +43,7 @@ class LayerNorm(nn.Module):
 def build_norm(shape: ModelShape) -> nn.Module:
     """The norm that `shape.norm` names."""
     kind = RMSNorm if shape.norm == "rms" else LayerNorm
-    return kind(shape.width, shape.norm_epsilon)
+    return kind(shape.d_model, shape.norm_epsilon)
 
 
 def check_norm(shape: ModelShape) -> None:
@@ -54,4 +54,4 @@ def check_norm(shape: ModelShape) -> None:
 
 def count_norm(shape: ModelShape) -> Count:
     """Parameters of one norm, of either kind."""
-    return Count(other=shape.width)
+    return Count(other=shape.d_model)

@@ -17,13 +17,13 @@ VOCABULARY_MULTIPLE = 64
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A decoder-only transformer. The width of attention is `heads * head_size` and need not be `width`."""
+    """A decoder-only transformer. The width of attention is `heads * head_size` and need not be `d_model`."""
 
     layers: int = option_required("number of transformer blocks")
-    width: int = option_required("size of the residual stream (d_model)")
+    d_model: int = option_required("width of the residual stream")
     heads: int = option_required("query heads")
-    key_heads: int = option_required("key and value heads: equal to heads, or 1 for multi-query attention")
-    head_size: int = option_required("size of one head, free of width / heads")
+    n_kv_heads: int = option_required("key and value heads: equal to heads, or 1 for multi-query attention")
+    head_size: int = option_required("size of one head, free of d_model / heads")
     feed_forward: int = option_required("inner size of the SwiGLU layer")
     vocabulary: int = option_required("rows of the embedding; at least the tokenizer's vocabulary")
     sequence_length: int = option_required("longest input, in tokens")
@@ -31,12 +31,21 @@ class ModelShape:
     norm: str = option("rms", "RMSNorm, or LayerNorm without bias", choices=("rms", "layer"))
     norm_epsilon: float = option(1e-6, "added to the variance in a norm")
     tied: bool = option(False, "share the input embedding with the output layer")
-    scaled_logits: bool = option(False, "multiply the logits by 1/sqrt(width) (PaLM)")
+    scaled_logits: bool = option(False, "multiply the logits by 1/sqrt(d_model) (PaLM)")
     rope_base: float = option(10000.0, "base of the rotary position frequencies")
     initialisation: str = option("gpt", "law of the first weights", choices=("gpt", "palm"))
 
     def __post_init__(self) -> None:
-        sizes = ("layers", "width", "heads", "key_heads", "head_size", "feed_forward", "vocabulary", "sequence_length")
+        sizes = (
+            "layers",
+            "d_model",
+            "heads",
+            "n_kv_heads",
+            "head_size",
+            "feed_forward",
+            "vocabulary",
+            "sequence_length",
+        )
         for name in sizes:
             if getattr(self, name) < 1:
                 raise UsageError(f"model.{name} is {getattr(self, name)}: give a number of at least 1.")
@@ -49,12 +58,12 @@ class ModelShape:
     @property
     def key_width(self) -> int:
         """Width of all key heads together (also of the values)."""
-        return self.key_heads * self.head_size
+        return self.n_kv_heads * self.head_size
 
     @property
     def logit_scale(self) -> float:
-        """Factor of the logits: 1, or 1/sqrt(width) (PaLM section 2)."""
-        return float(self.width**-0.5) if self.scaled_logits else 1.0
+        """Factor of the logits: 1, or 1/sqrt(d_model) (PaLM section 2)."""
+        return float(self.d_model**-0.5) if self.scaled_logits else 1.0
 
 
 def round_up(number: int, multiple: int = VOCABULARY_MULTIPLE) -> int:

@@ -1,4 +1,4 @@
-"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `ledger.json` after a spike."""
+"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `skip_log.json` after a spike."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any
 from corpus.data.files import sync_file, write_atomic
 from corpus.data.manifest import differences
 from corpus.errors import DataError, UsageError
-from trainer.config.config import RunConfig
+from trainer.config.config import FORMAT, RunConfig
 from trainer.models.shape import ModelShape
-from trainer.spikes.skip_log import Ledger
+from trainer.spikes.skip_log import SkipLog
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 TOKENIZER = "tokenizer.model"
 TOKENIZER_JSON = "tokenizer.json"
-LEDGER = "ledger.json"
+SKIP_LOG = "skip_log.json"
+_SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 TENSORBOARD = "tensorboard"
 LOCK = "_lock"
-_EMPTY = Ledger()
+_EMPTY = SkipLog()
 
 
 class Run:
@@ -36,11 +37,14 @@ class Run:
         self.metrics = path / METRICS
         self.checkpoints = path / CHECKPOINTS
         self.tokenizer = path / TOKENIZER
-        self.ledger = path / LEDGER
+        self.skip_log = path / SKIP_LOG
         self.tensorboard = path / TENSORBOARD
 
-    def read_config(self) -> dict[str, Any] | None:
-        """`config.json`, None where there is none; a DataError where it cannot be read."""
+    def read_config(self, any_format: bool = False) -> dict[str, Any] | None:
+        """`config.json`, None where there is none; a DataError where it cannot be read.
+
+        A UsageError where another version wrote it, unless `any_format`.
+        """
         try:
             value = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -49,6 +53,13 @@ class Run:
             raise DataError(f"{self.path / CONFIG} cannot be read ({error}): give another --output.") from None
         if not isinstance(value, dict) or value.get("kind") != "run":
             raise UsageError(f"{self.path / CONFIG} is not of a run: give another --output.")
+        written = value.get("format")
+        if written != FORMAT and not any_format:
+            when = "an earlier" if isinstance(written, int) and written < FORMAT else "another"
+            raise UsageError(
+                f"{self.path} was made by {when} version of the trainer (its {CONFIG} has format {written}, not "
+                f"{FORMAT}): use that version, or start the run anew with trainer fit --overwrite."
+            )
         return value
 
     def shape(self) -> ModelShape:
@@ -78,15 +89,15 @@ class Run:
 
     def _refuse_foreign(self) -> None:
         names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
-        if CONFIG not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, LEDGER}:
+        if CONFIG not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG}:
             raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
 
-    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, ledger: Ledger = _EMPTY) -> None:
+    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, skip_log: SkipLog = _EMPTY) -> None:
         """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew.
 
-        A new run begins with `ledger`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
+        A new run begins with `skip_log`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
         """
-        old = self.read_config()
+        old = self.read_config(any_format=overwrite)
         new = config.to_json()
         if old is not None and not overwrite:
             changed = differences(old, new)
@@ -107,8 +118,8 @@ class Run:
                     if (tokenizer.parent / name).exists():
                         shutil.copyfile(tokenizer.parent / name, self.path / name)
                         sync_file(self.path / name)
-            if ledger.entries:
-                ledger.save(self.ledger)
+            if skip_log.entries:
+                skip_log.save(self.skip_log)
             write_atomic(self.path / CONFIG, _pretty(new))
         except OSError as error:
             raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
@@ -117,8 +128,8 @@ class Run:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
         for directory in (self.checkpoints, self.tensorboard):
             shutil.rmtree(directory, ignore_errors=True)
-        for path in (self.metrics, self.ledger, self.tokenizer, self.path / TOKENIZER_JSON, self.path / CONFIG):
-            path.unlink(missing_ok=True)
+        for name in (METRICS, SKIP_LOG, _SKIP_LOG_OF_FORMAT_1, TOKENIZER, TOKENIZER_JSON, CONFIG):
+            (self.path / name).unlink(missing_ok=True)
 
 
 def _pretty(value: Mapping[str, Any]) -> str:

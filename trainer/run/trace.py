@@ -1,4 +1,4 @@
-"""`trainer trace`: which documents a training step held, from the packed set and the run's ledger alone."""
+"""`trainer trace`: which documents a training step held, from the packed set and the run's skip log alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.data.batch_ramp import parse_ramp
 from trainer.data.packed import PackedRows
 from trainer.data.rows import step_rows
 from trainer.run.directory import Run
-from trainer.spikes.skip_log import Ledger
+from trainer.spikes.skip_log import SkipLog
 
 HEADER = ("row", "domain", "epoch", "position", "length", "document", "start")
 
@@ -35,8 +35,8 @@ def trace(path: Path, data: Path, step: int) -> Iterator[str]:
     if not 1 <= step <= training["steps"]:
         raise UsageError(f"{path} has the steps 1 to {training['steps']}: step {step} is none of them.")
     ramp = parse_ramp(training["batch_ramp"], training["batch_size"], config["data"]["sequence_length"])
-    ledger = Ledger.load(run.ledger) or Ledger()
-    ranges = step_rows(ramp.rows_before(step - 1), ramp.rows_at(step), ledger.holes())
+    skip_log = SkipLog.load(run.skip_log) or SkipLog()
+    ranges = step_rows(ramp.rows_before(step - 1), ramp.rows_at(step), skip_log.holes())
     if ranges[-1].stop > len(rows):
         raise UsageError(
             f"{path} ended before step {step}: {data} has no sequences left for it, since rewinds took some."

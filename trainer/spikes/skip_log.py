@@ -14,7 +14,7 @@ from trainer.data.rows import RowRange
 
 
 @dataclass(frozen=True)
-class LedgerEntry:
+class SkipEntry:
     """One spike, in `step`. The entry is in force for the steps after `since`.
 
     "rewind": the run went back to the state after step `back_to` and skips `rows`. "skip-update": the update of
@@ -31,7 +31,7 @@ class LedgerEntry:
     documents: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The entry in `ledger.json` and `state.json`."""
+        """The entry in `skip_log.json` and `state.json`."""
         return {
             "step": self.step,
             "action": self.action,
@@ -44,17 +44,17 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class SkipLog:
     """The spikes of a run, in the order in which they came."""
 
-    entries: tuple[LedgerEntry, ...] = ()
+    entries: tuple[SkipEntry, ...] = ()
 
     @classmethod
-    def from_json(cls, records: Sequence[Mapping[str, Any]]) -> Ledger:
-        """The ledger that `to_json` gave."""
+    def from_json(cls, records: Sequence[Mapping[str, Any]]) -> SkipLog:
+        """The skip log that `to_json` gave."""
         return cls(
             tuple(
-                LedgerEntry(
+                SkipEntry(
                     int(record["step"]),
                     str(record["action"]),
                     str(record["reason"]),
@@ -72,8 +72,8 @@ class Ledger:
         return [entry.to_json() for entry in self.entries]
 
     @classmethod
-    def load(cls, path: Path) -> Ledger | None:
-        """The ledger in a file, None where there is none; a DataError where it cannot be read."""
+    def load(cls, path: Path) -> SkipLog | None:
+        """The skip log in a file, None where there is none; a DataError where it cannot be read."""
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
             body = {"format": value["format"], "entries": value["entries"]}
@@ -83,10 +83,10 @@ class Ledger:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"{path} is no ledger of a run ({error}): give another one.") from None
+            raise DataError(f"{path} is no skip log of a run ({error}): give another one.") from None
 
     def save(self, path: Path) -> None:
-        """Replace the file by this ledger."""
+        """Replace the file by this skip log."""
         body = {"format": 1, "entries": self.to_json()}
         text = json.dumps({**body, "checksum": digest_of(body)}, indent=1, sort_keys=True, ensure_ascii=False)
         try:
@@ -98,7 +98,7 @@ class Ledger:
 
     @property
     def digest(self) -> str:
-        """Identity of the ledger; empty for an empty one."""
+        """Identity of the skip log; empty for an empty one."""
         return digest_of(self.to_json()) if self.entries else ""
 
     @property
@@ -106,9 +106,9 @@ class Ledger:
         """How often the run went back."""
         return sum(entry.action == "rewind" for entry in self.entries)
 
-    def before(self, step: int) -> Ledger:
+    def before(self, step: int) -> SkipLog:
         """The entries that are in force for `step`."""
-        return Ledger(tuple(entry for entry in self.entries if entry.since < step))
+        return SkipLog(tuple(entry for entry in self.entries if entry.since < step))
 
     def holes(self) -> tuple[RowRange, ...]:
         """The rows that rewinds skip."""
@@ -118,30 +118,30 @@ class Ledger:
         """Whether the update of `step` is not made."""
         return any(entry.action == "skip-update" and entry.step == step for entry in self.entries)
 
-    def with_entry(self, entry: LedgerEntry) -> Ledger:
-        """This ledger and one entry more.
+    def with_entry(self, entry: SkipEntry) -> SkipLog:
+        """This skip log and one entry more.
 
         A rewind to before an earlier one does the steps between again: the earlier one's rows stay out and are
         skipped from there on, and updates left out in these steps are forgotten.
         """
         if entry.action != "rewind":
-            return Ledger((*self.entries, entry))
+            return SkipLog((*self.entries, entry))
         kept = [
             replace(old, since=min(old.since, entry.since))
             for old in self.entries
             if old.action == "rewind" or old.step <= entry.since
         ]
-        return Ledger((*kept, entry))
+        return SkipLog((*kept, entry))
 
     def admits(self, step: int, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether a checkpoint of `step` whose ledger is `records` lies on this run's way, and not on an abandoned one."""
+        """Whether a checkpoint of `step` whose skip log is `records` lies on this run's way, not on an abandoned one."""
         return canonical_json(list(records)) == canonical_json(self.before(step).to_json())
 
 
-def read_ledger(path: Path) -> Ledger:
-    """The ledger to replay: a file, or a run's directory."""
-    file = path / "ledger.json" if path.is_dir() else path
-    ledger = Ledger.load(file)
-    if ledger is None:
-        raise UsageError(f"{file} does not exist: give the ledger.json of a run that had spikes.")
-    return ledger
+def read_skip_log(path: Path) -> SkipLog:
+    """The skip log to replay: a file, or a run's directory."""
+    file = path / "skip_log.json" if path.is_dir() else path
+    skip_log = SkipLog.load(file)
+    if skip_log is None:
+        raise UsageError(f"{file} does not exist: give the skip_log.json of a run that had spikes.")
+    return skip_log

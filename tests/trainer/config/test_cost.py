@@ -19,7 +19,7 @@ def memory(device: str = "cpu", ranks: int = 1, sharded: bool = False, **setting
 
 
 def test_the_memory_is_that_of_the_run() -> None:
-    assert memory(recompute="full") < memory(recompute="selective") < memory()
+    assert memory(activation_checkpointing="full") < memory(activation_checkpointing="selective") < memory()
     assert memory(ranks=4, sharded=True) < memory(ranks=4) < memory()
     assert memory(precision="bf16") < memory()
     assert memory("cuda", document_mask="true") < memory(document_mask="true")

@@ -43,6 +43,7 @@ def test_a_file_gives_options_and_settings_and_the_command_line_wins(tmp_path: P
         ("overwrite: 1\n", "not true or false"),
         ("- steps\n", "holds no settings"),
         ("steps: [\n", "cannot be read"),
+        ("ledger: old.json\n", "unknown key 'ledger': it is called 'skip-log' now"),
         ("optimizer: adamw\n", "optimizer: adamw, which is a section: write optimizer: {FIELD: VALUE}"),
     ],
 )

@@ -24,10 +24,10 @@ from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
 from trainer.cli import main
 from trainer.data.rows import RowRange, deal
-from trainer.spikes.skip_log import Ledger
+from trainer.spikes.skip_log import SkipLog
 
 STEPS = 12
-SHAPE = ("model.layers=2", "model.width=32", "model.heads=2", "model.key_heads=2", "model.head_size=16")
+SHAPE = ("model.layers=2", "model.d_model=32", "model.heads=2", "model.n_kv_heads=2", "model.head_size=16")
 OPTIONS = (
     *("--steps", str(STEPS), "--batch-size", "8", "--micro-batch-size", "3", "--save-every", "5", "--threads", "1"),
     *(word for setting in SHAPE for word in ("--set", setting)),
@@ -249,7 +249,7 @@ def test_ranks_go_back_together(tmp_path: Path, parallel: str) -> None:
     more = ("--steps", "50", "--set", "optimizer.lr=1e-2", "--set", "spikes.skip=6", "--background-saves")
     train(1, poisoned, tmp_path / "one", *more)
     train(2, poisoned, tmp_path / "two", *more, "--parallel", parallel)
-    one, two = (Ledger.load(tmp_path / name / "ledger.json") for name in ("one", "two"))
+    one, two = (SkipLog.load(tmp_path / name / "skip_log.json") for name in ("one", "two"))
     assert one is not None
     assert two is not None
     assert [(e.step, e.back_to, e.rows, e.documents) for e in one.entries] == [

@@ -25,7 +25,15 @@ from trainer.run.generate import SamplingConfig, continue_ids
 from trainer.run.load import load_model
 
 VOCABULARY = 300
-SMALL = {"layers": 2, "width": 32, "heads": 4, "key_heads": 2, "head_size": 12, "feed_forward": 48, "rope_base": 700.0}
+SMALL = {
+    "layers": 2,
+    "d_model": 32,
+    "heads": 4,
+    "n_kv_heads": 2,
+    "head_size": 12,
+    "feed_forward": 48,
+    "rope_base": 700.0,
+}
 TEXT = "the cat sat on a mat and the dog ran to the red house by the sea while birds sang old songs of 1984 days"
 
 
@@ -108,8 +116,8 @@ def test_transformers_computes_and_tokenizes_the_same(run: Path, tmp_path: Path)
 
 def gguf_logits(tensors: dict[str, Tensor], ids: Tensor) -> Tensor:
     """A forward pass by hand as llama.cpp does it: rotary pairs are neighbours (2i, 2i + 1). [T] -> [T, V]."""
-    heads, key_heads, size = SMALL["heads"], SMALL["key_heads"], SMALL["head_size"]
-    assert isinstance(heads, int) and isinstance(key_heads, int) and isinstance(size, int)
+    heads, n_kv_heads, size = SMALL["heads"], SMALL["n_kv_heads"], SMALL["head_size"]
+    assert isinstance(heads, int) and isinstance(n_kv_heads, int) and isinstance(size, int)
 
     def norm(x: Tensor, name: str) -> Tensor:
         return x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-6) * tensors[name]
@@ -129,8 +137,8 @@ def gguf_logits(tensors: dict[str, Tensor], ids: Tensor) -> Tensor:
         w = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"blk.{layer}.")}
         h = norm(x, f"blk.{layer}.attn_norm.weight")
         query = turned((h @ w["attn_q"].T).view(-1, heads, size))
-        key = turned((h @ w["attn_k"].T).view(-1, key_heads, size)).repeat_interleave(heads // key_heads, 1)
-        value = (h @ w["attn_v"].T).view(-1, key_heads, size).repeat_interleave(heads // key_heads, 1)
+        key = turned((h @ w["attn_k"].T).view(-1, n_kv_heads, size)).repeat_interleave(heads // n_kv_heads, 1)
+        value = (h @ w["attn_v"].T).view(-1, n_kv_heads, size).repeat_interleave(heads // n_kv_heads, 1)
         scores = torch.einsum("the,she->hts", query, key) / math.sqrt(size)
         scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -math.inf).softmax(-1)
         x = x + torch.einsum("hts,she->the", scores, value).flatten(1) @ w["attn_output"].T

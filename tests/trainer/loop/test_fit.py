@@ -27,11 +27,11 @@ from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, update
 from trainer.models import objective
-from trainer.spikes.skip_log import Ledger, LedgerEntry
+from trainer.spikes.skip_log import SkipEntry, SkipLog
 
 VOCABULARY = 100
 LENGTH = 16
-TINY = ("model.layers=2", "model.width=32", "model.heads=2", "model.key_heads=2", "model.head_size=16")
+TINY = ("model.layers=2", "model.d_model=32", "model.heads=2", "model.n_kv_heads=2", "model.head_size=16")
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def train_step(state: TrainingState, data: PackedRows) -> Measured:
 
 @pytest.mark.parametrize("model", ["llama-tiny", "palm-tiny"])
 def test_accumulation_of_four_equals_one(ask: FitOptions, model: str) -> None:
-    sets = {"model": model, "settings": ("model.layers=2", "model.width=32"), "batch_size": 8, "steps": 10}
+    sets = {"model": model, "settings": ("model.layers=2", "model.d_model=32"), "batch_size": 8, "steps": 10}
     whole, parts = new_state(ask, **sets), new_state(ask, **sets, micro_batch_size=2)
     data = PackedRows(ask.data)
     for _ in range(3):
@@ -225,10 +225,10 @@ def test_accumulation_of_four_equals_one(ask: FitOptions, model: str) -> None:
         assert first.gradient_norm == pytest.approx(second.gradient_norm, rel=1e-4)
 
 
-def test_rows_of_the_ledger_are_passed_over(ask: FitOptions) -> None:
+def test_rows_of_the_skip_log_are_passed_over(ask: FitOptions) -> None:
     data = PackedRows(ask.data)
     state = new_state(ask)
-    state.ledger = Ledger((LedgerEntry(9, "rewind", "", 0, 0, RowRange(2, 5)),))
+    state.skip_log = SkipLog((SkipEntry(9, "rewind", "", 0, 0, RowRange(2, 5)),))
     train_step(state, data)
     assert (state.step, state.next_row) == (1, 7)
 
@@ -295,7 +295,7 @@ def test_paper_models_refuse_other_data(ask: FitOptions) -> None:
     ("setting", "match"),
     [
         ("optimizer.lrr=1", r"optimizer\.lr'"),
-        ("model.width=x", "whole number"),
+        ("model.d_model=x", "whole number"),
         ("schedule.name=cosin", "did you mean 'cosine'"),
         ("training.document_mask=1", "true or false"),
         ("optimizer.lr", "no value"),
@@ -387,7 +387,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, calls: set[int]) -> None:
 def test_nan_in_the_first_step_stops_the_run(ask: FitOptions, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     poison(monkeypatch, {1})
     refused(replace(ask, settings=(*ask.settings, f"spikes.mode={mode}")), DataError, r"not finite in step 1 \(rows 0 ")
-    assert not (ask.output / "ledger.json").exists()
+    assert not (ask.output / "skip_log.json").exists()
 
 
 def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitOptions) -> None:

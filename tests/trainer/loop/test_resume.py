@@ -28,7 +28,7 @@ from trainer.run.metrics import MetricsLog
 
 STEPS = 60
 SETTINGS = (
-    *("model.layers=1", "model.width=32", "model.heads=2", "model.key_heads=2", "model.head_size=16"),
+    *("model.layers=1", "model.d_model=32", "model.heads=2", "model.n_kv_heads=2", "model.head_size=16"),
     *("model.feed_forward=64", "optimizer.lr=1e-2", "training.batch_ramp=0:2,12:3,1.2K:4", "spikes.skip=6"),
 )
 
@@ -76,9 +76,9 @@ def test_killed_with_a_ramp_and_a_spike(
 ) -> None:
     straight = replace(ask, output=tmp_path / "straight")
     fit(straight, quiet)
-    ledger = json.loads((straight.output / "ledger.json").read_text())
-    assert len(ledger["entries"]) == 1
-    spike = ledger["entries"][0]["step"]
+    skip_log = json.loads((straight.output / "skip_log.json").read_text())
+    assert len(skip_log["entries"]) == 1
+    spike = skip_log["entries"][0]["step"]
     for step in (13, spike + 2) if background else (5, spike - 1, spike + 2, STEPS - 1):
         run = replace(ask, output=tmp_path / f"run{step}", background_saves=background)
         with monkeypatch.context() as patch:

@@ -37,7 +37,7 @@ class Alive(TorchDispatchMode):
 
 def step(model: LanguageModel, mode: str, dropped: bool = True) -> tuple[list[torch.Tensor], int, int]:
     """Gradients, bytes held between forward and backward, products made in the backward pass."""
-    model.recompute(mode)
+    model.checkpoint_activations(mode)
     model.zero_grad()
     tokens = torch.randint(50, (2, 17), generator=torch.Generator().manual_seed(3))
     dropout = Dropout.of(0.1, 1, 1, [5, 6]) if dropped else None
@@ -63,11 +63,11 @@ def test_recomputation_changes_no_bit_and_keeps_less(family: str) -> None:
     assert products["selective"] == products["none"] < products["full"]
 
 
-def test_recompute_without_gradients_is_nothing() -> None:
+def test_checkpointing_without_gradients_is_nothing() -> None:
     model = build(small("llama"))
     tokens = torch.arange(16)[None]
     before = model.logits(tokens).detach()
-    model.recompute("selective")
+    model.checkpoint_activations("selective")
     with torch.no_grad():
         assert torch.equal(model.logits(tokens), before)
         cache = model.new_cache(1)
@@ -82,7 +82,7 @@ def test_compiled_blocks_compute_the_same(mode: str) -> None:
     wanted, _, _ = step(model, "none")
     torch.use_deterministic_algorithms(True)
     try:
-        model.recompute(mode)
+        model.checkpoint_activations(mode)
         model.compile_blocks()
         runs = []
         for _ in range(2):

@@ -75,7 +75,7 @@ def twin_attention(shape: ModelShape, weight: Tensor, output: Tensor, x_TD: Tens
     rows = [weight @ x for x in x_TD]
     mixed = torch.zeros(T, shape.heads * E, dtype=x_TD.dtype)
     for head in range(shape.heads):
-        key_head = head * shape.key_heads // shape.heads
+        key_head = head * shape.n_kv_heads // shape.heads
         k0 = shape.query_width + key_head * E
         v0 = shape.query_width + shape.key_width + key_head * E
         for t in range(T):
@@ -117,7 +117,7 @@ def twin_logits(shape: ModelShape, w: dict[str, Tensor], tokens: Tensor) -> Tens
             x = x + attention(norm(x, w[f"{name}.attention_norm.scale"]), f"{name}.attention")
             x = x + mlp(norm(x, w[f"{name}.mlp_norm.scale"]), f"{name}.mlp")
     logits = norm(x, w["norm.scale"]) @ w["embedding" if shape.tied else "head"].T
-    return logits / math.sqrt(shape.width) if shape.scaled_logits else logits
+    return logits / math.sqrt(shape.d_model) if shape.scaled_logits else logits
 
 
 @pytest.mark.parametrize("family", ["llama", "palm"])
@@ -145,7 +145,7 @@ def test_gradients_equal_the_twin(family: str) -> None:
         torch.testing.assert_close(parameter.grad.double(), weights[name].grad, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"key_heads": 2, "head_size": 16, "rope_base": 500.0, "norm_epsilon": 1e-3}])
+@pytest.mark.parametrize("changes", [{}, {"n_kv_heads": 2, "head_size": 16, "rope_base": 500.0, "norm_epsilon": 1e-3}])
 def test_llama_tiny_equals_transformers(changes: dict[str, float]) -> None:
     """Logits, loss and every gradient, in float32 to 1e-5."""
     transformers = pytest.importorskip("transformers")
@@ -220,7 +220,7 @@ def test_cache_gives_the_logits_of_the_whole(family: str) -> None:
 
 
 def test_first_weights_of_palm() -> None:
-    model = LanguageModel(small("palm", width=400, feed_forward=300, vocabulary=500))
+    model = LanguageModel(small("palm", d_model=400, feed_forward=300, vocabulary=500))
     initialise(model, 7)
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:
@@ -235,13 +235,13 @@ def test_first_weights_of_palm() -> None:
 
 
 def test_logits_of_a_new_palm_are_of_order_one() -> None:
-    model = LanguageModel(small("palm", width=256, vocabulary=400))
+    model = LanguageModel(small("palm", d_model=256, vocabulary=400))
     initialise(model, 0)
     logits = model.logits(torch.arange(16)[None])
     assert 0.5 < float(logits.detach().std()) < 2.0
 
 
-@pytest.mark.parametrize("changes", [{"head_size": 7}, {"key_heads": 2}, {"layers": 0}])
+@pytest.mark.parametrize("changes", [{"head_size": 7}, {"n_kv_heads": 2}, {"layers": 0}])
 def test_impossible_shapes_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         LanguageModel(small("llama", **changes))

@@ -26,12 +26,12 @@ from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured
 from trainer.spikes.detector import SpikeConfig, SpikeDetector
-from trainer.spikes.skip_log import Ledger, LedgerEntry
+from trainer.spikes.skip_log import SkipEntry, SkipLog
 
 VOCABULARY, LENGTH, ROWS, BATCH = 60, 16, 480, 4
 STEPS = 100
 POISONED = range(240, 252)
-TINY = ("model.layers=1", "model.width=32", "model.heads=2", "model.key_heads=2", "model.head_size=16")
+TINY = ("model.layers=1", "model.d_model=32", "model.heads=2", "model.n_kv_heads=2", "model.head_size=16")
 
 
 def detector(values: int = 100, noise: float = 0.05, **settings: Any) -> SpikeDetector:
@@ -91,26 +91,26 @@ def test_short_runs_go_back_a_share() -> None:
         SpikeConfig(window=3)
 
 
-def entry(step: int, back_to: int, start: int, stop: int, action: str = "rewind") -> LedgerEntry:
-    return LedgerEntry(step, action, "why", back_to, back_to, RowRange(start, stop), ({"row": 1},))
+def entry(step: int, back_to: int, start: int, stop: int, action: str = "rewind") -> SkipEntry:
+    return SkipEntry(step, action, "why", back_to, back_to, RowRange(start, stop), ({"row": 1},))
 
 
-def test_the_ledger_is_in_force_behind_its_steps(tmp_path: Path) -> None:
-    ledger = Ledger().with_entry(entry(30, 20, 70, 90)).with_entry(entry(50, 40, 200, 210))
-    assert [one.step for one in ledger.before(40).entries] == [30]
-    assert ledger.admits(20, [])
-    assert ledger.admits(40, ledger.to_json()[:1])
-    assert not ledger.admits(25, [])  # a checkpoint of the way that was left
-    assert not ledger.admits(41, ledger.to_json()[:1])
+def test_the_skip_log_is_in_force_behind_its_steps(tmp_path: Path) -> None:
+    skip_log = SkipLog().with_entry(entry(30, 20, 70, 90)).with_entry(entry(50, 40, 200, 210))
+    assert [one.step for one in skip_log.before(40).entries] == [30]
+    assert skip_log.admits(20, [])
+    assert skip_log.admits(40, skip_log.to_json()[:1])
+    assert not skip_log.admits(25, [])  # a checkpoint of the way that was left
+    assert not skip_log.admits(41, skip_log.to_json()[:1])
     # going back behind an earlier rewind keeps its rows out, and forgets updates left out since
-    further = ledger.with_entry(entry(45, 44, 0, 0, "skip-update")).with_entry(entry(60, 10, 30, 60))
+    further = skip_log.with_entry(entry(45, 44, 0, 0, "skip-update")).with_entry(entry(60, 10, 30, 60))
     assert [(one.step, one.since) for one in further.entries] == [(30, 10), (50, 10), (60, 10)]
-    further.save(tmp_path / "ledger.json")
-    assert Ledger.load(tmp_path / "ledger.json") == further
-    text = (tmp_path / "ledger.json").read_text()
-    (tmp_path / "ledger.json").write_text(text.replace('"step": 60', '"step": 61'))
+    further.save(tmp_path / "skip_log.json")
+    assert SkipLog.load(tmp_path / "skip_log.json") == further
+    text = (tmp_path / "skip_log.json").read_text()
+    (tmp_path / "skip_log.json").write_text(text.replace('"step": 60', '"step": 61'))
     with pytest.raises(DataError, match="checksum differs"):
-        Ledger.load(tmp_path / "ledger.json")
+        SkipLog.load(tmp_path / "skip_log.json")
 
 
 @pytest.fixture
@@ -168,10 +168,10 @@ def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[...,
     said: list[str] = []
     fit(run, said.append)
     fit(clean, quiet)
-    assert not (clean.output / "ledger.json").exists()
-    ledger = Ledger.load(run.output / "ledger.json")
-    assert ledger is not None
-    [spike] = ledger.entries
+    assert not (clean.output / "skip_log.json").exists()
+    skip_log = SkipLog.load(run.output / "skip_log.json")
+    assert skip_log is not None
+    [spike] = skip_log.entries
     assert (spike.step, spike.action, spike.back_to) == (61, "rewind", 56)
     # 9 batches around the spike, a third of them before it
     assert spike.rows == RowRange(4 * 57, 4 * 57 + 9 * BATCH)
@@ -182,7 +182,7 @@ def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[...,
     # a look-up of a step's rows finds those it had
     records = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
     for record in records:
-        rows = step_rows((record["step"] - 1) * BATCH, BATCH, ledger.holes())
+        rows = step_rows((record["step"] - 1) * BATCH, BATCH, skip_log.holes())
         assert (rows[-1].stop, sum(map(len, rows))) == (record["next_row"], BATCH)
         assert not set(POISONED) & {row for part in rows for row in range(part.start, part.stop)}
     # what is skipped moves the rows and not the steps
@@ -191,25 +191,25 @@ def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[...,
     assert state["skipped"] == [[228, 264]]
 
 
-def test_replaying_the_ledger_gives_the_same_run(ask: Callable[..., FitOptions]) -> None:
+def test_replaying_the_skip_log_gives_the_same_run(ask: Callable[..., FitOptions]) -> None:
     run = ask("run")
     fit(run, quiet)
-    replay = ask("replay", ledger=run.output)
+    replay = ask("replay", skip_log=run.output)
     fit(replay, quiet)
     assert tensors(replay.output) == tensors(run.output)
     assert losses(replay.output) == losses(run.output)
-    assert Ledger.load(replay.output / "ledger.json") == Ledger.load(run.output / "ledger.json")
+    assert SkipLog.load(replay.output / "skip_log.json") == SkipLog.load(run.output / "skip_log.json")
     fit(replay, quiet)  # and a finished replay is left alone
 
 
 def test_going_back_to_the_beginning_leaves_nothing_behind(ask: Callable[..., FitOptions]) -> None:
     settings = ("spikes.back=70",)
-    run, replay = ask("run", settings=settings), ask("replay", settings=settings, ledger=ask("run").output)
+    run, replay = ask("run", settings=settings), ask("replay", settings=settings, skip_log=ask("run").output)
     fit(run, quiet)
     fit(replay, quiet)
-    ledger = Ledger.load(run.output / "ledger.json")
-    assert ledger is not None
-    assert [(one.step, one.back_to) for one in ledger.entries] == [(61, 0)]
+    skip_log = SkipLog.load(run.output / "skip_log.json")
+    assert skip_log is not None
+    assert [(one.step, one.back_to) for one in skip_log.entries] == [(61, 0)]
     assert tensors(replay.output) == tensors(run.output)
 
 
@@ -221,7 +221,7 @@ def test_a_kill_in_the_middle_of_a_rewind_changes_nothing(ask: Callable[..., Fit
     straight = ask("straight")
     points: list[str] = []
     fit(straight, quiet, points.append)
-    begin = points.index("ledger written")
+    begin = points.index("skip log written")
     # in the rewind, in the first save after it, and right before it
     for number in (begin - 1, begin, begin + 1, begin + 4):
         run = ask(f"run{number}")
@@ -275,16 +275,16 @@ def test_rows_passed_over_from_the_checkpoint_on(
         return request
 
     straight = run("straight").output
-    ledger = Ledger.load(straight / "ledger.json")
-    assert ledger is not None
-    assert [(one.step, one.back_to, one.rows.start) for one in ledger.entries] == [(step, back_to, BATCH * back_to)]
+    skip_log = SkipLog.load(straight / "skip_log.json")
+    assert skip_log is not None
+    assert [(one.step, one.back_to, one.rows.start) for one in skip_log.entries] == [(step, back_to, BATCH * back_to)]
 
     def kill(point: str) -> None:
-        if point == "ledger written":
+        if point == "skip log written":
             raise Killed
 
     def stop(point: str) -> None:
-        if point == "ledger written":
+        if point == "skip log written":
             os.kill(os.getpid(), signal.SIGTERM)
 
     for fault, error in ((kill, Killed), (stop, Terminated)):
@@ -312,9 +312,9 @@ def test_an_exploding_rate_is_recovered_from(ask: Callable[..., FitOptions], mon
     monkeypatch.setattr(step_module, "factor", exploding)
     run = ask("run", "c")
     fit(run, quiet)
-    ledger = Ledger.load(run.output / "ledger.json")
-    assert ledger is not None
-    assert [(one.step, one.back_to) for one in ledger.entries] == [(51, 46)]
+    skip_log = SkipLog.load(run.output / "skip_log.json")
+    assert skip_log is not None
+    assert [(one.step, one.back_to) for one in skip_log.entries] == [(51, 46)]
     clean = ask("clean", "c")
     fit(clean, quiet)
     assert end(run.output) < end(clean.output) * 1.05
@@ -324,16 +324,16 @@ def test_updates_can_be_left_out_instead(ask: Callable[..., FitOptions]) -> None
     settings = ("spikes.mode=skip-update",)
     run = ask("run", settings=settings)
     fit(run, quiet)
-    ledger = Ledger.load(run.output / "ledger.json")
-    assert ledger is not None
-    assert [(one.step, one.action) for one in ledger.entries] == [(step, "skip-update") for step in (61, 62, 63)]
+    skip_log = SkipLog.load(run.output / "skip_log.json")
+    assert skip_log is not None
+    assert [(one.step, one.action) for one in skip_log.entries] == [(step, "skip-update") for step in (61, 62, 63)]
     records = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if record["lr"] == 0.0] == [61, 62, 63]
     assert records[-1]["next_row"] == STEPS * BATCH
     clean = ask("clean", "c")
     fit(clean, quiet)
     assert end(run.output) < end(clean.output) * 1.05
-    replay = ask("replay", settings=settings, ledger=run.output / "ledger.json")
+    replay = ask("replay", settings=settings, skip_log=run.output / "skip_log.json")
     fit(replay, quiet)
     assert tensors(replay.output) == tensors(run.output)
 
@@ -345,7 +345,7 @@ def test_the_run_can_stop_or_go_on_instead(ask: Callable[..., FitOptions]) -> No
     ignoring = ask("ignore", settings=("spikes.mode=ignore",))
     fit(ignoring, quiet)
     assert max(losses(ignoring.output)[60:63]) > 3
-    assert not (ignoring.output / "ledger.json").exists()
+    assert not (ignoring.output / "skip_log.json").exists()
 
 
 def test_a_run_without_rewinds_left_stops_with_a_report(ask: Callable[..., FitOptions]) -> None:
@@ -364,24 +364,24 @@ def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..
     assert records[-1]["next_row"] == ROWS
     fit(run, said.append)
     assert any("is finished (111 steps)" in line for line in said)
-    replay = replace(run, output=run.output.with_name("replay"), ledger=run.output)
+    replay = replace(run, output=run.output.with_name("replay"), skip_log=run.output)
     fit(replay, quiet)
     assert tensors(replay.output, 111) == tensors(run.output, 111)
 
 
-def test_a_missing_or_broken_ledger_is_a_sentence(ask: Callable[..., FitOptions], tmp_path: Path) -> None:
+def test_a_missing_or_broken_skip_log_is_a_sentence(ask: Callable[..., FitOptions], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
-        fit(ask("run", ledger=tmp_path / "no.json"), quiet)
+        fit(ask("run", skip_log=tmp_path / "no.json"), quiet)
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(DataError, match="no ledger"):
-        fit(ask("run", ledger=tmp_path / "bad.json"), quiet)
+    with pytest.raises(DataError, match="no skip log"):
+        fit(ask("run", skip_log=tmp_path / "bad.json"), quiet)
 
 
-def test_a_ledger_of_another_run_removes_nothing(ask: Callable[..., FitOptions]) -> None:
+def test_a_skip_log_of_another_run_removes_nothing(ask: Callable[..., FitOptions]) -> None:
     run = replace(ask("run", "c"), steps=20)
     fit(run, quiet)
     before = sorted((run.output / "checkpoints").rglob("*"))
-    Ledger((entry(3, -1, 8, 20),)).save(run.output / "ledger.json")
-    with pytest.raises(DataError, match=r"no checkpoint of .* fits its ledger\.json"):
+    SkipLog((entry(3, -1, 8, 20),)).save(run.output / "skip_log.json")
+    with pytest.raises(DataError, match=r"no checkpoint of .* fits its skip_log\.json"):
         fit(run, quiet)
     assert sorted((run.output / "checkpoints").rglob("*")) == before

@@ -10,14 +10,14 @@ from trainer.optim.config import OptimizerConfig
 from trainer.optim.schedules import ScheduleConfig
 
 
-def _shape(layers: int, width: int, heads: int, feed_forward: int) -> ModelShape:
+def _shape(layers: int, d_model: int, heads: int, feed_forward: int) -> ModelShape:
     """Section 2.2 and Table 2: RMSNorm before attention and MLP, SwiGLU of 2/3·4d, rotary positions, no biases."""
     return ModelShape(
         layers=layers,
-        width=width,
+        d_model=d_model,
         heads=heads,
-        key_heads=heads,
-        head_size=width // heads,
+        n_kv_heads=heads,
+        head_size=d_model // heads,
         feed_forward=feed_forward,
         vocabulary=32000,
         sequence_length=2048,

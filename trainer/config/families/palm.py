@@ -14,15 +14,15 @@ _SCHEDULE = ScheduleConfig(name="inverse-square-root", warmup=0.0, hold=10000.0)
 _Z_LOSS = 1e-4
 
 
-def _shape(layers: int, width: int, heads: int, head_size: int, vocabulary: int) -> ModelShape:
+def _shape(layers: int, d_model: int, heads: int, head_size: int, vocabulary: int) -> ModelShape:
     """Section 2: parallel blocks, multi-query attention, SwiGLU of the full 4d, tied embeddings."""
     return ModelShape(
         layers=layers,
-        width=width,
+        d_model=d_model,
         heads=heads,
-        key_heads=1,
+        n_kv_heads=1,
         head_size=head_size,
-        feed_forward=4 * width,
+        feed_forward=4 * d_model,
         vocabulary=vocabulary,
         sequence_length=2048,
         block="parallel",
