@@ -26,8 +26,9 @@ import numpy as np
 
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure
-from trainer.hardware import peak_flops
-from trainer.models.presets import PRESETS
+from trainer.config.families.registry import PRESETS
+from trainer.config.hardware import peak_flops
+from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
 ROWS, LENGTH = 4, 512
@@ -81,7 +82,7 @@ def peer(name: str, python: Path | str, shape: ModelShape, precision: str, steps
     case = {
         "vocabulary": shape.vocabulary,
         "layers": shape.layers,
-        "width": shape.width,
+        "width": shape.d_model,
         "heads": shape.heads,
         "feed_forward": shape.feed_forward,
         "rows": ROWS,
@@ -141,7 +142,7 @@ def cpu(folder: Path, steps: int, large: int, runs: int, litgpt: Path | None) ->
         "ours fp32": partial(ours, packed, folder, steps, small),
         "transformers fp32, huge pages": partial(hugging, shape, "fp32", steps, huge=True),
         "ours fp32, selective recomputation": partial(
-            ours, packed, folder, steps, [*small, "--set", "training.recompute=selective"]
+            ours, packed, folder, steps, [*small, "--set", "training.activation_checkpointing=selective"]
         ),
     }
     if litgpt is not None:
@@ -182,11 +183,11 @@ def gpu(folder: Path, steps: int) -> None:
         "16",
         *settings,
     ]
-    print(f"\n{name}, LLaMA of {shape.parameters / 1e9:.2f} B parameters, 32 × 2,048 tokens, bf16")
+    print(f"\n{name}, LLaMA of {LanguageModel.count(shape).total / 1e9:.2f} B parameters, 32 × 2,048 tokens, bf16")
     for compiled in ("false", "true"):
         row = ours(folder / "long", folder, steps, [*options, "--set", f"training.compile={compiled}"], rows=32)
         rate = 32 * shape.sequence_length / row.seconds
-        flops = rate * shape.flops_per_token(shape.sequence_length)
+        flops = rate * LanguageModel.flops_per_token(shape, shape.sequence_length)
         used = "n/a" if peak is None else f"{flops / peak:.1%}"
         print(f"  compile {compiled:5}  {row.seconds:6.3f} s a step, {rate:,.0f} tokens/s, MFU {used}", flush=True)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pipelines.recipes.summary import summarize
-from trainer.generate import SamplingConfig, generate
+from trainer.run.generate import SamplingConfig, generate
 
 _PROMPT = "In the morning the"
 

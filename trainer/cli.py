@@ -17,22 +17,30 @@ def main() -> None:
     """Train language models on packed sets."""
 
 
+def _renamed(context: click.Context, option: click.Parameter, value: object) -> None:
+    """The callback of an option that has another name now."""
+    if value is not None:
+        from trainer.config.renamed import RENAMED
+
+        raise click.UsageError(f"--{option.name} is called --{RENAMED[str(option.name)]} now.", context)
+
+
 @main.command(short_help="Train a model, or go on with it.")
 @click.option("--data", type=_DIRECTORY, help="The packed set to train on (from corpus mix).")
 @click.option("--model", help="Name of a model, such as llama-tiny, llama-7b, palm-8b.")
 @click.option("--output", type=_DIRECTORY, help="Directory of the run; an unfinished run goes on.")
 @click.option("--config", type=_DIRECTORY, help="YAML file of these options and settings; the command line wins.")
-@click.option("--steps", type=click.IntRange(min=1), help="Number of updates. Default: one pass, less a reserve.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates. Default: one epoch, less a reserve.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Instead of --steps: tokens to train on, rounded up.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows of one update. Default: the model's.")
-@click.option("--micro-batch-size", type=click.IntRange(min=1), help="Rows at once. Default: the whole batch.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Sequences of one update. Default: the model's.")
+@click.option("--micro-batch-size", type=click.IntRange(min=1), help="Sequences at once. Default: the whole batch.")
 @click.option("--save-every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps between saves.")
-@click.option("--save-minutes", type=click.FloatRange(min=0), help="Also save after so many minutes.")
+@click.option("--save-minutes", type=click.FloatRange(min=0), help="Also save when this many minutes have passed.")
 @click.option("--background-saves", is_flag=True, help="Save from a copy in memory while the training goes on.")
 @click.option(
     "--keep", type=click.IntRange(min=0), default=2, show_default=True, help="Newest checkpoints to keep; 0: all."
 )
-@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of every so many steps for good.")
+@click.option("--keep-every", type=click.IntRange(min=1), help="Also keep those of steps that are multiples of this.")
 @click.option("--validation", type=_DIRECTORY, help="A packed set, or a directory of them, to evaluate on.")
 @click.option("--validate-every", type=click.IntRange(min=1), help="Steps between evaluations. Default: at the end.")
 @click.option("--document-mask", is_flag=True, help="Let tokens attend within their own document only.")
@@ -44,7 +52,8 @@ def main() -> None:
     metavar="KEY=VALUE",
     help="A setting, such as optimizer.lr=3e-4; trainer settings lists them.",
 )
-@click.option("--ledger", type=_DIRECTORY, help="A ledger.json to replay: what it skips is skipped from the start.")
+@click.option("--skip-log", type=_DIRECTORY, help="A skip_log.json to replay: what it skips is skipped from the start.")
+@click.option("--ledger", hidden=True, expose_value=False, callback=_renamed)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the first weights. Default: 0.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads. Default: all; a resumed run keeps its number."
@@ -64,10 +73,10 @@ def fit(context: click.Context, /, config: Path | None, **options: object) -> No
     """Train a model; the same command again goes on where a stopped run was."""
     given = {name: value for name, value in options.items() if _is_given(context, name)}
     _share_cores()
-    from trainer.loop import fit as run_fit
-    from trainer.request import make_request
+    from trainer.config.options import make_options
+    from trainer.loop.loop import fit as run_fit
 
-    run_fit(make_request(given, config), say=click.echo)
+    run_fit(make_options(given, config), say=click.echo)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -79,7 +88,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 @click.argument("model", required=False)
 def settings(model: str | None) -> None:
     """List the keys of fit's --set (and of --config) with their defaults, those of MODEL where it is given."""
-    from trainer.config import setting_lines
+    from trainer.config.settings import setting_lines
 
     for line in setting_lines(model):
         click.echo(line)
@@ -97,8 +106,8 @@ def settings(model: str | None) -> None:
 def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None:
     """Continue a prompt with the newest checkpoint of RUN."""
     _share_cores()
-    from trainer.generate import SamplingConfig
-    from trainer.generate import generate as run_generate
+    from trainer.run.generate import SamplingConfig
+    from trainer.run.generate import generate as run_generate
 
     sampling = SamplingConfig(**options)
     click.echo(run_generate(run, prompt, sampling, lambda text: click.echo(text, err=True), device))
@@ -107,12 +116,12 @@ def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None
 @main.command(name="eval", short_help="Perplexity of a run on validation sets.")
 @click.argument("run", type=_DIRECTORY)
 @click.option("--validation", type=_DIRECTORY, required=True, help="A packed set, or a directory of them.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Rows at once.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Sequences at once.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute. Default: a GPU if there is one.")
 def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -> None:
     """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN."""
     _share_cores()
-    from trainer.evaluate_run import evaluate_run
+    from trainer.evaluation.run import evaluate_run
 
     for line in evaluate_run(run, validation, batch_size, lambda text: click.echo(text, err=True), device):
         click.echo(line)
@@ -124,7 +133,7 @@ def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -
 @click.option("--step", type=int, required=True, help="The step, from 1.")
 def trace(run: Path, data: Path, step: int) -> None:
     """The documents that a training step held, one line per document and row."""
-    from trainer.trace import trace as run_trace
+    from trainer.run.trace import trace as run_trace
 
     for line in run_trace(run, data, step):
         click.echo(line)
@@ -147,7 +156,7 @@ def export(run: Path, kind: str, output: Path) -> None:
 @click.option("--output", type=_DIRECTORY, required=True, help="The SVG file to write.")
 def plot(run: Path, output: Path) -> None:
     """Draw the loss curve of RUN."""
-    from trainer.plot import plot as draw_plot
+    from trainer.run.plot import plot as draw_plot
 
     draw_plot(run, output)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from corpus.dedup.lines.scope import check_scope
+from corpus.dedup.scope import check_scope
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
 

@@ -20,8 +20,8 @@ import xxhash
 
 from corpus.data.buffers import text_buffers
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
-from corpus.dedup.lines.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.report import check_share, false_merges, write_report
+from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.similar.clusters import (
     LARGEST,
     REMOVAL,

@@ -48,7 +48,6 @@ def write_packed(
     """Write a packed set; `segments` are (start in the document, length) pairs per row, by default one per row, and
     `listed` the files of its list of documents with their rows."""
     rows, width = tokens.shape
-    names = list(domains or ["web"] * rows)
     spans = segments or [[(0, width)]] * rows
     structs = [
         [
@@ -61,7 +60,7 @@ def write_packed(
     table = pa.table(
         {
             "tokens": pa.array(tokens.tolist(), schema.field("tokens").type),
-            "domain": pa.array(names, pa.string()),
+            "domain": pa.array(list(domains or ["web"] * rows), pa.string()),
             "epoch": pa.array([0] * rows, pa.uint16()),
             "segments": pa.array(structs, schema.field("segments").type),
         },

@@ -19,16 +19,17 @@ from click.testing import CliRunner, Result
 from corpus.errors import UsageError
 from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
-from trainer.data import PackedRows
-from trainer.distributed import Ranks
-from trainer.evaluation import Validation, evaluate
-from trainer.generate import SamplingConfig, choose, continue_ids
-from trainer.hardware import Utilisation, peak_flops
-from trainer.models.model import LanguageModel, initialise
+from trainer.config.hardware import Utilisation, peak_flops
+from trainer.data.packed import PackedRows
+from trainer.data.text import TextCodec, token_bytes
+from trainer.distributed.ranks import Ranks
+from trainer.evaluation.perplexity import Validation, evaluate
+from trainer.models.initialisation import initialise
+from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
-from trainer.text import TextCodec, token_bytes
+from trainer.run.generate import SamplingConfig, choose, continue_ids
 
-TINY = ["--set", "model.layers=1", "--set", "model.width=32", "--batch-size", "4", "--threads", "1"]
+TINY = ["--set", "model.layers=1", "--set", "model.d_model=32", "--batch-size", "4", "--threads", "1"]
 WORDS = [
     "the",
     "cat",
@@ -93,7 +94,7 @@ def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = fit(packed, run)
     assert result.exit_code == 0, result.output
-    assert "first row" in result.output
+    assert "first text" in result.output
     assert "in the first step" in result.output
     assert (run / "tokenizer.model").read_bytes() == (packed / "_tokenizer" / "tokenizer.model").read_bytes()
 
@@ -122,6 +123,8 @@ def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     errors(fit(tmp_path / "nowhere", run), 1, "not a finished dataset")
     errors(fit(packed, run, "--set", "optimizer.rate=1"), 2, "there is no setting 'optimizer.rate'")
+    errors(fit(packed, run, "--set", "model.width=32"), 2, "'model.width': it is called 'model.d_model' now")
+    errors(fit(packed, run, "--ledger", "x.json"), 2, "--ledger is called --skip-log now")
     errors(call("fit", "--data", packed, "--model", "lama-tiny", "--output", run), 2, "did you mean 'llama-tiny'?")
     errors(fit(packed, run, "--tokens", "10"), 2, "give one of them")
     errors(call("generate", tmp_path / "nowhere"), 2, "is not a run")
@@ -193,13 +196,13 @@ def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = tmp_path / "fit.yaml"
     config.write_text(
-        f"data: {packed}\noutput: {run}\nmodel: {{name: llama-tiny, layers: 1, width: 32}}\nsteps: 9\n"
+        f"data: {packed}\noutput: {run}\nmodel: {{name: llama-tiny, layers: 1, d_model: 32}}\nsteps: 9\n"
         f"batch-size: 4\nthreads: 1\nvalidation: {packed}\n"
     )
     result = call("fit", "--config", config, "--steps", "2")
     assert result.exit_code == 0, result.output
-    assert "differs     model.width = 32 (preset: 128)" in result.output
-    assert "steps       2 of 4 rows" in result.output
+    assert "differs     model.d_model = 32 (preset: 128)" in result.output
+    assert "steps       2 of 4 sequences" in result.output
     [record] = [
         record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if "domains" in record
     ]
@@ -274,7 +277,7 @@ def test_mfu_is_given_for_known_hardware_only() -> None:
     shape = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
     known = Utilisation(shape, 2048, peak_flops("NVIDIA H200"))
     plain, whole = known.mfu(50_000.0) or (0.0, 0.0)
-    assert whole == pytest.approx(50_000 * (6 * shape.matrix_parameters + 12 * 22 * 2048 * 2048) / 989e12)
+    assert whole == pytest.approx(50_000 * (6 * LanguageModel.count(shape).matrix + 12 * 22 * 2048 * 2048) / 989e12)
     assert plain < whole
     assert known.text(50_000.0) == f"MFU {whole:.1%} (6N: {plain:.1%})"
     assert Utilisation(shape, 2048, None).text(1.0) == "MFU n/a"

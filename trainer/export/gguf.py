@@ -39,11 +39,11 @@ _PADDING_SCORE = -1000.0
 
 def gguf_tensors(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
     """The weights by llama.cpp's names. Its rotary pairs are neighbours, (0, 1), (2, 3) …, where ours are i and
-    i + half: the rows of the query and key matrices change places accordingly, head by head."""
+    i + half: the rows of the query and key matrices are reordered accordingly, head by head."""
     tensors = {}
     for name, tensor in llama_tensors(model).items():
         if ".q_proj." in name or ".k_proj." in name:
-            heads = model.shape.heads if ".q_proj." in name else model.shape.key_heads
+            heads = model.shape.heads if ".q_proj." in name else model.shape.n_kv_heads
             tensor = neighbours(tensor, heads)
         tensors[gguf_name(name)] = tensor.numpy()
     return tensors
@@ -158,11 +158,11 @@ def _add_shape(writer: Any, shape: ModelShape) -> None:
 
     writer.add_vocab_size(shape.vocabulary)
     writer.add_context_length(shape.sequence_length)
-    writer.add_embedding_length(shape.width)
+    writer.add_embedding_length(shape.d_model)
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.feed_forward)
     writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_heads)
+    writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_key_length(shape.head_size)
     writer.add_value_length(shape.head_size)
     writer.add_rope_dimension_count(shape.head_size)
@@ -179,12 +179,12 @@ def _add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int) -
     writer.add_tokenizer_pre("default")
     writer.add_token_list([piece.text for piece in model.pieces] + [b"[PAD%d]" % n for n in range(padding)])
     writer.add_token_scores([piece.score for piece in model.pieces] + [_PADDING_SCORE] * padding)
-    # SentencePiece and llama.cpp number the types of pieces alike
+    # SentencePiece and llama.cpp give the types of pieces the same numbers
     writer.add_token_types([piece.type for piece in model.pieces] + [int(gguf.TokenType.UNUSED)] * padding)
     unknown = [number for number, piece in enumerate(model.pieces) if piece.type == proto.UNKNOWN]
     if unknown:
         writer.add_unk_token_id(unknown[0])
-    # a document begins behind the EOD of the one before
+    # a document begins after the EOD of the one before
     writer.add_bos_token_id(eod)
     writer.add_eos_token_id(eod)
     writer.add_add_bos_token(True)

@@ -17,7 +17,7 @@ from trainer.models.shape import ModelShape
 
 
 def hf_config(shape: ModelShape, eod: int) -> dict[str, Any]:
-    """The value of `config.json`. A document begins behind the EOD of the one before, so that EOD is BOS too."""
+    """The value of `config.json`. A document begins after the EOD of the one before, so that EOD is BOS too."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -28,14 +28,14 @@ def hf_config(shape: ModelShape, eod: int) -> dict[str, Any]:
         "eos_token_id": eod,
         "head_dim": shape.head_size,
         "hidden_act": "silu",
-        "hidden_size": shape.width,
+        "hidden_size": shape.d_model,
         "initializer_range": 0.02,
         "intermediate_size": shape.feed_forward,
         "max_position_embeddings": shape.sequence_length,
         "mlp_bias": False,
         "num_attention_heads": shape.heads,
         "num_hidden_layers": shape.layers,
-        "num_key_value_heads": shape.key_heads,
+        "num_key_value_heads": shape.n_kv_heads,
         "rms_norm_eps": shape.norm_epsilon,
         "rope_theta": shape.rope_base,
         "tie_word_embeddings": shape.tied,

@@ -14,8 +14,8 @@ from trainer.export.gguf import write_gguf
 from trainer.export.hf import write_hf
 from trainer.export.llama import refuse_other_shapes
 from trainer.export.verify import compare
-from trainer.generate import load_model
-from trainer.run import Run
+from trainer.run.directory import Run
+from trainer.run.load import load_model
 
 FORMATS = {"hf": write_hf, "gguf": write_gguf}
 

@@ -19,11 +19,11 @@ PROMPTS, PROMPT_TOKENS = 4, 48
 def prompts(model: LanguageModel) -> Tensor:
     """Fixed prompts: int64 [4, T] of ids that walk over the whole vocabulary, T at most 48."""
     length = min(PROMPT_TOKENS, model.shape.sequence_length)
-    # strides without a common factor: neighbours are unlike each other in every row
-    place = torch.arange(PROMPTS)[:, None] * 104729 + torch.arange(length)[None] * torch.tensor(
+    # strides without a common factor: neighbours differ in every prompt
+    position = torch.arange(PROMPTS)[:, None] * 104729 + torch.arange(length)[None] * torch.tensor(
         [[1], [7], [613], [7919]]
     )
-    return place % model.shape.vocabulary
+    return position % model.shape.vocabulary
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""Model shapes as data (`presets`, `shape`) and the small modules that they configure."""
+"""The shape of a language model, and the small modules that it configures."""

@@ -1,10 +1,11 @@
 """Causal self-attention with rotary positions and any number of key heads (one: multi-query, Shazeer 2019).
 
-No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a row are kept apart by a
-boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary positions
-count from the row's start in both: attention sees differences of positions alone, so a document need not start at 0.
+No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a sequence are kept
+apart by a boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary
+positions count from the sequence's start in both: attention sees differences of positions alone, so a document need
+not start at 0.
 
-Shape suffixes: B rows, T positions, S positions seen, D width, H query heads, K key heads, E head size.
+Shape suffixes: B sequences, T positions, S positions seen, D width, H query heads, K key heads, E head size.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.rope import rotate
+from corpus.errors import UsageError
+from trainer.models.count import Count
+from trainer.models.positions.rope import rotate
 from trainer.models.shape import ModelShape
 
 
@@ -45,7 +48,7 @@ class DocumentBlocks:
 
 
 Mask = Tensor | DocumentBlocks | None
-"""Who may look at whom: bool [B, 1, T, T] (True: may look), FlexAttention's blocks, or the causal rule (None)."""
+"""Which position attends to which: bool [B, 1, T, T] (True: it does), FlexAttention's blocks, or the causal rule (None)."""
 
 
 class Attention(nn.Module):
@@ -54,9 +57,28 @@ class Attention(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.widths = (shape.query_width, shape.key_width, shape.key_width)
-        self.heads, self.key_heads, self.head_size = shape.heads, shape.key_heads, shape.head_size
-        self.project = nn.Linear(shape.width, sum(self.widths), bias=False)
-        self.output = nn.Linear(shape.query_width, shape.width, bias=False)
+        self.heads, self.n_kv_heads, self.head_size = shape.heads, shape.n_kv_heads, shape.head_size
+        self.project = nn.Linear(shape.d_model, sum(self.widths), bias=False)
+        self.output = nn.Linear(shape.query_width, shape.d_model, bias=False)
+
+    @staticmethod
+    def check(shape: ModelShape) -> None:
+        """A UsageError where a shape has no attention."""
+        if shape.heads % shape.n_kv_heads:
+            raise UsageError(
+                f"model.heads ({shape.heads}) is no multiple of model.n_kv_heads ({shape.n_kv_heads}): give one that is."
+            )
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Count(2 * shape.d_model * (shape.query_width + shape.key_width))
+
+    @staticmethod
+    def flops(shape: ModelShape, length: int) -> int:
+        """Floating point operations of its scores and weighted values for one token of a sequence of `length`, forward and
+        backward: 12·heads·head_size·length (PaLM appendix B, which counts as if all positions were seen)."""
+        return 12 * shape.query_width * length
 
     def forward(
         self,
@@ -74,8 +96,8 @@ class Attention(nn.Module):
         B, T, _ = x_BTD.shape
         query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
         query_BHTE = rotate(query.view(B, T, self.heads, self.head_size).transpose(1, 2), table_2TE)
-        key_BKSE = rotate(key.view(B, T, self.key_heads, self.head_size).transpose(1, 2), table_2TE)
-        value_BKSE = value.view(B, T, self.key_heads, self.head_size).transpose(1, 2)
+        key_BKSE = rotate(key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2), table_2TE)
+        value_BKSE = value.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
         if cache is not None:
             assert start == 0 or T == 1, "a cache is filled by a prompt, then one position at a time"
             key_BKSE, value_BKSE = cache.extend(start, key_BKSE, value_BKSE)
@@ -112,7 +134,7 @@ def _attend_in_documents(
 def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:
     """The causal mask that keeps documents apart, for [B, T] document numbers on the device of the model.
 
-    Padding needs a number of its own: it may look at itself, so that no position is left without any.
+    Padding needs a number of its own: it attends to itself, so that no position is left without any.
     """
     if document_BT.is_cuda:
         return _document_blocks(document_BT)
@@ -125,11 +147,11 @@ def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:
 def _document_blocks(document_BT: Tensor) -> DocumentBlocks:
     from torch.nn.attention.flex_attention import create_block_mask
 
-    def may_look(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def attends(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (document_BT[row, query] == document_BT[row, key])
 
     B, T = document_BT.shape
-    return DocumentBlocks(_compiled(create_block_mask)(may_look, B, None, T, T, device=document_BT.device))
+    return DocumentBlocks(_compiled(create_block_mask)(attends, B, None, T, T, device=document_BT.device))
 
 
 @once

@@ -1,14 +1,15 @@
-"""Transformer blocks: one after the other (LLaMA), or attention beside the MLP (PaLM)."""
+"""Transformer blocks: one after the other (LLaMA), or attention parallel to the MLP (PaLM)."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from trainer.models.activation_checkpointing import checkpointed
 from trainer.models.attention import Attention, LayerCache, Mask
+from trainer.models.count import Count
 from trainer.models.dropout import Dropout
 from trainer.models.mlp import SwiGLU
-from trainer.models.norm import build_norm
-from trainer.models.recompute import recomputed
+from trainer.models.norm import build_norm, count_norm
 from trainer.models.shape import ModelShape
 
 
@@ -17,11 +18,16 @@ class PreNormBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.recompute = "none"
-        self.attention_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.checkpointing = "none"
+        self.attention_norm = build_norm(shape)
         self.attention = Attention(shape)
-        self.mlp_norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.mlp_norm = build_norm(shape)
         self.mlp = SwiGLU(shape)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Attention.count(shape) + SwiGLU.count(shape) + 2 * count_norm(shape)
 
     def forward(
         self,
@@ -33,7 +39,7 @@ class PreNormBlock(nn.Module):
         dropout: Dropout | None = None,
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]; `dropout` goes over what attention and MLP add, the rest is as for `Attention`."""
-        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+        return checkpointed(self.checkpointing, self._block, x_BTD, table, mask, cache, start, dropout)
 
     def _block(
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
@@ -49,10 +55,15 @@ class ParallelBlock(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.recompute = "none"
-        self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
+        self.checkpointing = "none"
+        self.norm = build_norm(shape)
         self.attention = Attention(shape)
         self.mlp = SwiGLU(shape)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Attention.count(shape) + SwiGLU.count(shape) + count_norm(shape)
 
     def forward(
         self,
@@ -64,7 +75,7 @@ class ParallelBlock(nn.Module):
         dropout: Dropout | None = None,
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]; the arguments are those of `PreNormBlock`."""
-        return recomputed(self.recompute, self._block, x_BTD, table, mask, cache, start, dropout)
+        return checkpointed(self.checkpointing, self._block, x_BTD, table, mask, cache, start, dropout)
 
     def _block(
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
@@ -74,6 +85,6 @@ class ParallelBlock(nn.Module):
         return x_BTD + (added_BTD if dropout is None else dropout.at(0)(added_BTD))
 
 
-def build_block(shape: ModelShape) -> nn.Module:
+def block_class(shape: ModelShape) -> type[PreNormBlock] | type[ParallelBlock]:
     """The block that `shape.block` names."""
-    return PreNormBlock(shape) if shape.block == "pre-norm" else ParallelBlock(shape)
+    return PreNormBlock if shape.block == "pre-norm" else ParallelBlock

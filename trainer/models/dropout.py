@@ -1,11 +1,11 @@
 """Dropout whose random numbers are a function of where they are used, not of what was drawn before.
 
-The bit of an activation is a hash of (seed, step, row of the packed set, position, layer, place in the layer, channel).
+The bit of an activation is a hash of (seed, step, row of the packed set, position, layer, site in the layer, channel).
 Ranks, micro-batches, recomputation in the backward pass and a resumed run therefore drop the same activations, and no
 state of a generator has to be kept. The hash is made of 32-bit multiplications and shifts (the finalizer of MurmurHash3,
-public domain), which every device does alike.
+public domain), which every device computes the same.
 
-Shape suffixes: B rows, T positions, D width.
+Shape suffixes: B sequences, T positions, D width.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _BITS = 24
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which activations of some rows are dropped in one update. `key_B`: int64 [B], a hash of seed, step, row, place."""
+    """Which activations of some sequences are dropped in one update.
+
+    `key_B`: int64 [B], a hash of seed, step, row, site.
+    """
 
     rate: float
     key_B: Tensor
@@ -39,9 +42,9 @@ class Dropout:
         key_B = _mix(_mix(torch.full_like(row_B, seed)) + step)
         return Dropout(rate, _mix(key_B + row_B))
 
-    def at(self, place: int) -> Dropout:
-        """The dropout of a place in the model, or of a place inside that place."""
-        return Dropout(self.rate, _mix(self.key_B + place))
+    def at(self, site: int) -> Dropout:
+        """The dropout of a site in the model, or of a site inside that site."""
+        return Dropout(self.rate, _mix(self.key_B + site))
 
     def __call__(self, x_BTD: Tensor) -> Tensor:
         """Zero a share `rate` of the activations and divide the others by 1 - rate."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -18,8 +19,13 @@ class SwiGLU(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.widths = (shape.feed_forward, shape.feed_forward)
-        self.project = nn.Linear(shape.width, 2 * shape.feed_forward, bias=False)
-        self.output = nn.Linear(shape.feed_forward, shape.width, bias=False)
+        self.project = nn.Linear(shape.d_model, 2 * shape.feed_forward, bias=False)
+        self.output = nn.Linear(shape.feed_forward, shape.d_model, bias=False)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """Its parameters."""
+        return Count(3 * shape.d_model * shape.feed_forward)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply the layer to every position."""
@@ -37,7 +43,7 @@ def _gated(both_BTF: Tensor) -> Tensor:
 
 
 class _Gated(torch.autograd.Function):
-    """The product with nothing kept but its input, and both gradients made in the place where they are wanted."""
+    """The product with nothing kept but its input, and both gradients written where they are wanted."""
 
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:

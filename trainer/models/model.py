@@ -1,29 +1,25 @@
 """The language model: embedding, blocks, final norm, output layer.
 
-Shape suffixes: B rows, T positions, D width, V vocabulary.
+Shape suffixes: B sequences, T positions, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.attention import LayerCache, Mask
-from trainer.models.block import ParallelBlock, PreNormBlock, build_block
+from trainer.models.activation_checkpointing import MODES
+from trainer.models.attention import Attention, LayerCache, Mask
+from trainer.models.block import ParallelBlock, PreNormBlock, block_class
+from trainer.models.count import Count
 from trainer.models.dropout import Dropout
 from trainer.models.memory import make_room_for_gradient
-from trainer.models.norm import build_norm
-from trainer.models.recompute import RECOMPUTE
-from trainer.models.rope import rotary_table
+from trainer.models.norm import build_norm, check_norm, count_norm
+from trainer.models.positions.rope import check_rotary, rotary_table
 from trainer.models.shape import ModelShape
-from trainer.shards import local, rows_here
-
-GPT_DEVIATION = 0.02
-"""Standard deviation of the first weights under `initialisation = "gpt"` (GPT-2; LLaMA's paper names none)."""
 
 
 @dataclass
@@ -36,25 +32,47 @@ class Cache:
 
 
 class LanguageModel(nn.Module):
-    """A decoder-only transformer of a given shape. Weights are float32 and made by `initialise`."""
+    """A decoder-only transformer of a given shape. Weights are float32; `initialisation` has their first values."""
 
     rotary: Tensor
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
+        self.check(shape)
         self.shape = shape
-        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.width))
-        self.blocks = nn.ModuleList([build_block(shape) for _ in range(shape.layers)])
-        self.norm = build_norm(shape.norm, shape.width, shape.norm_epsilon)
-        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.width))
+        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
+        self.blocks = nn.ModuleList([block_class(shape)(shape) for _ in range(shape.layers)])
+        self.norm = build_norm(shape)
+        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
         self.register_buffer("rotary", self._table(), persistent=False)
+
+    @staticmethod
+    def check(shape: ModelShape) -> None:
+        """A UsageError where the settings of a module do not go together."""
+        Attention.check(shape)
+        check_rotary(shape)
+        check_norm(shape)
+
+    @staticmethod
+    def count(shape: ModelShape) -> Count:
+        """The parameters of a model of this shape; the tests compare it with the modules' own."""
+        embedding = shape.vocabulary * shape.d_model
+        # the output layer multiplies, by the embedding itself where they are tied
+        ends = Count(matrix=embedding, other=0 if shape.tied else embedding) + count_norm(shape)
+        return shape.layers * block_class(shape).count(shape) + ends
+
+    @staticmethod
+    def flops_per_token(shape: ModelShape, length: int) -> int:
+        """Floating point operations of one training token, forward and backward, at sequences of `length` tokens:
+        6·N + 12·layers·heads·head_size·length (PaLM appendix B), N the matrix parameters."""
+        return 6 * LanguageModel.count(shape).matrix + shape.layers * Attention.flops(shape, length)
 
     def _table(self) -> Tensor:
         return rotary_table(self.shape.sequence_length, self.shape.head_size, self.shape.rope_base)
 
     def materialise(self, device: torch.device) -> None:
         """Give a model that was made on the meta device its memory, of sharded weights only this rank's part. The
-        weights have no values yet (see `initialise`)."""
+        weights have no values yet."""
         self.to_empty(device=device)
         with torch.device("cpu"):
             self.rotary.copy_(self._table())
@@ -97,12 +115,12 @@ class LanguageModel(nn.Module):
     def _head(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
 
-    def recompute(self, mode: str) -> None:
-        """Set what the blocks make again in the backward pass (see `trainer.models.recompute`)."""
-        assert mode in RECOMPUTE
+    def checkpoint_activations(self, mode: str) -> None:
+        """Set what the blocks make again in the backward pass (see `trainer.models.activation_checkpointing`)."""
+        assert mode in MODES
         for block in self.blocks:
             assert isinstance(block, PreNormBlock | ParallelBlock)
-            block.recompute = mode
+            block.checkpointing = mode
 
     def compile_blocks(self) -> None:
         """Compile the blocks at their first use. On a CPU the bits are those of the next run only under
@@ -111,9 +129,9 @@ class LanguageModel(nn.Module):
             block.compile()
 
     def new_cache(self, rows: int) -> Cache:
-        """An empty cache for `rows` rows of at most the model's sequence length."""
+        """An empty cache for `rows` sequences of at most the model's sequence length."""
         shape = self.shape
-        size = (rows, shape.key_heads, shape.sequence_length, shape.head_size)
+        size = (rows, shape.n_kv_heads, shape.sequence_length, shape.head_size)
         new = self.embedding.new_zeros
         return Cache([LayerCache(new(size), new(size)) for _ in range(shape.layers)], shape.sequence_length)
 
@@ -129,27 +147,3 @@ def fused_sizes(model: LanguageModel) -> dict[str, tuple[int, ...]]:
         if widths is not None:
             sizes[f"{name}.project.weight"] = tuple(widths)
     return sizes
-
-
-@torch.no_grad()
-def initialise(model: LanguageModel, seed: int) -> None:
-    """Give the model its first weights: a function of the shape and `seed` alone.
-
-    "gpt": N(0, 0.02²), projections back into the residual stream divided by sqrt(2·layers) (GPT-2).
-    "palm": kernels N(0, 1/fan-in), embeddings N(0, 1) (PaLM section 2). Norm scales are 1.
-    Each matrix is made whole on the CPU, one after the other; where it is sharded, a rank keeps its rows of it.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    palm = model.shape.initialisation == "palm"
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
-            parameter.fill_(1.0)
-            continue
-        deviation = GPT_DEVIATION
-        if palm:
-            deviation = 1.0 if name == "embedding" else parameter.shape[1] ** -0.5
-        elif name.endswith("output.weight"):
-            deviation /= math.sqrt(2 * model.shape.layers)
-        whole = torch.empty(parameter.shape, device="cpu").normal_(0.0, deviation, generator=generator)
-        rows = rows_here(parameter)
-        local(parameter).copy_(whole[rows.start : rows.stop])

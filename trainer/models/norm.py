@@ -6,6 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from corpus.errors import UsageError
+from trainer.models.count import Count
+from trainer.models.shape import ModelShape
+
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + ε) · scale (Zhang & Sennrich 2019; LLaMA section 2.2)."""
@@ -36,6 +40,18 @@ class LayerNorm(nn.Module):
         return functional.layer_norm(x, (x.shape[-1],), self.scale.type_as(x), None, self.epsilon)
 
 
-def build_norm(kind: str, width: int, epsilon: float) -> nn.Module:
-    """The norm named `kind`: "rms" or "layer"."""
-    return RMSNorm(width, epsilon) if kind == "rms" else LayerNorm(width, epsilon)
+def build_norm(shape: ModelShape) -> nn.Module:
+    """The norm that `shape.norm` names."""
+    kind = RMSNorm if shape.norm == "rms" else LayerNorm
+    return kind(shape.d_model, shape.norm_epsilon)
+
+
+def check_norm(shape: ModelShape) -> None:
+    """A UsageError where the settings of the norms make no sense."""
+    if not shape.norm_epsilon >= 0:
+        raise UsageError(f"model.norm_epsilon is {shape.norm_epsilon}: give a number of at least 0.")
+
+
+def count_norm(shape: ModelShape) -> Count:
+    """Parameters of one norm, of either kind."""
+    return Count(other=shape.d_model)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
-from corpus.dedup.lines.scope import ScopedTask, scope_bounds, scoped_tasks
+from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.engine.document_stage import DocumentStage
 from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, Phase

@@ -21,8 +21,8 @@ from corpus.dedup.lines import runs
 from corpus.dedup.lines.metadata import Kept, LineSizes, line_metadata, with_lines
 from corpus.dedup.lines.rewrite import EMPTY, REPEAT, KeySet, first_places, mark
 from corpus.dedup.lines.runs import KeyRuns, find_repeats, removals, section_path
-from corpus.dedup.lines.scope import scope_bounds, scoped_tasks
 from corpus.dedup.lines.stage import lines_at
+from corpus.dedup.scope import scope_bounds, scoped_tasks
 from corpus.dedup.spill import run_path
 from corpus.engine.inputs import input_pieces
 from corpus.engine.runner import RunOptions, run_stage

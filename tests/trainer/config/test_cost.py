@@ -1,0 +1,31 @@
+"""What a run is said to cost follows what it is asked to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.config.cost import memory_bytes, plan_lines
+from trainer.config.options import FitOptions
+from trainer.config.resolve import resolve_config
+from trainer.data.packed import DataIdentity
+
+DATA = DataIdentity("d", rows=120, sequence_length=64, vocabulary=100, tokenizer="t", eod=2)
+
+
+def memory(device: str = "cpu", ranks: int = 1, sharded: bool = False, **settings: str) -> int:
+    more = tuple(f"training.{name}={value}" for name, value in settings.items())
+    request = FitOptions(Path("d"), "llama-tiny", Path("o"), 5, settings=("model.layers=9", *more))
+    return memory_bytes(resolve_config(request, DATA, {}), device, ranks, sharded)
+
+
+def test_the_memory_is_that_of_the_run() -> None:
+    assert memory(activation_checkpointing="full") < memory(activation_checkpointing="selective") < memory()
+    assert memory(ranks=4, sharded=True) < memory(ranks=4) < memory()
+    assert memory(precision="bf16") < memory()
+    assert memory("cuda", document_mask="true") < memory(document_mask="true")
+
+
+def test_the_plan_says_whose_memory_it_is() -> None:
+    config = resolve_config(FitOptions(Path("d"), "llama-tiny", Path("o"), 5), DATA, {})
+    assert "memory," in next(line for line in plan_lines(config) if line.startswith("cost"))
+    assert "memory a rank," in next(line for line in plan_lines(config, ranks=2) if line.startswith("cost"))

@@ -1,0 +1,253 @@
+"""Exports: what transformers computes and tokenizes from them, what a reader of GGUF finds, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentencepiece
+import torch
+from click.testing import CliRunner, Result
+from torch import Tensor
+
+from tests.trainer.packed import learnable_rows, write_packed
+from trainer.cli import main
+from trainer.export import verify
+from trainer.export.gguf import read_tensors
+from trainer.export.llama import llama_tensors
+from trainer.models.model import LanguageModel
+from trainer.run.directory import Run
+from trainer.run.generate import SamplingConfig, continue_ids
+from trainer.run.load import load_model
+
+VOCABULARY = 300
+SMALL = {
+    "layers": 2,
+    "d_model": 32,
+    "heads": 4,
+    "n_kv_heads": 2,
+    "head_size": 12,
+    "feed_forward": 48,
+    "rope_base": 700.0,
+}
+TEXT = "the cat sat on a mat and the dog ran to the red house by the sea while birds sang old songs of 1984 days"
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
+    """A SentencePiece model with byte fallback, a control symbol and user-defined ones."""
+    text = directory / "text.txt"
+    words = TEXT.split()
+    text.write_text("".join(" ".join(words[i:] + words[:i]) + "\n" for i in range(len(words))) * 5)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(directory / kind),
+        vocab_size=VOCABULARY if kind == "bpe" else 290,
+        model_type=kind,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        user_defined_symbols=symbols,
+        control_symbols=["<mask>"],
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    return directory / f"{kind}.model"
+
+
+def make_run(
+    directory: Path, kind: str, model: str = "llama-tiny", symbols: list[str] | None = None, **changes: object
+) -> Path:
+    packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290)
+    if kind:
+        (packed / "_tokenizer").mkdir()
+        tokenizer(directory, kind, symbols or []).rename(packed / "_tokenizer" / "tokenizer.model")
+    settings = [
+        word
+        for name, value in ({} if model != "llama-tiny" else SMALL | changes).items()
+        for word in ("--set", f"model.{name}={value}")
+    ]
+    options = ["--model", model, "--steps", "2", "--batch-size", "2", "--threads", "1", *settings]
+    result = call("fit", "--data", packed, "--output", directory / "run", *options)
+    assert result.exit_code == 0, result.output
+    return directory / "run"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("export"), "bpe")
+
+
+def model_of(run: Path) -> LanguageModel:
+    return load_model(Run(run), print)[0]
+
+
+def test_transformers_computes_and_tokenizes_the_same(run: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "hf")
+    assert result.exit_code == 0, result.output
+    assert "compared    logits within" in result.output
+    model = model_of(run)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
+    assert type(theirs).__name__ == "LlamaForCausalLM"
+    ids = torch.randint(290, (3, 32), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(model.logits(ids), theirs(ids).logits, atol=1e-5, rtol=1e-5)
+        added = theirs.generate(torch.tensor([[2]]), max_new_tokens=12, do_sample=False, pad_token_id=0)[0, 1:]
+    # greedy, from the EOD on which a document begins
+    assert continue_ids(model, [2], SamplingConfig(max_tokens=12), stop=2) == [n for n in added.tolist() if n != 2]
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    for text in (TEXT, "  sea  side ", "naïve 東", "<mask>", ""):
+        assert loaded(text)["input_ids"] == processor.encode(text)
+    assert loaded.eos_token == "</s>"
+    again = tmp_path / "again"
+    assert call("export", run, "--format", "hf", "--output", again).exit_code == 0
+    for path in (tmp_path / "hf").iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes()
+        assert path.stat().st_mode & 0o777 == (tmp_path / "hf" / "config.json").stat().st_mode & 0o777
+
+
+def gguf_logits(tensors: dict[str, Tensor], ids: Tensor) -> Tensor:
+    """A forward pass by hand as llama.cpp does it: rotary pairs are neighbours (2i, 2i + 1). [T] -> [T, V]."""
+    heads, n_kv_heads, size = SMALL["heads"], SMALL["n_kv_heads"], SMALL["head_size"]
+    assert isinstance(heads, int) and isinstance(n_kv_heads, int) and isinstance(size, int)
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-6) * tensors[name]
+
+    def turned(x: Tensor) -> Tensor:
+        x = x.clone()
+        for t in range(len(x)):
+            for pair in range(size // 2):
+                angle = t * 700.0 ** (-2 * pair / size)
+                a, b = x[t, :, 2 * pair].clone(), x[t, :, 2 * pair + 1].clone()
+                x[t, :, 2 * pair] = a * math.cos(angle) - b * math.sin(angle)
+                x[t, :, 2 * pair + 1] = a * math.sin(angle) + b * math.cos(angle)
+        return x
+
+    x = tensors["token_embd.weight"][ids]
+    for layer in range(2):
+        w = {name.split(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"blk.{layer}.")}
+        h = norm(x, f"blk.{layer}.attn_norm.weight")
+        query = turned((h @ w["attn_q"].T).view(-1, heads, size))
+        key = turned((h @ w["attn_k"].T).view(-1, n_kv_heads, size)).repeat_interleave(heads // n_kv_heads, 1)
+        value = (h @ w["attn_v"].T).view(-1, n_kv_heads, size).repeat_interleave(heads // n_kv_heads, 1)
+        scores = torch.einsum("the,she->hts", query, key) / math.sqrt(size)
+        scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -math.inf).softmax(-1)
+        x = x + torch.einsum("hts,she->the", scores, value).flatten(1) @ w["attn_output"].T
+        h = norm(x, f"blk.{layer}.ffn_norm.weight")
+        x = x + (torch.nn.functional.silu(h @ w["ffn_gate"].T) * (h @ w["ffn_up"].T)) @ w["ffn_down"].T
+    return norm(x, "output_norm.weight") @ tensors.get("output.weight", tensors["token_embd.weight"]).T
+
+
+def test_gguf_holds_the_model_and_its_tokenizer(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    run = make_run(tmp_path, "bpe", symbols=["[WORK]"])
+    result = call("export", run, "--format", "gguf", "--output", tmp_path / "gguf")
+    assert result.exit_code == 0, result.output
+    model = model_of(run)
+    path = tmp_path / "gguf" / "model.gguf"
+    reader = gguf.GGUFReader(path)
+    tensors = {tensor.name: torch.from_numpy(np.array(tensor.data)) for tensor in reader.tensors}
+    ids = torch.randint(290, (20,), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(gguf_logits(tensors, ids), model.logits(ids[None])[0], atol=1e-5, rtol=1e-5)
+    ours, back = llama_tensors(model), read_tensors(path)
+    assert set(ours) == set(back)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    assert {names.get_name(name, (".weight",)) for name in ours} == set(tensors)
+    assert all(torch.equal(ours[name], back[name]) for name in ours)
+    fields: dict[str, Any] = {name: field.contents() for name, field in reader.fields.items()}
+    assert fields["general.architecture"] == "llama"
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
+    size = processor.get_piece_size()
+    assert fields["tokenizer.ggml.tokens"][:size] == [processor.id_to_piece(n) for n in range(size)]
+    assert fields["tokenizer.ggml.scores"][:size] == [processor.get_score(n) for n in range(size)]
+    assert len(fields["tokenizer.ggml.tokens"]) == model.shape.vocabulary > size
+    kinds = fields["tokenizer.ggml.token_type"]
+    assert [kinds[n] == gguf.TokenType.BYTE for n in range(size)] == [processor.is_byte(n) for n in range(size)]
+    assert [kinds[n] == gguf.TokenType.CONTROL for n in range(size)] == [processor.is_control(n) for n in range(size)]
+    assert kinds[processor.piece_to_id("[WORK]")] == gguf.TokenType.USER_DEFINED
+    assert fields["tokenizer.ggml.bos_token_id"] == fields["tokenizer.ggml.eos_token_id"] == 2
+    assert fields["tokenizer.ggml.add_space_prefix"] is True
+    assert "keeps runs of blanks" in result.output
+    transformers = pytest.importorskip("transformers")
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "gguf", gguf_file="model.gguf")
+    for text in (TEXT, "naïve 東\n1984", "birds"):
+        assert loaded(text)["input_ids"] == [2, *processor.encode(text)]
+    assert fields["llama.rope.freq_base"] == 700.0 and fields["llama.attention.head_count_kv"] == 2
+
+
+@pytest.mark.parametrize("kind", ["hf", "gguf"])
+def test_tied_embeddings(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("gguf")
+    run = make_run(tmp_path, "bpe", tied=True)
+    result = call("export", run, "--format", kind, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "logits within" in result.output
+
+
+def test_palm_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "", "palm-tiny")
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "only LLaMA shapes" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_tokenizers_that_gguf_cannot_hold(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    for kind, text in (("unigram", "unigram model"), ("", "no tokenizer")):
+        (tmp_path / kind / "x").mkdir(parents=True)
+        run = make_run(tmp_path / kind / "x", kind)
+        result = call("export", run, "--format", "gguf", "--output", tmp_path / "out")
+        assert result.exit_code == 1 and text in result.output, result.output
+    assert not (tmp_path / "out").exists()
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "out")
+    assert result.exit_code == 0 and "no tokenizer" in result.output
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+
+
+def test_an_export_that_computes_something_else_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    from trainer.export import hf
+
+    right = hf.hf_config
+    monkeypatch.setattr(hf, "hf_config", lambda shape, eod: right(shape, eod) | {"rope_theta": 10000.0})
+    monkeypatch.setattr(verify, "TOLERANCE", 1e-7)
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "differ from the run's" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tokenizer_that_hugging_face_cannot_follow_goes_along_as_it_is(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "bpe", symbols=["[WORK]"])
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "out")
+    assert result.exit_code == 0 and "has no tokenizer.json, since" in result.output
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == (run / "tokenizer.model").read_bytes()
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+
+
+def test_an_output_that_exists_is_kept(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "out")
+    assert result.exit_code == 2 and "exists already" in result.output
+    assert (tmp_path / "out" / "mine").read_text() == "x"
+
+
+def test_the_configuration_is_what_transformers_reads(run: Path, tmp_path: Path) -> None:
+    assert call("export", run, "--format", "hf", "--output", tmp_path / "hf").exit_code == 0
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert (config["head_dim"], config["num_key_value_heads"], config["vocab_size"]) == (12, 2, 320)

@@ -1,0 +1,42 @@
+"""The directory of a run: what another version wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from corpus.errors import UsageError
+from tests.trainer.packed import learnable_rows, write_packed
+from trainer.config.options import FitOptions
+from trainer.evaluation.run import evaluate_run
+from trainer.loop.loop import fit
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def test_a_run_of_an_earlier_version_is_one_sentence(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", learnable_rows(12, 8, 40), 40)
+    tiny = ("model.layers=1", "model.d_model=16", "model.heads=1", "model.n_kv_heads=1", "model.head_size=8")
+    options = FitOptions(packed, "llama-tiny", tmp_path / "run", steps=2, batch_size=2, settings=tiny, threads=1)
+    fit(options, quiet)
+    path = tmp_path / "run/config.json"
+    old = json.loads(path.read_text())
+    old["model"]["width"] = old["model"].pop("d_model")
+    old["ledger"] = old.pop("skip_log")
+    path.write_text(json.dumps({**old, "format": 1}))
+    (tmp_path / "run/ledger.json").write_text("{}")
+    for attempt in (
+        lambda: fit(options, quiet),
+        lambda: evaluate_run(tmp_path / "run", packed, 2, quiet),
+    ):
+        with pytest.raises(UsageError, match="made by an earlier version of the trainer") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+    fit(replace(options, overwrite=True), quiet)
+    assert json.loads(path.read_text())["model"]["d_model"] == 16
+    assert not (tmp_path / "run/ledger.json").exists()

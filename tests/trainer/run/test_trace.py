@@ -1,0 +1,91 @@
+"""From a training step back to its documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.data.dataset import Dataset
+from corpus.data.provenance import DocumentList
+from corpus.errors import DataError
+from tests.trainer.packed import learnable_rows, write_packed
+from trainer.cli import main
+from trainer.data.rows import RowRange, next_batch, step_rows
+
+LISTED = (("00000.parquet", 90), ("00001.parquet", 110))
+
+
+def write_documents(packed: Path) -> None:
+    """Ids `d0`, `d1`, … in two files of several row groups."""
+    (packed / "_documents").mkdir()
+    first = 0
+    for name, rows in LISTED:
+        table = pa.table({"id": [f"d{number}" for number in range(first, first + rows)], "tokens": [100] * rows})
+        pq.write_table(table, packed / "_documents" / name, row_group_size=25)
+        first += rows
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_documents_of_a_step(tmp_path: Path) -> None:
+    packed = write_packed(
+        tmp_path / "packed",
+        learnable_rows(20, 16, 60),
+        60,
+        segments=[[(70, 5), (0, 12)]] * 20,
+        domains=["a", "b"] * 10,
+        listed=LISTED,
+    )
+    write_documents(packed)
+    run = tmp_path / "run"
+    sizes = ["--steps", "3", "--batch-size", "4", "--threads", "1", "--set", "model.layers=1"]
+    assert call("fit", "--data", packed, "--model", "llama-tiny", "--output", run, *sizes).exit_code == 0
+    result = call("trace", run, "--data", packed, "--step", "3")
+    assert result.exit_code == 0, result.output
+    lines = [line.split("\t") for line in result.output.splitlines()]
+    assert lines[0] == ["row", "domain", "epoch", "position", "length", "document", "start"]
+    # the set's documents are numbered 10 · row + segment
+    assert lines[1:] == [
+        [str(row), "ab"[row % 2], "0", position, length, f"d{10 * row + n}", start]
+        for row in range(8, 12)
+        for n, (position, length, start) in enumerate((("0", "5", "70"), ("5", "12", "0")))
+    ]
+    assert call("trace", run, "--data", packed, "--step", "4").exit_code == 2
+    other = write_packed(tmp_path / "other", learnable_rows(20, 16, 60, 9), 60)
+    result = call("trace", run, "--data", other, "--step", "1")
+    assert (result.exit_code, "was not trained on" in result.output) == (2, True)
+
+
+def test_documents_across_files_and_row_groups(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", learnable_rows(2, 4, 60), 60, listed=LISTED)
+    write_documents(packed)
+    listed = DocumentList(Dataset.open(packed))
+    wanted = [199, 0, 24, 25, 89, 90, 114, 115]
+    found = listed.read(wanted)
+    assert {number: document.id for number, document in found.items()} == {number: f"d{number}" for number in wanted}
+    assert found[90].row == 90
+    with pytest.raises(DataError, match="lists no document 200"):
+        listed.read([3, 200])
+    (packed / "_documents" / "00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"00001\.parquet cannot be read"):
+        listed.read([150])
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(1, 6),
+    st.lists(st.builds(lambda a, n: RowRange(a, a + n), st.integers(0, 40), st.integers(0, 9)), max_size=4),
+)
+def test_step_rows_equal_walking_all_steps(step: int, batch_size: int, holes: list[RowRange]) -> None:
+    row = 0
+    for _ in range(step):
+        taken, row = next_batch(row, batch_size, holes)
+    assert step_rows((step - 1) * batch_size, batch_size, holes) == taken

@@ -1,0 +1,1 @@
+"""What a run is: options, settings, the resolved configuration and what it will cost."""

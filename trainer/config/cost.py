@@ -1,0 +1,77 @@
+"""What a run will cost, from its configuration alone."""
+
+from __future__ import annotations
+
+from trainer.config.config import RunConfig
+from trainer.config.resolve import reserve_rows
+from trainer.config.settings import preset_differences
+from trainer.models.loss import chunk_rows
+from trainer.models.model import LanguageModel
+from trainer.optim.optimizers import MOMENTS
+
+_FLOAT, _HALF = 4, 2
+
+
+def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> int:
+    """About how much memory each rank holds: weights, gradients, moments, and what the backward pass needs.
+
+    `device`: "cpu" or "cuda"; `sharded`: the ranks hold a part of the weights each.
+    """
+    shape, training = config.model, config.training
+    half = training.precision == "bf16"
+    parameters = LanguageModel.count(shape).total
+    states = parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
+    weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
+    tokens = min(training.micro_rows, -(-max(config.ramp.rows) // ranks)) * config.data.sequence_length
+    activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.d_model * _FLOAT)
+    if training.document_mask and device == "cpu":
+        activations += tokens * config.data.sequence_length
+    logits = chunk_rows(tokens, shape.vocabulary, device) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
+    return states + weights + activations + logits
+
+
+def _kept(config: RunConfig) -> int:
+    """Numbers per token that the blocks keep for the backward pass; those of one block are there in any case."""
+    shape, mode = config.model, config.training.activation_checkpointing
+    block = 6 * shape.d_model + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
+    if mode == "none":
+        return shape.layers * block
+    linear = 2 * shape.d_model + 2 * shape.query_width + 2 * shape.key_width + 2 * shape.feed_forward
+    return shape.layers * (shape.d_model + (linear if mode == "selective" else 0)) + block
+
+
+def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> list[str]:
+    """The plan as lines to print; arguments as for `memory_bytes`."""
+    shape, training, ramp = config.model, config.training, config.ramp
+    rows, tokens = ramp.rows_before(training.steps), config.tokens_after(training.steps)
+    flops = tokens * LanguageModel.flops_per_token(shape, config.data.sequence_length)
+    parameters = LanguageModel.count(shape).total
+    checkpoint = parameters * _FLOAT * (1 + MOMENTS)
+    sizes = f"{ramp} sequences" if len(ramp.rows) > 1 else f"of {training.batch_size:,} sequences"
+    micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
+    memory, each = memory_bytes(config, device, ranks, sharded), " a rank" if ranks > 1 else ""
+    lines = [
+        f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}",
+        f"data        {config.data.rows:,} sequences of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
+        f"steps       {training.steps:,} {sizes}{micro}; {tokens:,} tokens in all",
+        f"optimizer   {config.optimizer.name}, peak rate {config.optimizer.lr:g}, {config.schedule.name} schedule",
+        f"spikes      {_spike_line(config)}",
+        f"cost        {flops:.3g} FLOPs, about {memory / 1e6:,.0f} MB of memory{each}, "
+        f"{checkpoint / 1e6:,.0f} MB per checkpoint",
+    ]
+    return lines + [f"differs     {line}" for line in preset_differences(config)]
+
+
+def _spike_line(config: RunConfig) -> str:
+    spikes, steps = config.spikes, config.training.steps
+    if spikes.mode != "rewind":
+        return spikes.mode
+    spare = config.data.rows - config.ramp.rows_before(steps)
+    wanted = reserve_rows(config.ramp, steps, spikes)
+    kept = (
+        f"{wanted:,} sequences in reserve" if spare >= wanted else f"only {spare:,} of {wanted:,} sequences in reserve"
+    )
+    return (
+        f"go back {spikes.steps_back(steps):,} steps, skip {spikes.batches_skipped(steps):,} batches, at most "
+        f"{spikes.max_rewinds} times; {kept}"
+    )

@@ -1,0 +1,1 @@
+"""What a step reads: rows of packed sets, their order and sizes, as tensors."""

@@ -1,0 +1,1 @@
+"""Many processes at one run: ranks, sharded tensors, the model over both."""

@@ -1,0 +1,1 @@
+"""`trainer fit`: what one process does from its start to the last save."""

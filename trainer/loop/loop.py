@@ -1,0 +1,73 @@
+"""`trainer fit`: from the options to the trained model, through any number of kills, restarts and spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import click
+import torch
+
+from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
+from trainer.config.config import RunConfig
+from trainer.config.options import FitOptions
+from trainer.config.resolve import resolve_config
+from trainer.data.packed import PackedRows, open_validation
+from trainer.distributed.ranks import Follower, Ranks, joined
+from trainer.loop.interrupt import StopRequest
+from trainer.loop.session import Session
+from trainer.run.directory import Run
+from trainer.spikes.skip_log import SkipLog, read_skip_log
+
+Say = Callable[[str], None]
+
+
+def fit(options: FitOptions, say: Say = print, fault: Fault = no_fault) -> None:
+    """Train the model that `options` describes, going on from the newest valid checkpoint of its run.
+
+    Raises UsageError, DataError, or after a save on a signal Interrupted (SIGINT, 130), Terminated (SIGTERM, 143) or
+    Preempted (SIGUSR1, 75). Under torchrun every rank calls it, and the first one speaks.
+    """
+    with joined(options.device) as ranks:
+        try:
+            _fit(options, ranks, say if ranks.first else _silence, fault)
+        except click.ClickException as error:
+            if ranks.first:
+                raise
+            raise Follower(error.exit_code) from None
+
+
+def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
+    data = PackedRows(options.data)
+    sets = open_validation(options.validation) if options.validation is not None else {}
+    skip_log = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
+    identities = {name: rows.identity for name, rows in sets.items()}
+    config = resolve_config(options, data.identity, identities, skip_log.digest)
+    run = Run(options.output)
+    with ExitStack() as stack:
+        ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
+        stop = stack.enter_context(StopRequest())
+        ranks.from_rank_0(lambda: run.prepare(config, data.tokenizer_model, options.overwrite, skip_log))
+        store = CheckpointStore(run.checkpoints, _retention(options, config), fault, ranks)
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        if config.training.compile and ranks.device.type == "cpu":
+            # without this, compiled code on several threads gives other bits each time
+            torch.use_deterministic_algorithms(True)
+            say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")
+        session = Session(options, config, data, sets, run, store, stop, ranks, say)
+        try:
+            session.begin()
+            session.train()
+        finally:
+            session.close()
+            torch.use_deterministic_algorithms(deterministic)
+
+
+def _retention(options: FitOptions, config: RunConfig) -> Retention:
+    spikes = config.spikes
+    back = spikes.steps_back(config.training.steps) if spikes.mode == "rewind" else 0
+    return Retention(options.keep, options.keep_every, back)
+
+
+def _silence(text: str) -> None:
+    """What a rank says that is not the first."""

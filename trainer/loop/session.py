@@ -1,0 +1,298 @@
+"""One process's work on a run: restore, steps, spikes, evaluations, saves."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import Any
+
+import torch
+
+from trainer.checkpoints.checkpoint import CheckpointStore
+from trainer.config.config import RunConfig
+from trainer.config.cost import plan_lines
+from trainer.config.hardware import Utilisation
+from trainer.config.options import FitOptions
+from trainer.data.packed import PackedRows
+from trainer.data.text import TextCodec, token_bytes
+from trainer.distributed.ranks import Ranks
+from trainer.evaluation.perplexity import Score, Validation, evaluate, score_lines, total_of
+from trainer.loop.interrupt import StopRequest, stopped
+from trainer.loop.recovery import Recovery
+from trainer.loop.restore import find_checkpoint
+from trainer.loop.saving import Saver
+from trainer.loop.selfcheck import check_record, compare
+from trainer.loop.state import TrainingState
+from trainer.loop.step import Measured, measure, skip_batch, update
+from trainer.run.directory import Run
+from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
+from trainer.spikes.skip_log import SkipEntry
+
+_SMOOTH = 10
+"""Steps over which the last loss and the speed are averaged."""
+_COLLECT = 100
+"""Steps between collections of garbage."""
+
+
+@dataclass
+class Session:
+    """One process's work on a run, a rank among others or alone."""
+
+    options: FitOptions
+    config: RunConfig
+    data: PackedRows
+    sets: dict[str, PackedRows]
+    run: Run
+    store: CheckpointStore
+    stop: StopRequest
+    ranks: Ranks
+    say: Callable[[str], None]
+    state: TrainingState = field(init=False)
+    log: MetricsLog = field(init=False)
+    line: LiveLine = field(init=False)
+    saver: Saver = field(init=False)
+    recovery: Recovery = field(init=False)
+    _board: TensorBoard | None = field(init=False, default=None)
+    _recent: list[tuple[Measured, int]] = field(init=False, default_factory=list)
+    _validated: set[int] = field(init=False, default_factory=set)
+    _finished: bool = field(init=False, default=False)
+    _check_seconds: float = field(init=False, default=0.0)
+    _saved_at: float = field(init=False, default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        self.log = MetricsLog(self.run.metrics)
+        self.line = LiveLine(self.config.training.steps, silent=not self.ranks.first)
+        self.saver = Saver(self.store, self.options.background_saves)
+        self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
+
+    def begin(self) -> None:
+        """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
+        checkpoint, skip_log = self.ranks.from_rank_0(lambda: find_checkpoint(self.run, self.store, self.say))
+        self._set_threads(None if checkpoint is None else checkpoint.state)
+        self.state = TrainingState(self.config, self.ranks, self.options.parallel)
+        self.state.skip_log = skip_log
+        if checkpoint is None:
+            self._rewind_log(-1)
+            for line in plan_lines(self.config, self.ranks.device.type, self.ranks.size, self.state.parallel.sharded):
+                self.say(line)
+            self._show_text()
+            # the first save comes before the first step: a disk that cannot hold it is known now, not in hours
+            self._save(now=True)
+            self._say_time()
+            return
+        self.state.restore(checkpoint)
+        note = compare(checkpoint.state, self.state, self.data)
+        if note is not None:
+            self.say(note)
+        self._rewind_log(checkpoint.step)
+        self._validated = {record["step"] for record in self.log.records() if record["kind"] == "validation"}
+        steps = self.state.steps
+        self._finished = checkpoint.step == steps and not self._validation_due()
+        if self._finished:
+            self.say(f"{self.run.path} is finished ({steps} steps): nothing to do.")
+        else:
+            self.say(f"{self.run.path} goes on from step {checkpoint.step} of {steps}.")
+
+    def train(self) -> None:
+        """Do the steps that are left."""
+        # garbage is collected at fixed steps, on all ranks at once, and not whenever one of them has enough of it
+        gc.disable()
+        while True:
+            if self.state.step % _COLLECT == 0:
+                gc.collect()
+            if self._validation_due():
+                self._validate()
+            signal, timed = self._flags()
+            if signal:
+                self._save(now=True)
+                self.line.say(f"stopped and saved at step {self.state.step}")
+                raise stopped(
+                    signal,
+                    f"{self.run.path} is saved at step {self.state.step} of {self.state.steps}: "
+                    "give the same command again.",
+                )
+            if timed:
+                self._save()
+            if self.state.step >= self.state.steps:
+                break
+            if self._advance() and (
+                self.state.step == self.state.steps or self.state.step % self.options.save_every == 0
+            ):
+                self._save()
+        self.saver.wait()
+        self._summary()
+
+    def _flags(self) -> list[int]:
+        """The signal to stop at, if any, and whether a save by the clock is due: the same on all ranks."""
+        minutes = self.options.save_minutes
+        timed = self.ranks.first and minutes > 0 and monotonic() - self._saved_at > 60 * minutes
+        return self.ranks.all_reduce_max([self.stop.signal or 0, int(timed)])
+
+    def _advance(self) -> bool:
+        """Do the next step; whether the run is further than before."""
+        state = self.state
+        rows = state.batch_rows
+        measured = measure(state, self.data)
+        entry = self.recovery.judge(state, measured)
+        if entry is not None and entry.action == "rewind":
+            self._go_back(entry)
+            return False
+        if entry is not None:
+            self.recovery.leave_out(state, entry)
+            self.line.say(f"step {entry.step} is left out: {entry.reason}")
+            skip_batch(state, measured)
+            lr = 0.0
+        else:
+            lr = update(state, measured)
+        self._recent = [*self._recent, (measured, rows)][-_SMOOTH:]
+        self._record_step(measured, lr)
+        return True
+
+    def _record_step(self, measured: Measured, lr: float) -> None:
+        step, steps = self.state.step, self.state.steps
+        seconds = sum(recent.seconds for recent, _ in self._recent)
+        speed = sum(rows for _, rows in self._recent) * self.config.data.sequence_length / seconds
+        use = Utilisation.of(self.config.model, self.config.data.sequence_length, self.ranks.device, self.ranks.size)
+        record = {
+            "kind": "train",
+            "step": step,
+            "tokens": self.config.tokens_after(step),
+            "loss": measured.loss,
+            "log_z": measured.log_z,
+            "lr": lr,
+            "gradient_norm": measured.gradient_norm,
+            "next_row": self.state.next_row,
+            "seconds": round(measured.seconds, 6),
+            "data_seconds": round(measured.data_seconds, 6),
+        }
+        shares = use.mfu(speed)
+        if shares is not None:
+            record |= {"mfu_6n": round(shares[0], 4), "mfu": round(shares[1], 4)}
+        self._append(record)
+        waited = sum(recent.data_seconds for recent, _ in self._recent) / seconds
+        left = seconds / len(self._recent) * (steps - step)
+        self.line.show(Progress(step, steps, measured.loss, speed, use.text(speed), waited, left))
+
+    def _go_back(self, entry: SkipEntry) -> None:
+        self.recovery.go_back(self.state, entry)
+        self._rewind_log(self.state.step)
+        self._validated = {step for step in self._validated if step <= self.state.step}
+        self._recent = []
+        rows = entry.rows
+        self.line.say(
+            f"spike in step {entry.step}: {entry.reason}; back to the checkpoint of step {self.state.step}, "
+            f"the rows {rows.start} to {rows.stop - 1} are skipped"
+        )
+
+    def _validation_due(self) -> bool:
+        training, step = self.config.training, self.state.step
+        if not self.sets or step in self._validated:
+            return False
+        periodic = step > 0 and training.validate_every > 0 and step % training.validate_every == 0
+        return periodic or step == self.state.steps
+
+    def _validate(self) -> None:
+        training = self.config.training
+        sizes = None
+        if self.run.tokenizer.exists():
+            sizes = token_bytes(self.run.tokenizer, self.config.model.vocabulary)
+        asked = Validation(self.sets, training.micro_rows, training.document_mask, training.precision, sizes)
+        scores = evaluate(self.state.parallel.losses, asked, self.ranks, lambda: bool(self._flags()[0]))
+        if scores is None:
+            return
+        step = self.state.step
+        self._validated.add(step)
+        self._append(validation_record(step, scores))
+        total = total_of(scores)
+        self.line.say(f"step {step}  validation loss {total.loss:.4f}  perplexity {total.perplexity:,.2f}")
+        if step == self.state.steps:
+            for line in score_lines(scores):
+                self.say(line)
+
+    def _save(self, now: bool = False) -> None:
+        began = perf_counter()
+        record = {**self.state.record(), "check": check_record(self.state, self.data)}
+        self._check_seconds = perf_counter() - began
+        self.saver.save(self.state.step, self.state.tensors(), record, self.state.parallel.sharded, now)
+        self._saved_at = monotonic()
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        if self.ranks.first:
+            self.log.append(record)
+            if self._board is not None:
+                self._board.append(record)
+
+    def _rewind_log(self, step: int) -> None:
+        if self.ranks.first:
+            self.log.rewind(step)
+            if self.options.tensorboard:
+                self._close_board()
+                self._board = TensorBoard(self.run.tensorboard, step)
+        self.ranks.wait()
+
+    def _close_board(self) -> None:
+        if self._board is not None:
+            self._board.close()
+
+    def close(self) -> None:
+        """Finish what is being written. An error on its way out is not hidden by one of a background save."""
+        gc.enable()
+        try:
+            self.log.close()
+            self._close_board()
+        finally:
+            self.saver.join()
+
+    def _set_threads(self, saved: Mapping[str, Any] | None) -> None:
+        """Threads decide the order of additions: a run keeps the number it began with unless told otherwise."""
+        there = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        threads = self.options.threads or (int(saved["threads"]) if saved is not None else there)
+        torch.set_num_threads(threads)
+
+    def _say_time(self) -> None:
+        """Estimate the run's time from the forward pass of the first check; a backward pass takes twice as long."""
+        training, ramp = self.config.training, self.config.ramp
+        if training.compile:
+            return  # its time was spent on compiling
+        passes = ramp.rows_before(training.steps) / min(training.micro_rows, ramp.rows[0]) / self.ranks.size
+        self.say(f"time        about {clock(3 * self._check_seconds * passes)}, by one forward pass")
+
+    def _show_text(self) -> None:
+        if self.run.tokenizer.exists():
+            text = TextCodec(self.run.tokenizer).decode(self.data[0:1][0].tolist())
+            self.say(f"first text  {' '.join(text.split())[:160]}")
+
+    def _summary(self) -> None:
+        losses = [record["loss"] for record in self.log.records() if record["kind"] == "train"]
+        seconds = sum(record["seconds"] for record in self.log.records() if record["kind"] == "train")
+        last = losses[-_SMOOTH:]
+        planned, steps = self.config.training.steps, self.state.steps
+        if steps < planned:
+            self.say(
+                f"note        the run ends at step {steps} of {planned}, with its schedule done: "
+                f"{self.state.skip_log.rewinds} rewinds have spent the sequences that were left"
+            )
+        if losses:
+            self.say(
+                f"loss        {losses[0]:.4f} in the first step, {losses[-1]:.4f} in the last "
+                f"(mean of the last {len(last)}: {sum(last) / len(last):.4f}); {clock(seconds)} of training"
+            )
+        self.say(f"run         {self.run.path}")
+
+
+def validation_record(step: int, scores: dict[str, Score]) -> dict[str, Any]:
+    """An evaluation as a record of `metrics.jsonl`."""
+    return {
+        "kind": "validation",
+        "step": step,
+        **_numbers(total_of(scores)),
+        "domains": {name: {**_numbers(score), "tokens": score.tokens} for name, score in scores.items()},
+    }
+
+
+def _numbers(score: Score) -> dict[str, float]:
+    bits = score.bits_per_byte
+    return {"loss": score.loss, "perplexity": score.perplexity} | ({} if bits is None else {"bits_per_byte": bits})

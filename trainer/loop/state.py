@@ -1,0 +1,141 @@
+"""The whole state of a run: weights, optimizer, random numbers, step, next row, skip log. A checkpoint is this."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.config.config import RunConfig
+from trainer.data.rows import RowRange, next_batch
+from trainer.distributed.parallel import ParallelModel
+from trainer.distributed.ranks import Ranks
+from trainer.distributed.shards import local, rows_here
+from trainer.models.model import LanguageModel, fused_sizes
+from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors
+from trainer.optim.schedules import length_of
+from trainer.spikes.detector import SpikeDetector
+from trainer.spikes.skip_log import SkipLog
+
+
+class TrainingState:
+    """What changes from step to step. `step` updates are done; the next one begins at `next_row` (in disk order)."""
+
+    def __init__(self, config: RunConfig, ranks: Ranks | None = None, parallel: str = "ddp") -> None:
+        """The state before the first step: a function of the configuration alone.
+
+        `parallel` says how the ranks share the model: "ddp" or "fsdp".
+        """
+        torch.manual_seed(config.training.seed)
+        self.config = config
+        self.ranks = ranks or Ranks()
+        with torch.device("meta"):
+            self.model = LanguageModel(config.model)
+        self.model.checkpoint_activations(config.training.activation_checkpointing)
+        if config.training.compile:
+            self.model.compile_blocks()
+        sizes = fused_sizes(self.model)
+        self.parallel = ParallelModel(self.model, self.ranks, parallel, config.training.seed)
+        self.named = dict(self.model.named_parameters())
+        self.optimizer = build_optimizer(config.optimizer, self.named, sizes)
+        self.detector = SpikeDetector(config.spikes, config.spikes.steps_compared(config.training.steps))
+        self.step = 0
+        self.next_row = 0
+        self.skip_log = SkipLog()
+
+    @property
+    def steps(self) -> int:
+        """How many updates the run makes, as far as is known now: skipped rows can be the last ones."""
+        return self.config.steps_with(self.skip_log.before(self.step + 1).holes())
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of the next update."""
+        return self.config.ramp.rows_at(self.step + 1)
+
+    @property
+    def warming(self) -> bool:
+        """Whether the next update is part of the warm-up."""
+        return self.step + 1 <= length_of(self.config.schedule.warmup, self.steps)
+
+    def next_rows(self) -> tuple[list[RowRange], int]:
+        """The rows of the next update, and the row after them."""
+        return next_batch(self.next_row, self.batch_rows, self.skip_log.holes())
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of a checkpoint by file name; sharded ones are the same on all ranks in name, not in content."""
+        return {
+            "model": {name: parameter.detach() for name, parameter in self.named.items()},
+            "optimizer": optimizer_tensors(self.optimizer, self.named),
+            "random": {"torch": torch.get_rng_state()},
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The rest of a checkpoint: positions, identities, and what bitwise equality depends on."""
+        skip_log = self.skip_log.before(self.step)
+        return {
+            "step": self.step,
+            "next_row": self.next_row,
+            "skipped": [[hole.start, hole.stop] for hole in skip_log.holes()],
+            "skip_log": skip_log.to_json(),
+            "detector": self.detector.record(),
+            "tokens": self.config.tokens_after(self.step),
+            "config": self.config.digest,
+            "data": self.config.data.digest,
+            **self.arithmetic(),
+        }
+
+    def arithmetic(self) -> dict[str, Any]:
+        """What the last bit depends on besides the configuration."""
+        device = self.ranks.device
+        return {
+            "threads": torch.get_num_threads(),
+            "ranks": self.ranks.size,
+            "sharded": self.parallel.sharded,
+            "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+            "versions": versions(),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Become the state that was saved, by whatever number of ranks; the skip log stays the caller's."""
+        if checkpoint.sharded and self.parallel.sharded:
+            self._restore_shards(checkpoint)
+        else:
+            weights = checkpoint.tensors("model")
+            with torch.no_grad():
+                for name, parameter in self.named.items():
+                    rows = rows_here(parameter)
+                    local(parameter).copy_(weights[name][rows.start : rows.stop])
+            load_optimizer(self.optimizer, self.named, checkpoint.tensors("optimizer"))
+        torch.set_rng_state(checkpoint.tensors("random")["torch"])
+        self.step = checkpoint.step
+        self.next_row = int(checkpoint.state["next_row"])
+        self.detector.restore(checkpoint.state["detector"])
+
+    def _restore_shards(self, checkpoint: Checkpoint) -> None:
+        from trainer.checkpoints.sharded import load_shards
+
+        moments = ("exp_avg", "exp_avg_sq")
+        fresh = {
+            f"{name}/{moment}": torch.zeros_like(parameter)
+            for name, parameter in self.named.items()
+            for moment in moments
+        }
+        fresh |= {f"{name}/step": torch.zeros(()) for name in self.named}
+        there = checkpoint.names("optimizer")
+        fresh = {name: tensor for name, tensor in fresh.items() if name in there}
+        weights = {name: parameter.detach() for name, parameter in self.named.items()}
+        load_shards(checkpoint.sharded_path, {"model": weights, "optimizer": fresh}, self.ranks.control)
+        load_optimizer(self.optimizer, self.named, fresh)
+
+
+def versions() -> dict[str, str]:
+    """Versions on which the last bit depends."""
+    return {"python": platform.python_version(), "torch": str(torch.__version__)}
+
+
+def _processor() -> str:
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

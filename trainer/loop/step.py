@@ -1,0 +1,115 @@
+"""One update: the next rows, forward and backward by micro-batches over the ranks, clip, step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+
+from corpus.errors import DataError
+from trainer.data.inputs import count_targets, read_inputs
+from trainer.data.packed import PackedRows
+from trainer.data.rows import RowRange, deal
+from trainer.loop.state import TrainingState
+from trainer.models.dropout import Dropout
+from trainer.models.precision import precision_context
+from trainer.optim.optimizers import clip_gradients, set_rate
+from trainer.optim.schedules import factor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the gradient of a batch says before it is used: the same on all ranks.
+
+    `loss` is the mean cross-entropy in nats, `log_z` the root mean square of log Z, `gradient_norm` that before
+    clipping. The batch is `rows`; the one after it begins at `next_row`.
+    """
+
+    loss: float
+    log_z: float
+    gradient_norm: float
+    rows: tuple[RowRange, ...]
+    next_row: int
+    data_seconds: float
+    seconds: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether there is a loss and a gradient at all."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+
+
+def measure(state: TrainingState, data: PackedRows) -> Measured:
+    """Put the clipped gradient of the next batch into the weights' `.grad`; nothing else of `state` changes."""
+    began = perf_counter()
+    training, ranks, device = state.config.training, state.ranks, state.ranks.device
+    rows, next_row = state.next_rows()
+    targets = count_targets(data, rows)
+    if not targets:
+        raise DataError(f"{_where(state.step + 1, rows)} hold no token of a document: make the packed set again.")
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    data_seconds = 0.0
+    state.optimizer.zero_grad()
+    batches = deal(rows, training.micro_rows, ranks.rank, ranks.size)
+    for number, batch in enumerate(batches, 1):
+        waited = perf_counter()
+        filled = batch or range(rows[0].start, rows[0].start + 1)
+        inputs = read_inputs(data, filled, training.document_mask, device, counted=bool(batch))
+        dropout = Dropout.of(training.dropout, training.seed, state.step, filled, str(device))
+        data_seconds += perf_counter() - waited
+        with state.parallel.micro_batch(last=number == len(batches)):
+            with precision_context(training.precision, device):
+                loss, part = state.parallel.call(
+                    inputs.tokens_BT, inputs.targets_BT, inputs.mask, dropout, training.z_loss, targets
+                )
+            (loss if state.parallel.scale == 1.0 else loss * state.parallel.scale).backward()
+        sums += part
+    norm = clip_gradients(state.named.values(), state.config.optimizer.clip)
+    # the norm of the first rank for all: decisions hang on it
+    sums = torch.cat((sums, sums.new_tensor([norm if ranks.first else 0.0])))
+    loss_sum, square_sum, norm = ranks.all_reduce_sum(sums).tolist()
+    return Measured(
+        loss_sum / targets,
+        math.sqrt(square_sum / targets) if math.isfinite(square_sum) else math.nan,
+        norm,
+        tuple(rows),
+        next_row,
+        data_seconds,
+        perf_counter() - began,
+    )
+
+
+def update(state: TrainingState, measured: Measured) -> float:
+    """Use the gradient and move `state` past its batch; gives the learning rate."""
+    lr = state.config.optimizer.lr * factor(state.config.schedule, state.step + 1, state.steps)
+    set_rate(state.optimizer, lr)
+    state.optimizer.step()
+    state.detector.accept(measured.loss, measured.gradient_norm)
+    skip_batch(state, measured)
+    return lr
+
+
+def skip_batch(state: TrainingState, measured: Measured) -> None:
+    """Move `state` past a batch without using its gradient."""
+    state.step += 1
+    state.next_row = measured.next_row
+
+
+def not_finite(step: int, measured: Measured) -> DataError:
+    """The error of a loss or gradient that is not finite."""
+    what = "gradient" if math.isfinite(measured.loss) else "loss"
+    return DataError(
+        f"the {what} is not finite in step {step} ({_rows(measured.rows)} of the packed set), and the update was not "
+        "made: lower optimizer.lr, or inspect these rows."
+    )
+
+
+def _where(step: int, rows: Sequence[RowRange]) -> str:
+    return f"the {_rows(rows)} of step {step}"
+
+
+def _rows(rows: Sequence[RowRange]) -> str:
+    return f"rows {rows[0].start} to {rows[-1].stop - 1}"

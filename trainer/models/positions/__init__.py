@@ -1,0 +1,1 @@
+"""How a model knows positions, one file a kind."""

@@ -1,0 +1,136 @@
+"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `skip_log.json` after a spike."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from corpus.data.files import sync_file, write_atomic
+from corpus.data.manifest import differences
+from corpus.errors import DataError, UsageError
+from trainer.config.config import FORMAT, RunConfig
+from trainer.models.shape import ModelShape
+from trainer.spikes.skip_log import SkipLog
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+TOKENIZER = "tokenizer.model"
+TOKENIZER_JSON = "tokenizer.json"
+SKIP_LOG = "skip_log.json"
+_SKIP_LOG_OF_FORMAT_1 = "ledger.json"
+TENSORBOARD = "tensorboard"
+LOCK = "_lock"
+_EMPTY = SkipLog()
+
+
+class Run:
+    """A run's directory and where its parts are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / METRICS
+        self.checkpoints = path / CHECKPOINTS
+        self.tokenizer = path / TOKENIZER
+        self.skip_log = path / SKIP_LOG
+        self.tensorboard = path / TENSORBOARD
+
+    def read_config(self, any_format: bool = False) -> dict[str, Any] | None:
+        """`config.json`, None where there is none; a DataError where it cannot be read.
+
+        A UsageError where another version wrote it, unless `any_format`.
+        """
+        try:
+            value = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / CONFIG} cannot be read ({error}): give another --output.") from None
+        if not isinstance(value, dict) or value.get("kind") != "run":
+            raise UsageError(f"{self.path / CONFIG} is not of a run: give another --output.")
+        written = value.get("format")
+        if written != FORMAT and not any_format:
+            when = "an earlier" if isinstance(written, int) and written < FORMAT else "another"
+            raise UsageError(
+                f"{self.path} was made by {when} version of the trainer (its {CONFIG} has format {written}, not "
+                f"{FORMAT}): use that version, or start the run anew with trainer fit --overwrite."
+            )
+        return value
+
+    def shape(self) -> ModelShape:
+        """The model's shape, from `config.json`."""
+        value = self.read_config()
+        if value is None:
+            raise UsageError(f"{self.path} is not a run (no {CONFIG}): give the --output of trainer fit.")
+        return ModelShape(**value["model"])
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one process; the lock goes with the process, however it ends."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign()
+            lock = (self.path / LOCK).open("w")
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another trainer writes to {self.path}: wait for it or give another --output."
+                ) from None
+            yield
+
+    def _refuse_foreign(self) -> None:
+        names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
+        if CONFIG not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG}:
+            raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
+
+    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, skip_log: SkipLog = _EMPTY) -> None:
+        """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew.
+
+        A new run begins with `skip_log`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
+        """
+        old = self.read_config(any_format=overwrite)
+        new = config.to_json()
+        if old is not None and not overwrite:
+            changed = differences(old, new)
+            if changed:
+                # the digests alone would not say what to inspect
+                other = old["data"]["tokenizer"] != new["data"]["tokenizer"]
+                raise UsageError(
+                    f"{self.path} was made with {'another tokenizer' if other else 'another configuration'} "
+                    f"({'; '.join(changed)}): "
+                    "give --overwrite to start it anew, or another --output."
+                )
+            return
+        try:
+            if old is not None:
+                self._clear()
+            if tokenizer is not None:
+                for name in (TOKENIZER, TOKENIZER_JSON):
+                    if (tokenizer.parent / name).exists():
+                        shutil.copyfile(tokenizer.parent / name, self.path / name)
+                        sync_file(self.path / name)
+            if skip_log.entries:
+                skip_log.save(self.skip_log)
+            write_atomic(self.path / CONFIG, _pretty(new))
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
+
+    def _clear(self) -> None:
+        """Remove what the trainer wrote, the configuration last, and nothing else."""
+        for directory in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(directory, ignore_errors=True)
+        for name in (METRICS, SKIP_LOG, _SKIP_LOG_OF_FORMAT_1, TOKENIZER, TOKENIZER_JSON, CONFIG):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
