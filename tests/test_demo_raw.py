@@ -24,7 +24,7 @@ from demo import raw, wet
 from demo.cast import cast
 from demo.prose import MODIFIERS, TOPICS, Prose, load_grammar
 from demo.web import LANGUAGES, english
-from pipelines.readers.registry import reader_class
+from pipelines.readers.registry import READERS
 
 FRAMES = ("web", "wiki", "story", "ask")
 
@@ -44,7 +44,7 @@ def digests(directory: Path) -> dict[str, str]:
 
 def items(directory: Path, domain: str, scratch: Path) -> tuple[Counter[str], list[str], tuple[str, ...]]:
     """What the domain's reader gives: items by kind and reason, the texts, and the ignored files."""
-    reader = reader_class(domain)()
+    reader = READERS.load(domain)()
     found = find_files([str(directory / domain)], reader.patterns)
     counts: Counter[str] = Counter()
     texts: list[str] = []

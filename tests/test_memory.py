@@ -13,11 +13,12 @@ import pytest
 from corpus.dedup.config import LEAST_MEMORY, DedupConfig
 from corpus.dedup.levels import dedup_stage
 from corpus.dedup.lines.stage import LineDedupStage
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import Stage
 from corpus.heldout.split import SplitConfig, SplitStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
-from corpus.quality.filter import FilterConfig, FilterStage
+from corpus.quality.filter import FilterConfig
 from corpus.quality.langid import LangidConfig, LangidStage
 from tests.datasets import write_documents
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
@@ -39,7 +40,7 @@ def test_peak_memory_is_bounded(tmp_path: Path) -> None:
     stages: dict[str, Stage] = {
         "dedup": LineDedupStage((str(tmp_path / "in"),), DedupConfig()),
         "langid": LangidStage(documents, LangidConfig(threshold=0.0)),
-        "filter": FilterStage(documents, FilterConfig(rules=("min_chars:10",))),
+        "filter": MapStage(documents, "filter", maps=FilterConfig(rules=("min_chars:10",)).maps()),
         "split": SplitStage(documents, SplitConfig()),
         "tokenizer": TrainTokenizerStage(documents, TrainTokenizerConfig(vocab_size=1000, sample_bytes=2_000_000)),
     }

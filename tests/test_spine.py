@@ -61,7 +61,7 @@ def environment() -> dict[str, str]:
 
 def test_every_dataset_verifies_and_every_count_adds_up(place: Path) -> None:
     datasets = find_datasets(place / "one")
-    assert len(datasets) == (6 + 4 + 4) + 1 + 3 + 1 + 3 + 3
+    assert len(datasets) == (4 + 4 + 4) + 1 + 3 + 1 + 3 + 3
     for path in datasets:
         assert verify_dataset(path).problems == [], path
         manifest = Manifest.load(path)
@@ -177,7 +177,7 @@ def test_another_recipe_is_refused_and_with_overwrite_leaves_nothing_old(place: 
     assert contents(out) == before
     run_recipe(other, RunOptions(quiet=True, overwrite=True))
     names = sorted(folder.name for folder in (out / "documents/commoncrawl").iterdir())
-    assert names == ["00-ingest", "01-dedup", "02-filter", "03-train", "04-validation"]
+    assert names == ["00-ingest", "01-dedup+filter", "02-train", "03-validation"]
     fresh = tmp_path / "fresh"
     run_recipe(RecipeRun(load_recipe(str(path)), raw, fresh), RunOptions(quiet=True))
     assert contents(out) == contents(fresh)

@@ -18,10 +18,11 @@ import pytest
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
+from corpus.engine.document_stage import MapStage
 from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, Terminated, UsageError
-from corpus.quality.filter import FilterConfig, FilterStage
+from corpus.quality.filter import FilterConfig
 from tests.toy import SlowStage, ingest
 
 QUIET = RunOptions(quiet=True)
@@ -240,7 +241,7 @@ def test_overwrite_never_touches_an_input_a_run_or_a_strangers_files(raw: Path, 
     made = tmp_path / "run" / "made"
     run_stage(ingest(raw), made, QUIET)
     before = contents(made)
-    again = FilterStage((str(made),), FilterConfig(rules=("min_chars:1",)))
+    again = MapStage((str(made),), "filter", maps=FilterConfig(rules=("min_chars:1",)).maps())
     for output in (made, made / "inside", tmp_path / "run"):
         with pytest.raises(UsageError, match="is, holds or lies in the input"):
             run_stage(again, output, OVERWRITE)
@@ -294,15 +295,15 @@ def test_a_signal_is_no_failure_that_code_on_the_way_may_catch() -> None:
 def test_inputs_may_move_and_may_not_overlap(raw: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     run_stage(ingest(raw), made, QUIET)
-    rules = FilterConfig(rules=("min_chars:1",))
-    first = run_stage(FilterStage((str(made),), rules), tmp_path / "one", QUIET)
+    rules = FilterConfig(rules=("min_chars:1",)).maps()
+    first = run_stage(MapStage((str(made),), "filter", maps=rules), tmp_path / "one", QUIET)
     made.rename(tmp_path / "moved")
     moved = str(tmp_path / "moved")
-    assert run_stage(FilterStage((moved,), rules), tmp_path / "one", QUIET).digest == first.digest
+    assert run_stage(MapStage((moved,), "filter", maps=rules), tmp_path / "one", QUIET).digest == first.digest
     with pytest.raises(UsageError, match="are the same dataset"):
-        run_stage(FilterStage((moved, moved), rules), tmp_path / "two", QUIET)
+        run_stage(MapStage((moved, moved), "filter", maps=rules), tmp_path / "two", QUIET)
     with pytest.raises(UsageError, match="was made from"):
-        run_stage(FilterStage((moved, str(tmp_path / "one")), rules), tmp_path / "two", QUIET)
+        run_stage(MapStage((moved, str(tmp_path / "one")), "filter", maps=rules), tmp_path / "two", QUIET)
 
 
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
