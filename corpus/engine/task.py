@@ -9,7 +9,6 @@ import resource
 import shutil
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,8 @@ from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
 from corpus.data.schema import DOCUMENT_SCHEMA, DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
 from corpus.data.writer import SHARD_BYTES, ShardWriter
+from corpus.engine.attempts import attempt_name
+from corpus.engine.faults import fault
 from corpus.engine.stage import task_directory
 from corpus.errors import DataError
 
@@ -160,7 +161,7 @@ class Task:
 
     def __post_init__(self) -> None:
         parent = self.work / self.phase
-        self.directory = parent / f".{self.index:05d}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.directory = parent / attempt_name(self.index)
         self.directory.mkdir(parents=True)
         self._dropped = _Rows(self.directory / "dropped", DROPPED_SCHEMA)
         self._quarantined = _Rows(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
@@ -239,6 +240,7 @@ class Task:
     def publish(self) -> None:
         """Flush everything to the disk and give it its final name; an earlier result of the same task stays."""
         shards = [entry for writer in self._writers for entry in writer.close()]
+        fault("shards-written")
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
         self._write_samples()
@@ -256,6 +258,7 @@ class Task:
         }
         (self.directory / RESULT).write_text(json.dumps(value), encoding="utf-8")
         sync_tree(self.directory)
+        fault("before-publish")
         try:
             self.directory.rename(task_directory(self.work, self.phase, self.index))
         except OSError:
@@ -263,6 +266,7 @@ class Task:
                 raise
             shutil.rmtree(self.directory, ignore_errors=True)
         sync_file(self.work / self.phase)
+        fault("after-publish")
 
     def _write_samples(self) -> None:
         samples = _Rows(self.directory / "samples", DROPPED_SAMPLE_SCHEMA, limit=64)
