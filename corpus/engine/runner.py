@@ -308,6 +308,7 @@ def _write_log(
         "fixed_memory": max((result.fixed_memory for result in everything), default=0),
         "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
     }
+    (output / "_log").mkdir(exist_ok=True)
     write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
 
 
