@@ -15,10 +15,11 @@ def out_of_memory_kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs
     for line in _lines(proc / "self" / "cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if number == "0":
-            places.append(groups / path.lstrip("/") / "memory.events")
-        elif "memory" in controllers.split(","):
-            places.append(groups / "memory" / path.lstrip("/") / "memory.oom_control")
+        if number != "0" and "memory" not in controllers.split(","):
+            continue
+        mounted, name = (groups, "memory.events") if number == "0" else (groups / "memory", "memory.oom_control")
+        own = mounted / path.lstrip("/") / name
+        places.append(own if own.exists() else mounted / name)  # a container sees its own group as the uppermost
     found = (re.fullmatch(r"oom_kill (\d+)", line.strip()) for place in places for line in _lines(place))
     return sum(int(match[1]) for match in found if match)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import pickletools
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import current_process
 from pathlib import Path
@@ -22,13 +23,20 @@ _PR_SET_PDEATHSIG = 1
 _hiding = threading.Lock()
 
 
-class _Process(SpawnProcess):
-    """A spawned process that does not import the main module of its parent."""
+class Worker(SpawnProcess):
+    """A spawned process that imports the main module of its parent only `with_main`. It does not hear Ctrl-C before
+    `start_worker` has told it to leave that to its parent."""
+
+    with_main = True
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:
-        with _main_hidden():
-            return SpawnProcess._Popen(process_obj)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with nullcontext() if process_obj.with_main else _main_hidden():
+                return SpawnProcess._Popen(process_obj)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class WorkerContext(SpawnContext):
@@ -37,11 +45,12 @@ class WorkerContext(SpawnContext):
     def __init__(self, with_main: bool) -> None:
         super().__init__()
         self.with_main = with_main
-        self.started: list[SpawnProcess] = []
+        self.started: list[Worker] = []
 
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # a class there
+    def Process(self, *args: Any, **kwargs: Any) -> Worker:  # type: ignore[override]  # a class there
         """A process that is not started yet."""
-        process = (SpawnProcess if self.with_main else _Process)(*args, **kwargs)
+        process = Worker(*args, **kwargs)
+        process.with_main = self.with_main
         self.started.append(process)
         return process
 
@@ -66,7 +75,8 @@ def _main_hidden() -> Iterator[None]:
 def needs_main(step: Any, what: str) -> bool:
     """Whether workers must import the main module to read `step`, since something of it is defined there; a UsageError
     about `what` where they cannot."""
-    if b"__main__" not in pickle.dumps(step):
+    words = (str(argument) for _, argument, _ in pickletools.genops(pickle.dumps(step)))
+    if not any(word.partition(" ")[0] == "__main__" for word in words):
         return False
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
@@ -90,6 +100,7 @@ def check_not_imported_by_worker(what: str) -> None:
 def start_worker(parent: int) -> None:
     """Prepare a worker process: die with the parent, leave Ctrl-C to it, one thread per library."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

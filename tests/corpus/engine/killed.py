@@ -22,7 +22,8 @@ MOST = 300
 def main() -> None:
     settings, *arguments = sys.argv[1:]
     turns = settings.split(",")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy starts threads when it is imported
+    # NumPy and Arrow start threads when they are imported
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
     for module in MODULES:
         importlib.import_module(module)
     threads = Path("/proc/self/task")
