@@ -16,6 +16,7 @@ import pytest
 
 from corpus.data.manifest import Manifest
 from corpus.data.verify import find_datasets, verify_dataset
+from corpus.engine.faults import POINTS
 from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
 from pipelines.recipes.recipe import load_recipe
@@ -120,9 +121,30 @@ def test_workers_do_not_change_a_byte(place: Path, tmp_path: Path, workers: int)
     assert contents(tmp_path / "out") == contents(place / "one")
 
 
+@pytest.mark.parametrize(("workers", "counts"), [(1, [5, 5, 5, 5, 3, 3, 3, 3]), (2, [12, 12, 12, 12, 18])])
+def test_kills_at_every_point_of_a_stage_lose_nothing(
+    place: Path, tmp_path: Path, workers: int, counts: list[int]
+) -> None:
+    """The same command is given over and over, and killed so many tasks, phases or stages further on: where a task
+    begins, has written, publishes and has published, after a phase, and (with no worker in play) within the commit."""
+    points = POINTS[: len(counts)]
+    settings = ",".join(f"{point}:{count}" for point, count in zip(points, counts, strict=True))
+    arguments = command(place, tmp_path / "out", workers)[2:]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.corpus.engine.killed", settings, *arguments],
+        capture_output=True, text=True, env=environment(), timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert all("was killed by signal 9 in phase" in line for line in errors), errors
+    assert set(done.stdout.split()) == set(points)
+    assert contents(tmp_path / "out") == contents(place / "one")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["parent", "group", "worker"])
-def test_kills_in_every_stage_lose_nothing(place: Path, tmp_path: Path, target: str) -> None:
+def test_kills_at_random_moments_in_every_stage_lose_nothing(place: Path, tmp_path: Path, target: str) -> None:
     """In each stage in turn the run is killed at a random moment, and the same command is given again at once."""
     rng = random.Random(target)
     out = tmp_path / "out"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from corpus.engine.executors.base import EXECUTORS, check_executor
 from corpus.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,7 +49,12 @@ def execution_options() -> list[Callable[[Any], Any]]:
             "--workers", type=click.IntRange(1), default=_cores(), show_default="cores", help="Processes to use."
         ),
         click.option(
-            "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Where tasks run."
+            "--executor",
+            default="local",
+            show_default=True,
+            metavar="NAME",
+            callback=lambda ctx, param, value: check_executor(value),
+            help=f"Where tasks run: {', '.join(EXECUTORS)}.",
         ),
         click.option(
             "--memory", type=Quantity(), default="4GB", show_default=True, help="Data held in memory by all workers."
@@ -102,6 +108,7 @@ def run_options(values: dict[str, Any]) -> Any:
         overwrite=values["overwrite"],
         strict=values["strict"],
         quiet=values["quiet"],
+        executor=values["executor"],
     )
 
 

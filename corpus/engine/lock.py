@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def locked(output: Path, say: Callable[[str], None], wait: float = WAIT_SECONDS)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip() or "another process"
+                holder = os.pread(descriptor, 300, 0).decode("utf-8", "replace").strip() or "another process"
                 if time.monotonic() >= deadline:
                     raise DataError(
                         f"{output} is being written by {holder}: wait for it or stop it, then run the command again."
@@ -39,7 +40,7 @@ def locked(output: Path, say: Callable[[str], None], wait: float = WAIT_SECONDS)
                     told = True
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:

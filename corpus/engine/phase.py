@@ -3,71 +3,128 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpus.engine.executors.local import LocalExecutor, TaskStep, WorkerPool
+from corpus.engine.attempts import remove_dead, set_aside
+from corpus.engine.executors.base import Executor
+from corpus.engine.executors.step import TaskStep
 from corpus.engine.progress import Progress
-from corpus.engine.result import RESULT, TaskResult, task_directory
+from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Phase, Stage
+from corpus.errors import DataError
 
+RESUBMISSIONS = 3
+"""How often a task that was lost is sent again before its phase is given up."""
 _SHOW_SECONDS = 0.25
+_END_SECONDS = 2.0
+"""How long tasks that have published their result may take to end before what is left of them is stopped."""
 
 
 @dataclass
 class PhaseRun:
-    """Runs the tasks of `phase` that have no result yet, in this process (`pool` None) or on the pool."""
+    """Has an executor run the tasks of `phase` that have no result yet. Results are taken from the published folders
+    alone, and the first that is there stays; what the executor says decides only what is submitted again."""
 
     stage: Stage
     phase: Phase
     work: Path
     progress: Progress
     earlier: Mapping[str, Sequence[TaskResult]]
+    resubmissions: int = RESUBMISSIONS
     _results: dict[int, TaskResult] = field(default_factory=dict, init=False)
     _live: dict[int, tuple[int, int]] = field(default_factory=dict, init=False)
+    _lost: Counter[int] = field(default_factory=Counter, init=False)
     _next_show: float = field(default=0.0, init=False)
 
-    def left(self) -> list[int]:
-        """The tasks without a result. What killed attempts left behind is removed."""
-        folder = self.work / self.phase.name
-        folder.mkdir(exist_ok=True)
-        for leftover in folder.glob(".*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)  # a dying worker may still be at it
-            else:
-                leftover.unlink(missing_ok=True)
+    @property
+    def _folder(self) -> Path:
+        return self.work / self.phase.name
+
+    def run(self, executor: Executor, memory: int, strict: bool) -> list[TaskResult]:
+        """Run what has no result, `memory` bytes of data a task; the results of all tasks, in order.
+
+        The error of a task that has no result is raised. A task that ended without a result or an error was lost, and
+        is submitted again up to `resubmissions` times; then a DataError names it.
+        """
+        step = TaskStep(self.stage, self.phase.name, str(self.work), memory, strict)
+        left = self._begin()
+        handles = [executor.submit(step, left)] if left else []
+        waited_since = 0.0
+        try:
+            while handles:
+                handles, running = self._poll(executor, handles)
+                self._show()
+                left = self._missing()
+                lost = [index for index in left if index not in running]
+                if lost:
+                    self._count_lost(lost)
+                    handles.append(executor.submit(step, lost))
+                if not left:
+                    waited_since = waited_since or time.monotonic()
+                    if time.monotonic() - waited_since > _END_SECONDS:
+                        break
+        finally:
+            for handle in handles:
+                executor.cancel(handle)
+        return [self._results[index] for index in range(self.phase.tasks)]
+
+    def _begin(self) -> list[int]:
+        """The tasks without a result. What killed attempts of this host left behind is removed."""
+        self._folder.mkdir(exist_ok=True)
+        remove_dead(self._folder)
+        for stale in self._folder.glob(".progress-*"):
+            stale.unlink(missing_ok=True)
         self._look()
+        return self._missing()
+
+    def _missing(self) -> list[int]:
         return [index for index in range(self.phase.tasks) if index not in self._results]
 
-    def run(self, ranks: Sequence[int], pool: WorkerPool | None, memory: int, strict: bool) -> list[TaskResult]:
-        """Run the tasks `ranks`, `memory` bytes of data each; the results of all tasks, in order."""
-        step = TaskStep(self.stage, self.phase.name, str(self.work), memory, strict)
-        executor = LocalExecutor(step, self.phase.tasks, self.work / f".log-{self.phase.name}")
-        executor.run_tasks(ranks, pool, self._tick, self._show)
+    def _poll(self, executor: Executor, handles: Sequence[str]) -> tuple[list[str], set[int]]:
+        """The submissions that go on, and the tasks that are believed to run. The first error is raised of a task that
+        is believed to run nowhere and has no result."""
+        reports = {handle: executor.poll(handle, self._tick) for handle in handles}
+        running = {rank for report in reports.values() for rank in report.running}
+        failed = {rank: error for report in reports.values() for rank, error in report.failed.items()}
         self._look()
-        missing = [index for index in range(self.phase.tasks) if index not in self._results]
-        assert not missing, f"tasks {missing} of {self.stage.name}/{self.phase.name} ended without a result"
-        return [self._results[index] for index in range(self.phase.tasks)]
+        for rank in sorted(failed.keys() - running - self._results.keys()):
+            if rank < self.phase.tasks:
+                raise failed[rank]
+        for handle, report in reports.items():
+            if not report.running:
+                executor.cancel(handle)
+        return [handle for handle, report in reports.items() if report.running], running
+
+    def _count_lost(self, lost: Sequence[int]) -> None:
+        self._lost.update(lost)
+        given_up = [str(index) for index in lost if self._lost[index] > self.resubmissions]
+        if given_up:
+            some = ", ".join(given_up[:5]) + (", …" if len(given_up) > 5 else "")
+            raise DataError(
+                f"{len(given_up)} of {self.phase.tasks} tasks of stage {self.stage.name}, phase {self.phase.name} ended"
+                f" {self.resubmissions + 1} times without a result in {self._folder} ({some}): see why in the"
+                " executor's own log, and whether its hosts write to that folder; then run the same command again."
+            )
 
     def _look(self) -> None:
         """Take up results that were published since the last look."""
-        published = {int(name) for name in os.listdir(self.work / self.phase.name) if name.isdigit()}
+        published = {int(name) for name in os.listdir(self._folder) if name.isdigit()}
         for index in sorted(published - self._results.keys()):
-            directory = task_directory(self.work, self.phase.name, index)
-            if index < self.phase.tasks and (directory / RESULT).exists():
-                self._results[index] = TaskResult.load(directory)
+            if index < self.phase.tasks and (result := published_result(self.work, self.phase.name, index)):
+                self._results[index] = result
 
     def _tick(self, rank: int, documents: int, size: int) -> None:
         self._live[rank] = (documents, size)
         if time.monotonic() >= self._next_show:
             self._next_show = time.monotonic() + _SHOW_SECONDS
+            self._look()
             self._show()
 
     def _show(self) -> None:
-        self._look()
         self._read_progress()
         finished = [result for phase in self.earlier.values() for result in phase] + list(self._results.values())
         live = [amount for rank, amount in self._live.items() if rank not in self._results]
@@ -78,9 +135,38 @@ class PhaseRun:
         self.progress.update(self.phase.name, len(self._results), self.phase.tasks, documents, size, kept)
 
     def _read_progress(self) -> None:
-        for path in (self.work / self.phase.name).glob(".progress-*"):
+        for path in self._folder.glob(".progress-*"):
             try:
                 documents, size = path.read_text(encoding="ascii").split()
             except (OSError, ValueError):
                 continue  # being replaced at this moment; the next look will see it
             self._live[int(path.name.rsplit("-", 1)[1])] = (int(documents), int(size))
+
+
+def published_result(work: Path, phase: str, index: int) -> TaskResult | None:
+    """The result of a task, if it is published. A folder without a readable one (a host lost its power) is set aside,
+    so that the task can be published again."""
+    directory = task_directory(work, phase, index)
+    try:
+        return TaskResult.load(directory)
+    except (ValueError, KeyError, TypeError, IndexError):
+        set_aside(directory)
+    except FileNotFoundError:
+        if directory.exists():
+            set_aside(directory)
+    return None
+
+
+def published_results(stage: Stage, work: Path) -> dict[str, list[TaskResult]]:
+    """The results of all tasks of all phases from their published folders; a DataError names what is missing."""
+    found: dict[str, list[TaskResult]] = {}
+    for phase in stage.phases():
+        results = [published_result(work, phase.name, index) for index in range(phase.tasks)]
+        missing = [str(index) for index, result in enumerate(results) if result is None]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {phase.tasks} tasks of stage {stage.name}, phase {phase.name} have no result in"
+                f" {work / phase.name} ({', '.join(missing[:5])}): run the stage again to do them."
+            )
+        found[phase.name] = [result for result in results if result is not None]
+    return found

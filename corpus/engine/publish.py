@@ -18,6 +18,7 @@ from corpus.data.files import checksum, sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
 from corpus.data.schema import DROPPED_SAMPLE_SCHEMA
 from corpus.engine.commit import Commit, move_file
+from corpus.engine.faults import fault
 from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
 from corpus.engine.task import SAMPLES_PER_REASON, sample_rank
@@ -35,6 +36,7 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
         for name, value in result.totals.items():
             totals[name] = totals.get(name, 0) + value
     shards = _place_shards(output, results[stage.shard_phase()] if stage.shard_phase() else everything)
+    fault("shards-placed")
     if not shards and not stage.may_be_empty():
         raise DataError(_nothing_left(stage, counts))
     commit = Commit(output, results, shards, totals, counts)
@@ -62,7 +64,9 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
     for parent, folders, _ in os.walk(output):
         folders[:] = [folder for folder in folders if folder not in ("_work", "_log")]
         sync_file(Path(parent))
+    fault("before-manifest")
     manifest.save(output)
+    fault("after-manifest")
     return manifest
 
 

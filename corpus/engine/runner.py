@@ -12,19 +12,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
 from corpus.data.verify import PLAN
-from corpus.engine.executors.local import WorkerPool
+from corpus.engine.executors.base import Executor, Settings, executor_class
+from corpus.engine.executors.worker import check_not_imported_by_worker
+from corpus.engine.faults import fault
 from corpus.engine.lock import locked
-from corpus.engine.phase import PhaseRun
+from corpus.engine.phase import PhaseRun, published_results
 from corpus.engine.progress import Progress, duration, megabytes
 from corpus.engine.publish import commit_stage
 from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from corpus.engine.executors.local import WorkerPool
 
 _OWN = re.compile(
     r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|_work|_log|"
@@ -45,7 +50,12 @@ class RunOptions:
     """Throw an output (or unfinished work) away that has other settings or inputs, or whose shards are damaged."""
     strict: bool = False
     quiet: bool = False
+    executor: str = "local"
+    """Where tasks run; a name of `EXECUTORS`."""
+    running: Executor | None = None
+    """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
     pool: WorkerPool | None = None
+    """Workers of the local executor that their owner keeps for several stages."""
     always_pool: bool = False
 
 
@@ -57,6 +67,7 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
     """
     options = options or RunOptions()
     output = Path(output)
+    check_not_imported_by_worker(f"stage {stage.name}")
     try:
         check_output(output, stage.input_paths())
         with locked(output, _say(options)):
@@ -83,29 +94,51 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
         write_atomic(work / "config.json", json.dumps(dict(stage.config()), indent=1, sort_keys=True))
     _announce(stage, output, options)
     started = time.monotonic()
+    _run_phases(stage, work, options)
+    manifest = commit_output(stage, output, started, options.workers)
+    _report(stage, output, manifest, time.monotonic() - started, options)
+    return manifest
+
+
+def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
     results: dict[str, list[TaskResult]] = {}
-    own_pool = None if options.pool else WorkerPool(options.workers)
+    executor = options.running or open_executor(options)
     try:
         with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
             for phase in stage.phases():
                 run = PhaseRun(stage, phase, work, progress, results)
-                left = run.left()
-                used = (options.pool or own_pool) if _parallel(stage, len(left), options) else None
-                results[phase.name] = run.run(left, used, options.memory // options.workers, options.strict)
+                results[phase.name] = run.run(executor, options.memory // options.workers, options.strict)
                 _check_strict(stage, results[phase.name], options)
+                fault("phase-done")
     finally:
-        if own_pool is not None:
-            own_pool.close(kill=True)
-    manifest = commit_stage(stage, output, results)
-    memory = _write_log(stage, output, key, time.monotonic() - started, options, results)
+        if executor is not options.running:
+            executor.close()
+
+
+def open_executor(options: RunOptions) -> Executor:
+    """The executor that `options` name, for one stage or for several; whoever opens it closes it."""
+    settings = Settings(options.workers, IN_PROCESS_BYTES, options.always_pool)
+    if options.pool is not None:
+        from corpus.engine.executors.local import LocalExecutor
+
+        return LocalExecutor(settings, options.pool)
+    return executor_class(options.executor)(settings)
+
+
+def commit_output(stage: Stage, output: Path, started: float | None = None, workers: int = 1) -> Manifest:
+    """Make the dataset from the published results of all tasks, which a DataError names if they are missing.
+
+    Needs the stage and the folder alone, so that a process of its own can do it on any host that sees the folder; the
+    caller holds the output's lock. It can be repeated: a finished output is only tidied. `started` (monotonic seconds)
+    and `workers` go to the log.
+    """
+    if not (output / MANIFEST).exists():
+        key = stage_key(stage)
+        results = published_results(stage, output / "_work" / key)
+        commit_stage(stage, output, results)
+        _write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
-    _report(stage, output, manifest, memory, time.monotonic() - started, options)
-    return manifest
-
-
-def _parallel(stage: Stage, tasks: int, options: RunOptions) -> bool:
-    """Whether to use workers: starting them takes longer than a small stage does."""
-    return options.always_pool or (options.workers > 1 and tasks > 1 and stage.input_bytes() >= IN_PROCESS_BYTES)
+    return Manifest.load(output)
 
 
 def stage_key(stage: Stage) -> str:
@@ -241,7 +274,7 @@ def _announce(stage: Stage, output: Path, options: RunOptions) -> None:
         _say(options)(f"{stage.name}: {notice}")
 
 
-def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds: float, options: RunOptions) -> None:
+def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, options: RunOptions) -> None:
     counts = manifest.counts[stage.unit]
     parts = [f"{counts.seen:,} {stage.unit} in, {counts.kept:,} kept"]
     if counts.merged:
@@ -251,7 +284,7 @@ def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds
     if len(reasons) > 4:
         parts.append(f"{sum(number for _, number in reasons[4:]):,} dropped for other reasons")
     say = _say(options)
-    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {memory})")
+    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {_memory(output)})")
     if counts.quarantined:
         say(
             f"{stage.name}: {counts.quarantined:,} {stage.unit} could not be read and were set aside;"
@@ -260,9 +293,9 @@ def _report(stage: Stage, output: Path, manifest: Manifest, memory: str, seconds
 
 
 def _write_log(
-    stage: Stage, output: Path, key: str, seconds: float, options: RunOptions, results: Mapping[str, list[TaskResult]]
-) -> str:
-    """Timings and memory go to `_log/`, which is no part of the dataset; memory is also given back in words."""
+    stage: Stage, output: Path, key: str, seconds: float, workers: int, results: Mapping[str, list[TaskResult]]
+) -> None:
+    """Timings and memory go to `_log/`, which is no part of the dataset."""
     everything = [result for phase in results.values() for result in phase]
     entry = {
         "stage": stage.name,
@@ -270,14 +303,19 @@ def _write_log(
         "seconds": round(seconds, 3),
         "task_seconds": round(sum(result.seconds for result in everything), 3),
         "input_bytes": stage.input_bytes(),
-        "workers": options.workers,
+        "workers": workers,
         "peak_memory": max((result.peak_memory for result in everything), default=0),
         "fixed_memory": max((result.fixed_memory for result in everything), default=0),
         "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
     }
+    (output / "_log").mkdir(exist_ok=True)
     write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
-    most = max(everything, key=lambda result: result.peak_memory)
-    return f"{megabytes(most.peak_memory)} of memory a process, {megabytes(most.fixed_memory)} before its data"
+
+
+def _memory(output: Path) -> str:
+    """What the log says of memory, in words."""
+    entry = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
+    return f"{megabytes(entry['peak_memory'])} of memory a process, {megabytes(entry['fixed_memory'])} before its data"
 
 
 def _logged_key(output: Path) -> str:

@@ -9,7 +9,6 @@ import resource
 import shutil
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,8 @@ from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
 from corpus.data.schema import DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
 from corpus.data.writer import PIECE_BYTES, SHARD_BYTES, ShardWriter, shard_entry
+from corpus.engine.attempts import attempt_name
+from corpus.engine.faults import fault
 from corpus.engine.result import RESULT, TaskResult, task_directory
 from corpus.errors import DataError
 
@@ -95,7 +96,7 @@ class Task:
 
     def __post_init__(self) -> None:
         parent = self.work / self.phase
-        self.directory = parent / f".{self.index:05d}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.directory = parent / attempt_name(self.index)
         self.directory.mkdir(parents=True)
         self._dropped = _Rows(self.directory / "dropped", DROPPED_SCHEMA)
         self._quarantined = _Rows(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
@@ -178,6 +179,7 @@ class Task:
     def publish(self) -> None:
         """Flush everything to the disk and give it its final name; an earlier result of the same task stays."""
         shards = [*(entry for writer in self._writers for entry in writer.close()), *self._shards]
+        fault("shards-written")
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
         self._write_samples()
@@ -195,6 +197,7 @@ class Task:
         }
         (self.directory / RESULT).write_text(json.dumps(value), encoding="utf-8")
         sync_tree(self.directory)
+        fault("before-publish")
         try:
             self.directory.rename(task_directory(self.work, self.phase, self.index))
         except OSError:
@@ -202,6 +205,7 @@ class Task:
                 raise
             shutil.rmtree(self.directory, ignore_errors=True)
         sync_file(self.work / self.phase)
+        fault("after-publish")
 
     def _shard_task(self, number: int) -> str:
         return f"{self.shard_task}.{number}" if number else self.shard_task

@@ -16,9 +16,8 @@ from corpus.data.dataset import Dataset
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN
-from corpus.engine.executors.local import WorkerPool
 from corpus.engine.lock import locked
-from corpus.engine.runner import RunOptions, clear_dataset, disk_error, run_stage
+from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.split import SplitConfig, SplitStage
@@ -205,12 +204,12 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
     _remove_former(run, {step.output for step in steps})
     plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
     write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
-    pool = WorkerPool(options.workers)
+    executor = open_executor(options)
     try:
         for step in steps:
-            _run_step(run, step, dataclasses.replace(options, pool=pool))
+            _run_step(run, step, dataclasses.replace(options, running=executor))
     finally:
-        pool.close(kill=True)
+        executor.close()
     write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
 
 

@@ -1,71 +1,27 @@
-"""datatrove's local executor, on a pool that notices when a worker dies.
+"""The local executor: tasks in this process, or on a pool of workers that notices when one dies.
 
-datatrove's own pool waits for ever for a killed worker, and its workers outlive a killed parent. This subclass runs
-the same tasks through `concurrent.futures`, which reports a broken pool; its workers ask the kernel to be killed with
-their parent. Which tasks are done is told by their published results, not by datatrove's completion files.
+datatrove's own pool waits for ever for a killed worker, and its workers outlive a killed parent. This one is
+`concurrent.futures`, which reports a broken pool, and its workers ask the kernel to be killed with their parent.
 """
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from datatrove.executor.local import LocalPipelineExecutor
-from loguru import logger
-
-from corpus.engine.stage import Stage
-from corpus.engine.task import Task
+from corpus.engine.executors.base import Executor, Report, Settings, Tick
+from corpus.engine.executors.deaths import describe, out_of_memory_kills, remedy
+from corpus.engine.executors.step import TaskStep
+from corpus.engine.executors.worker import WorkerContext, needs_main, start_worker
 from corpus.errors import DataError
 
-_PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class TaskStep:
-    """The one step of the datatrove pipeline of a phase: run the stage's task of this rank and publish it."""
-
-    stage: Stage
-    phase: str
-    work: str
-    memory: int
-    strict: bool
-
-    def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
-        """Run task `rank`; its progress goes to a small file beside the results."""
-        self.run(rank, _ProgressFile(Path(self.work, self.phase, f".progress-{rank:05d}")))
-
-    def run(self, rank: int, tick: Callable[[int, int], None]) -> None:
-        """Run task `rank`, telling `tick` how many documents and bytes are done."""
-        task = Task(self.stage.name, self.stage.unit, self.phase, rank, Path(self.work), self.memory, self.strict, tick)
-        self.stage.run(self.phase, rank, task)
-        task.publish()
-
-
-@dataclass
-class _ProgressFile:
-    """Writes progress where the parent can poll it, at most twice a second."""
-
-    path: Path
-    _next: float = 0.0
-
-    def __call__(self, documents: int, size: int) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 0.5
-            self.path.write_text(f"{documents} {size}", encoding="ascii")
+_DEATH_SECONDS = 5.0
 
 
 @dataclass
@@ -74,17 +30,27 @@ class WorkerPool:
 
     workers: int
     _pool: ProcessPoolExecutor | None = field(default=None, init=False)
+    _context: WorkerContext = field(default_factory=lambda: WorkerContext(with_main=False), init=False)
 
-    def get(self) -> ProcessPoolExecutor:
-        """The running pool; its processes are direct children (spawned), so that they can follow the parent's death."""
+    def get(self, with_main: bool = False) -> ProcessPoolExecutor:
+        """The running pool; one whose workers have imported the main module, if that is asked for."""
+        if with_main and not self._context.with_main:
+            self.close()
         if self._pool is None:
+            self._context = WorkerContext(with_main)
             self._pool = ProcessPoolExecutor(
-                self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(os.getpid(),),
+                self.workers, mp_context=self._context, initializer=start_worker, initargs=(os.getpid(),)
             )
         return self._pool
+
+    def exit_codes(self) -> list[int | None]:
+        """How the workers of a broken pool ended; waits a moment until all have."""
+        deadline = time.monotonic() + _DEATH_SECONDS
+        while time.monotonic() < deadline:
+            if all(process.exitcode is not None for process in self._context.started):
+                break
+            time.sleep(0.01)
+        return [process.exitcode for process in self._context.started]
 
     def close(self, kill: bool = False) -> None:
         """Stop the workers; `kill` does not wait for their tasks."""
@@ -92,70 +58,100 @@ class WorkerPool:
         if pool is None:
             return
         if kill:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
+            for process in self._context.started:
+                if process.pid is not None:
+                    process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove is untyped
-    """Runs the tasks of one phase on this machine: in this process for `pool=None`, else on the pool."""
+@dataclass
+class _Submission:
+    """Tasks sent on their way, and what came of them."""
 
-    def __init__(self, step: TaskStep, tasks: int, logging_dir: Path) -> None:
-        super().__init__([step], tasks=tasks, logging_dir=str(logging_dir), skip_completed=False)
-        self.step = step
-
-    def run_tasks(
-        self,
-        ranks: Iterable[int],
-        pool: WorkerPool | None,
-        tick: Callable[[int, int, int], None],
-        poll: Callable[[], None],
-    ) -> None:
-        """Run the tasks `ranks`. `tick(rank, documents, bytes)` hears of tasks in this process, `poll()` is called
-        now and then while others run. The first error of a task is raised, a dead worker is a DataError."""
-        if pool is None:
-            for rank in ranks:
-                self.step.run(rank, partial(tick, rank))
-            return
-        try:
-            workers = pool.get()
-            pending: set[Future[Any]] = {workers.submit(_run_rank, self, rank) for rank in ranks}
-            while pending:
-                done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-                poll()
-        except BrokenProcessPool:
-            pool.close(kill=True)
-            raise DataError(
-                f"a worker of stage {self.step.stage.name} was killed (out of memory?) in phase {self.step.phase}: run"
-                " the same command again to go on, with a smaller --memory or fewer --workers if it happens again."
-            ) from None
-        except BaseException:
-            pool.close(kill=True)
-            raise
+    step: TaskStep
+    waiting: list[int]
+    """Those for the calling process, in order."""
+    futures: dict[int, Future[None]]
+    """Those on the pool."""
+    kills: int
+    """Processes killed for want of memory before."""
+    failed: dict[int, BaseException] = field(default_factory=dict)
 
 
-def _run_rank(executor: LocalExecutor, rank: int) -> None:
-    executor._run_for_rank(rank)
+class LocalExecutor(Executor):
+    """Runs tasks on this machine: small stages and single tasks in the calling process, others on a pool."""
 
+    def __init__(self, settings: Settings, pool: WorkerPool | None = None) -> None:
+        super().__init__(settings)
+        self._kept = pool is not None
+        self._pool = pool or WorkerPool(settings.workers)
+        self._submissions: dict[str, _Submission] = {}
 
-def _start_worker(parent: int) -> None:
-    """Prepare a worker process: die with the parent, leave Ctrl-C to it, one thread per library, no log lines."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    else:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    logger.disable("datatrove")
-    import pyarrow as pa
+    def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
+        """Send the tasks to the workers, or keep them for `poll`."""
+        submission = _Submission(step, [], {}, out_of_memory_kills())
+        if self._parallel(step, len(ranks)):
+            pool = self._pool.get(needs_main(step, f"stage {step.stage.name}"))
+            try:
+                submission.futures = {rank: pool.submit(step, None, rank) for rank in ranks}
+            except BrokenProcessPool:
+                submission.failed = dict.fromkeys(ranks, self._death(submission))
+        else:
+            submission.waiting = list(ranks)
+        handle = f"local-{os.getpid()}-{id(submission)}"
+        self._submissions[handle] = submission
+        return handle
 
-    pa.set_cpu_count(1)
+    def poll(self, handle: str, tick: Tick) -> Report:
+        """Run the next task of this process, or hear of those on the pool. A dead worker is a DataError of all tasks
+        that have not ended."""
+        submission = self._submissions[handle]
+        if submission.waiting:
+            rank = submission.waiting.pop(0)
+            try:
+                submission.step.run(rank, partial(tick, rank))
+            except Exception as error:
+                submission.failed[rank] = error
+        elif submission.futures:
+            self._listen(submission)
+        return Report(frozenset(submission.waiting) | submission.futures.keys(), dict(submission.failed))
 
+    def cancel(self, handle: str) -> None:
+        """Forget the tasks; workers that are at one of them are killed."""
+        submission = self._submissions.pop(handle, None)
+        if submission is not None and submission.futures:
+            self._pool.close(kill=True)
 
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
+    def close(self) -> None:
+        """Kill the workers, except those of a pool that someone else keeps."""
+        self._submissions.clear()
+        if not self._kept:
+            self._pool.close(kill=True)
+
+    def _parallel(self, step: TaskStep, tasks: int) -> bool:
+        settings = self.settings
+        large = settings.workers > 1 and tasks > 1 and step.stage.input_bytes() >= settings.in_process_bytes
+        return settings.always_pool or large
+
+    def _listen(self, submission: _Submission) -> None:
+        wait(submission.futures.values(), timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
+        for rank, future in list(submission.futures.items()):
+            if not future.done():
+                continue
+            error = future.exception()
+            if isinstance(error, BrokenProcessPool):
+                submission.failed |= dict.fromkeys(submission.futures, self._death(submission))
+                submission.futures.clear()
+                return
+            del submission.futures[rank]
+            if error is not None:
+                submission.failed[rank] = error
+
+    def _death(self, submission: _Submission) -> DataError:
+        codes = self._pool.exit_codes()
+        kills = out_of_memory_kills() - submission.kills
+        self._pool.close(kill=True)
+        step = submission.step
+        return DataError(
+            f"a worker of stage {step.stage.name} {describe(codes, kills)} in phase {step.phase}: {remedy(codes, kills)}."
+        )

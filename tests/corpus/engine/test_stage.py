@@ -18,6 +18,7 @@ import pytest
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
+from corpus.engine import faults
 from corpus.engine.document_stage import MapStage
 from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, run_stage
@@ -134,7 +135,7 @@ def test_finished_tasks_are_not_redone(tmp_path: Path) -> None:
 def test_a_killed_worker_is_an_error_within_ten_seconds_and_a_rerun_completes(tmp_path: Path) -> None:
     pool = RunOptions(workers=2, always_pool=True, quiet=True)
     started = time.monotonic()
-    with pytest.raises(DataError, match="was killed"):
+    with pytest.raises(DataError, match="worker of stage slow ended with exit code 9 in phase write: run the same"):
         run_stage(SlowStage(fail="die"), tmp_path / "out", pool)
     assert time.monotonic() - started < 10
     run_stage(SlowStage(), tmp_path / "out", pool)
@@ -142,6 +143,26 @@ def test_a_killed_worker_is_an_error_within_ten_seconds_and_a_rerun_completes(tm
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("point", "workers"), [(p, 1) for p in faults.POINTS] + [(p, 2) for p in faults.POINTS[:5]])
+def test_kills_at_every_point_lose_nothing(tmp_path: Path, point: str, workers: int) -> None:
+    run_stage(SlowStage(tasks=6), tmp_path / "whole", QUIET)
+    out = tmp_path / "out"
+    in_worker = workers > 1 and faults.POINTS.index(point) < faults.POINTS.index("phase-done")
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.toy", str(out), "0", str(workers)],
+        env=os.environ | {faults.VARIABLE: f"{point}:{1 if point in faults.POINTS[5:] else 2}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.returncode == (1 if in_worker else -signal.SIGKILL), killed.stderr
+    assert not in_worker or "a worker of stage slow was killed by signal 9" in killed.stderr
+    assert (out / MANIFEST).exists() == (point == "after-manifest")
+    run_stage(SlowStage(tasks=6), out, QUIET)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert verify_dataset(out).problems == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["parent", "group", "worker"])
 def test_kill_at_random_moments_and_run_again_at_once(tmp_path: Path, target: str) -> None:
     run_stage(SlowStage(tasks=6), tmp_path / "whole", QUIET)

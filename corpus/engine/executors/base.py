@@ -1,0 +1,88 @@
+"""What every executor is: a place to which tasks are sent. What is done is told by the published results alone."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from corpus.errors import UsageError
+from corpus.option import nearest
+
+if TYPE_CHECKING:
+    from corpus.engine.executors.step import TaskStep
+
+EXECUTORS: dict[str, str] = {"local": "corpus.engine.executors.local:LocalExecutor"}
+"""By the name that `--executor` takes: module and class, imported when it is used."""
+
+Tick = Callable[[int, int, int], None]
+"""Hears of a task that runs in the calling process: its number, and the documents and bytes that are done."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an executor believes of one submission."""
+
+    running: frozenset[int]
+    """Tasks of which an attempt waits or runs."""
+    failed: Mapping[int, BaseException] = field(default_factory=dict)
+    """Tasks of which the last attempt ended with this error. A task in neither has ended well, or was lost."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an executor is to work."""
+
+    workers: int = 1
+    """Tasks at the same time."""
+    in_process_bytes: int = 0
+    """A stage with less input may run in the calling process: starting workers would take longer."""
+    always_pool: bool = False
+    """Never run a task in the calling process."""
+
+
+class Executor(ABC):
+    """Runs tasks somewhere. One executor serves the phases and stages of a run, one after another.
+
+    A task is sent by its number and does the same whenever and wherever it runs, so an executor may lose it, repeat it,
+    or run it on two hosts at once: the first result that is published stays, and what has none is submitted again. An
+    executor therefore never says that a task is done, and nobody asks it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
+        """Send the tasks `ranks` of a phase on their way and return at once with a name for this submission."""
+
+    @abstractmethod
+    def poll(self, handle: str, tick: Tick) -> Report:
+        """What is believed of a submission. Waits a moment for news, so that it can be called in a loop. An executor
+        that works in the calling process does a task in here, and tells `tick` of it."""
+
+    @abstractmethod
+    def cancel(self, handle: str) -> None:
+        """Forget a submission, and stop those of its tasks that still run, where that can be done."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop everything, at once. Nothing is submitted afterwards."""
+
+
+def executor_class(name: str) -> type[Executor]:
+    """The executor of this name; a UsageError with the nearest name if there is none."""
+    check_executor(name)
+    module, _, attribute = EXECUTORS[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    assert isinstance(found, type) and issubclass(found, Executor), found
+    return found
+
+
+def check_executor(name: str) -> str:
+    """The name; a UsageError with the nearest name if no executor has it."""
+    if name not in EXECUTORS:
+        raise UsageError(f"there is no executor '{name}': {nearest(name, EXECUTORS)}")
+    return name
