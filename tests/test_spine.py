@@ -121,6 +121,7 @@ def test_workers_do_not_change_a_byte(place: Path, tmp_path: Path, workers: int)
     assert contents(tmp_path / "out") == contents(place / "one")
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("workers", "counts"), [(1, [5, 5, 5, 5, 3, 3, 3, 3]), (2, [12, 12, 12, 12, 18])])
 def test_kills_at_every_point_of_a_stage_lose_nothing(
     place: Path, tmp_path: Path, workers: int, counts: list[int]
@@ -132,7 +133,7 @@ def test_kills_at_every_point_of_a_stage_lose_nothing(
     arguments = command(place, tmp_path / "out", workers)[2:]
     done = subprocess.run(
         [sys.executable, "-m", "tests.corpus.engine.killed", settings, *arguments],
-        capture_output=True, text=True, env=environment(), timeout=110,
+        capture_output=True, text=True, env=environment(), timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
