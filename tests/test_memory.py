@@ -19,7 +19,7 @@ from corpus.engine.stage import Stage
 from corpus.heldout.split import SplitConfig, SplitStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.quality.filter import FilterConfig
-from corpus.quality.langid import LangidConfig, LangidStage
+from corpus.quality.langid import Langid
 from tests.datasets import write_documents
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
@@ -39,7 +39,7 @@ def test_peak_memory_is_bounded(tmp_path: Path) -> None:
     documents = (str(tmp_path / "dedup"),)
     stages: dict[str, Stage] = {
         "dedup": LineDedupStage((str(tmp_path / "in"),), DedupConfig()),
-        "langid": LangidStage(documents, LangidConfig(threshold=0.0)),
+        "langid": MapStage(documents, "langid", maps=(Langid(threshold=0.0),)),
         "filter": MapStage(documents, "filter", maps=FilterConfig(rules=("min_chars:10",)).maps()),
         "split": SplitStage(documents, SplitConfig()),
         "tokenizer": TrainTokenizerStage(documents, TrainTokenizerConfig(vocab_size=1000, sample_bytes=2_000_000)),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from corpus.data.columns import Column
 
@@ -81,4 +81,23 @@ class Reader(Protocol):
 
         A file that cannot be read at all is a DataError that names it; a torn tail is one `Unreadable`.
         """
+        ...
+
+
+@runtime_checkable
+class SurveyingReader(Reader, Protocol):
+    """A reader that needs to know something of all files of the domain before it reads one: definitions that other files
+    use, threads that go over several files. The stage then has two more phases before it reads."""
+
+    def survey(self, file: RawFile, folder: Path) -> None:
+        """Write what is needed of `file` into `folder`, which is empty. Damage is left to `read`, which reports it."""
+        ...
+
+    def gather(self, surveys: Sequence[tuple[str, Path]], folder: Path) -> None:
+        """Bring what `survey` wrote together in `folder`, which is empty: `surveys` are the names of all files and their
+        folders, in the order of the files."""
+        ...
+
+    def prepared(self, gathered: Path) -> Reader:
+        """The reader that reads with what `gather` left in `gathered`."""
         ...

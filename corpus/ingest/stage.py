@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +18,19 @@ from corpus.data.columns import Column, document_schema, merge_columns
 from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentWriter
+from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
-from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
+from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, SurveyingReader, Unreadable
 from corpus.option import option
 
 _GROUP_BYTES = 32_000_000
 """Raw bytes of a task, about: there are as many groups of files as the power of two that comes nearest from below."""
 _GROUP_KEY = 0x636F72707573
 """Seed of the hash by which files are put into groups."""
+_GATHERED = "gathered"
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
 _HUB_PARTS = 2
@@ -135,16 +138,49 @@ class IngestStage(Stage):
         return merge_columns([self.reader.columns])
 
     def phases(self) -> tuple[Phase, ...]:
-        return (Phase("read", len(self.groups)),)
+        read = Phase("read", len(self.groups))
+        if not isinstance(self.reader, SurveyingReader):
+            return (read,)
+        return Phase("survey", len(self.groups)), Phase("gather", 1), read
 
     def run(self, phase: str, index: int, task: Task) -> None:
+        {"survey": self._survey, "gather": self._gather, "read": self._read}[phase](index, task)
+
+    def _survey(self, index: int, task: Task) -> None:
+        assert isinstance(self.reader, SurveyingReader)
+        for number, file in enumerate(self.groups[index]):
+            folder = task.directory / f"survey-{number}"
+            folder.mkdir()
+            with _permitted(file):
+                self.reader.survey(file, folder)
+            task.progress(bytes=_size(file))
+
+    def _gather(self, index: int, task: Task) -> None:
+        assert isinstance(self.reader, SurveyingReader)
+        folders = {
+            file.name: task_directory(task.work, "survey", group) / f"survey-{number}"
+            for group, files in enumerate(self.groups)
+            for number, file in enumerate(files)
+        }
+        folder = task.directory / _GATHERED
+        folder.mkdir()
+        self.reader.gather([(file.name, folders[file.name]) for file in self.raw().files], folder)
+
+    def _reader(self, work: Path) -> Reader:
+        """The reader, with what it has gathered of all files where it surveys them first."""
+        if not isinstance(self.reader, SurveyingReader):
+            return self.reader
+        return self.reader.prepared(task_directory(work, "gather", 0) / _GATHERED)
+
+    def _read(self, index: int, task: Task) -> None:
+        reader = self._reader(task.work)
         task.shard_task = f"{index}/{len(self.groups)}"
         writer = DocumentWriter(task, document_schema(self.columns), shard_bytes=self.settings.shard_bytes)
         digests = {}
         for number, file in enumerate(self.groups[index]):
             scratch = task.directory / f"scratch-{number}"
             scratch.mkdir()
-            _FileIngest(self, file, task, writer).run(scratch)
+            _FileIngest(self, reader, file, task, writer).run(scratch)
             shutil.rmtree(scratch)
             if file.path.exists():
                 digests[file.name] = _digest(file.path)
@@ -167,11 +203,20 @@ def group_of(name: str, groups: int) -> int:
     return xxhash.xxh3_64_intdigest(name.encode("utf-8"), _GROUP_KEY) * groups >> 64
 
 
+@contextmanager
+def _permitted(file: RawFile) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(f"{file.path} cannot be read ({error.strerror}): change its permissions.") from None
+
+
 @dataclass
 class _FileIngest:
     """Takes the items of one file and writes, drops or quarantines each."""
 
     stage: IngestStage
+    reader: Reader
     file: RawFile
     task: Task
     writer: DocumentWriter
@@ -180,11 +225,9 @@ class _FileIngest:
         self.rows: list[dict[str, Any]] = []
         self.bytes = 0
         self.schema = document_schema(self.stage.columns)
-        try:
-            for item in self.stage.reader.read(self.file, scratch):
+        with _permitted(self.file):
+            for item in self.reader.read(self.file, scratch):
                 self._take(item)
-        except PermissionError as error:
-            raise DataError(f"{self.file.path} cannot be read ({error.strerror}): change its permissions.") from None
         self._flush()
         self.task.progress(bytes=_size(self.file))
 
