@@ -8,6 +8,7 @@ and then warm; the time is that of its tasks when warm, what the cold run took m
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -19,9 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from corpus.engine.executors.local import WorkerPool
 from corpus.engine.publish import versions
-from corpus.engine.runner import RunOptions, run_stage
+from corpus.engine.runner import RunOptions, open_executor, run_stage
 from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.run import RecipeRun
 
@@ -46,14 +46,14 @@ def bench(raw: Path, output: Path, vocabulary: int, runs: int) -> Iterator[dict[
     tokenizer = recipe.tokenizer.model_copy(update={"vocab_size": vocabulary})
     run = RecipeRun(recipe.model_copy(update={"tokenizer": tokenizer}), raw, output, allow_missing=True)
     for step in run.steps():
-        pool = WorkerPool(1)
-        options = RunOptions(workers=1, pool=pool, always_pool=True, quiet=True)
+        options = RunOptions(workers=1, always_pool=True, quiet=True)
+        executor = open_executor(options)
         logs = []
         for _ in range(runs + 1):
             shutil.rmtree(output / step.output, ignore_errors=True)
-            run_stage(step.make(), output / step.output, options)
+            run_stage(step.make(), output / step.output, dataclasses.replace(options, running=executor))
             logs.append(json.loads((output / step.output / "_log" / "finished.json").read_text(encoding="utf-8")))
-        pool.close()
+        executor.close()
         seconds = statistics.median(log["task_seconds"] for log in logs[1:])
         yield {
             "stage": step.output,

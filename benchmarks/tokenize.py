@@ -10,6 +10,7 @@ its start-up is the processor time of the command on that document. Texts, model
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -26,8 +27,7 @@ import numpy as np
 from benchmarks import texts
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure, median
-from corpus.engine.executors.local import WorkerPool
-from corpus.engine.runner import RunOptions, run_stage
+from corpus.engine.runner import RunOptions, open_executor, run_stage
 from tests.datasets import write_documents
 from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE
@@ -154,12 +154,13 @@ def stage_seconds(model: Path, data: Texts, runs: int) -> tuple[float, float]:
         tokenize: list[str | Path] = [corpus, "tokenize", one, "--tokenizer", model, "--output", output]
         startup.append(measure(["taskset", "-c", _core(), *tokenize, "--workers", "1"]))
         os.sched_setaffinity(0, {int(_core())})  # of the worker, which inherits it
-        pool = WorkerPool(1)
+        options = RunOptions(workers=1, always_pool=True, quiet=True)
+        executor = open_executor(options)
         for documents in (one, data.documents):
             shutil.rmtree(output, ignore_errors=True)
             stage = TokenizeStage((str(documents),), str(model), TokenizeConfig())
-            run_stage(stage, output, RunOptions(workers=1, pool=pool, always_pool=True, quiet=True))
-        pool.close()
+            run_stage(stage, output, dataclasses.replace(options, running=executor))
+        executor.close()
         os.sched_setaffinity(0, allowed)
         log = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
         seconds.append(log["task_seconds"])

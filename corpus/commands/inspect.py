@@ -96,6 +96,14 @@ def _summary(dataset: Any) -> None:
         )
         for reason, number in sorted(counts.dropped.items(), key=lambda item: (-item[1], item[0])):
             click.echo(f"    {number:>10,} {reason}")
+    for line in _map_lines(manifest):
+        click.echo(line)
+
+
+def _map_lines(manifest: Any) -> list[str]:
+    """What each map of a chain was given and kept."""
+    entries = [(entry["map"], entry["counts"]) for entry in manifest.extra.get("maps", ())]
+    return [f"  map {name}: {counts['in']:,} in, {counts['kept']:,} kept" for name, counts in entries]
 
 
 def _show(row: dict[str, Any], full: bool) -> None:

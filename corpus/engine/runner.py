@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
@@ -27,9 +27,6 @@ from corpus.engine.publish import commit_stage
 from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from corpus.engine.executors.local import WorkerPool
 
 _OWN = re.compile(
     r"\d{5,}\.(parquet|arrow)|\.?(manifest\.json|README\.md)(\.tmp)?|_work|_log|"
@@ -54,8 +51,6 @@ class RunOptions:
     """Where tasks run; a name of `EXECUTORS`."""
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
-    pool: WorkerPool | None = None
-    """Workers of the local executor that their owner keeps for several stages."""
     always_pool: bool = False
 
 
@@ -118,10 +113,6 @@ def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
 def open_executor(options: RunOptions) -> Executor:
     """The executor that `options` name, for one stage or for several; whoever opens it closes it."""
     settings = Settings(options.workers, IN_PROCESS_BYTES, options.always_pool)
-    if options.pool is not None:
-        from corpus.engine.executors.local import LocalExecutor
-
-        return LocalExecutor(settings, options.pool)
     return executor_class(options.executor)(settings)
 
 

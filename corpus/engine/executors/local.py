@@ -81,10 +81,9 @@ class _Submission:
 class LocalExecutor(Executor):
     """Runs tasks on this machine: small stages and single tasks in the calling process, others on a pool."""
 
-    def __init__(self, settings: Settings, pool: WorkerPool | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._kept = pool is not None
-        self._pool = pool or WorkerPool(settings.workers)
+        self._pool = WorkerPool(settings.workers)
         self._submissions: dict[str, _Submission] = {}
 
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
@@ -123,10 +122,9 @@ class LocalExecutor(Executor):
             self._pool.close(kill=True)
 
     def close(self) -> None:
-        """Kill the workers, except those of a pool that someone else keeps."""
+        """Kill the workers."""
         self._submissions.clear()
-        if not self._kept:
-            self._pool.close(kill=True)
+        self._pool.close(kill=True)
 
     def _parallel(self, step: TaskStep, tasks: int) -> bool:
         settings = self.settings
