@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines, documents, books or near-duplicates."),
     "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
     "filter": ("corpus.commands.stages:filter_", "Drop documents of low quality by named rules."),
+    "map": ("corpus.commands.plugins:map_", "Run one document map, of a plug-in or built in."),
     "decontaminate": (
         "corpus.commands.decontaminate:decontaminate",
         "Take the texts of evaluation sets out of documents.",
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("corpus.commands.inspect:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
     "status": ("corpus.commands.inspect:status", "Say what is done below an output and what a rerun would do."),
+    "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
     "clean": ("corpus.commands.inspect:clean", "Remove intermediate datasets of a finished run."),
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from corpus.plugins import load_plugins
+
 _DIRECTORY = click.Path(path_type=Path)
 
 
@@ -67,10 +69,14 @@ def _renamed(context: click.Context, option: click.Parameter, value: object) -> 
     help="Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).",
 )
 @click.option("--tensorboard", is_flag=True, help="Write the metrics for TensorBoard too.")
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file that adds model families. (repeatable)"
+)
 @click.option("--overwrite", is_flag=True, help="Start the run anew, with another configuration too.")
 @click.pass_context
-def fit(context: click.Context, /, config: Path | None, **options: object) -> None:
+def fit(context: click.Context, /, config: Path | None, plugins: tuple[str, ...], **options: object) -> None:
     """Train a model; the same command again goes on where a stopped run was."""
+    load_plugins(plugins)
     given = {name: value for name, value in options.items() if _is_given(context, name)}
     _share_cores()
     from trainer.config.options import make_options
@@ -86,8 +92,12 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 @main.command(short_help="List the keys of --set.")
 @click.argument("model", required=False)
-def settings(model: str | None) -> None:
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file that adds model families. (repeatable)"
+)
+def settings(model: str | None, plugins: tuple[str, ...]) -> None:
     """List the keys of fit's --set (and of --config) with their defaults, those of MODEL where it is given."""
+    load_plugins(plugins)
     from trainer.config.settings import setting_lines
 
     for line in setting_lines(model):

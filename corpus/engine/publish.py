@@ -49,7 +49,7 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
     manifest = Manifest(
         kind=stage.kind,
         stage=stage.name,
-        config=stage.config(),
+        config=stage.whole_config(),
         inputs=tuple(references),
         counts={unit: counts[unit] for unit in sorted(counts)},
         totals=dict(sorted(commit.totals.items())),
