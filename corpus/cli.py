@@ -9,9 +9,9 @@ from types import FrameType
 
 import click
 
-from corpus import __version__
 from corpus.errors import Terminated
 from corpus.option import nearest
+from corpus.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
