@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from corpus.engine.stage import Phase, Stage
     from corpus.engine.task import Task
     from corpus.errors import DataError, UsageError
-    from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, Unreadable
+    from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, SurveyingReader, Unreadable
     from corpus.plugins import load_plugins
     from corpus.quality.rules.rule import CleaningRule, Rule, TextView
 
@@ -51,6 +51,7 @@ __all__ = [
     "Skipped",
     "Stage",
     "StageKind",
+    "SurveyingReader",
     "Task",
     "TextView",
     "Unreadable",
@@ -73,7 +74,16 @@ _PLACES = {
     "corpus.engine.stage": ("Phase", "Stage"),
     "corpus.engine.task": ("Task",),
     "corpus.errors": ("DataError", "UsageError"),
-    "corpus.ingest.reader": ("Item", "Merged", "RawFile", "Reader", "Record", "Skipped", "Unreadable"),
+    "corpus.ingest.reader": (
+        "Item",
+        "Merged",
+        "RawFile",
+        "Reader",
+        "Record",
+        "Skipped",
+        "SurveyingReader",
+        "Unreadable",
+    ),
     "corpus.plugins": ("load_plugins",),
     "corpus.quality.rules.rule": ("CleaningRule", "Rule", "TextView"),
 }

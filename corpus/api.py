@@ -202,6 +202,7 @@ def run(
     vocab_size: int | None = None,
     allow_missing: bool = False,
     workers: int | None = None,
+    executor: str = "local",
     memory: int = _MEMORY,
     overwrite: bool = False,
     strict: bool = False,
@@ -223,7 +224,7 @@ def run(
         loaded = parse_recipe("of this call", dict(recipe), Path(), overrides)
     else:
         loaded = load_recipe(str(recipe), overrides)
-    options = _options(workers, memory, overwrite, strict, quiet)
+    options = _options(workers, executor, memory, overwrite, strict, quiet)
     run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
     return OpenRun(output)
 
@@ -233,19 +234,20 @@ def run_stage(
     output: Path | str,
     *,
     workers: int | None = None,
+    executor: str = "local",
     memory: int = _MEMORY,
     overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
 ) -> OpenDataset:
     """Run one stage into the directory `output`, or find it done, and open what it made."""
-    _run_stage(stage, output, _options(workers, memory, overwrite, strict, quiet))
+    _run_stage(stage, output, _options(workers, executor, memory, overwrite, strict, quiet))
     return OpenDataset(output)
 
 
-def _options(workers: int | None, memory: int, overwrite: bool, strict: bool, quiet: bool) -> RunOptions:
+def _options(workers: int | None, executor: str, memory: int, overwrite: bool, strict: bool, quiet: bool) -> RunOptions:
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers < 1:
         raise UsageError(f"workers is {workers}: give a number of at least 1.")
-    return RunOptions(workers=workers, memory=memory, overwrite=overwrite, strict=strict, quiet=quiet)
+    return RunOptions(workers, memory, overwrite, strict, quiet, executor)
