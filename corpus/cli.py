@@ -9,15 +9,16 @@ from types import FrameType
 
 import click
 
-from corpus import __version__
 from corpus.errors import Terminated
 from corpus.option import nearest
+from corpus.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
     "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines, documents, books or near-duplicates."),
     "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
     "filter": ("corpus.commands.stages:filter_", "Drop documents of low quality by named rules."),
+    "map": ("corpus.commands.plugins:map_", "Run one document map, of a plug-in or built in."),
     "decontaminate": (
         "corpus.commands.decontaminate:decontaminate",
         "Take the texts of evaluation sets out of documents.",
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("corpus.commands.inspect:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
     "status": ("corpus.commands.inspect:status", "Say what is done below an output and what a rerun would do."),
+    "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
     "clean": ("corpus.commands.inspect:clean", "Remove intermediate datasets of a finished run."),
 }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
+
+from corpus.plugins import load_plugins
+from trainer.api import share_cores
 
 _DIRECTORY = click.Path(path_type=Path)
 
@@ -67,12 +69,16 @@ def _renamed(context: click.Context, option: click.Parameter, value: object) -> 
     help="Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).",
 )
 @click.option("--tensorboard", is_flag=True, help="Write the metrics for TensorBoard too.")
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file that adds model families. (repeatable)"
+)
 @click.option("--overwrite", is_flag=True, help="Start the run anew, with another configuration too.")
 @click.pass_context
-def fit(context: click.Context, /, config: Path | None, **options: object) -> None:
+def fit(context: click.Context, /, config: Path | None, plugins: tuple[str, ...], **options: object) -> None:
     """Train a model; the same command again goes on where a stopped run was."""
+    load_plugins(plugins)
     given = {name: value for name, value in options.items() if _is_given(context, name)}
-    _share_cores()
+    share_cores()
     from trainer.config.options import make_options
     from trainer.loop.loop import fit as run_fit
 
@@ -86,8 +92,12 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 @main.command(short_help="List the keys of --set.")
 @click.argument("model", required=False)
-def settings(model: str | None) -> None:
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file that adds model families. (repeatable)"
+)
+def settings(model: str | None, plugins: tuple[str, ...]) -> None:
     """List the keys of fit's --set (and of --config) with their defaults, those of MODEL where it is given."""
+    load_plugins(plugins)
     from trainer.config.settings import setting_lines
 
     for line in setting_lines(model):
@@ -105,7 +115,7 @@ def settings(model: str | None) -> None:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute. Default: a GPU if there is one.")
 def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None:
     """Continue a prompt with the newest checkpoint of RUN."""
-    _share_cores()
+    share_cores()
     from trainer.run.generate import SamplingConfig
     from trainer.run.generate import generate as run_generate
 
@@ -120,7 +130,7 @@ def generate(run: Path, prompt: str, device: str | None, **options: Any) -> None
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where to compute. Default: a GPU if there is one.")
 def evaluate(run: Path, validation: Path, batch_size: int, device: str | None) -> None:
     """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN."""
-    _share_cores()
+    share_cores()
     from trainer.evaluation.run import evaluate_run
 
     for line in evaluate_run(run, validation, batch_size, lambda text: click.echo(text, err=True), device):
@@ -145,7 +155,7 @@ def trace(run: Path, data: Path, step: int) -> None:
 @click.option("--output", type=_DIRECTORY, required=True, help="Directory to make; it must not exist.")
 def export(run: Path, kind: str, output: Path) -> None:
     """Write the newest checkpoint of RUN for another program (LLaMA shapes), compared with transformers' logits."""
-    _share_cores()
+    share_cores()
     from trainer.export.run import export_run
 
     export_run(run, kind, output, click.echo)
@@ -159,12 +169,3 @@ def plot(run: Path, output: Path) -> None:
     from trainer.run.plot import plot as draw_plot
 
     draw_plot(run, output)
-
-
-def _share_cores() -> None:
-    """Let OpenMP's threads sleep at barriers. Threads that spin there, as they do by default, take the cores from the
-    very thread they wait for when anything else runs: steps were twice as slow on a busy machine. To be called before
-    torch is imported; a setting of the user's own stays."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # huge pages for large tensors: without them an eighth of a step goes to page faults
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

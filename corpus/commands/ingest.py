@@ -8,46 +8,12 @@ from typing import Any
 import click
 
 from corpus.commands.options import build_config, config_options, run_options, stage_options
+from corpus.commands.plugins import RegistryGroup, plugin_option
 from corpus.engine.runner import run_stage
 from corpus.ingest.stage import IngestConfig, IngestStage
-from corpus.option import nearest
 
 
-class DomainGroup(click.Group):
-    """The domains, each a command whose options are the fields of its reader."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        from pipelines.readers.registry import READERS
-
-        return list(READERS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from pipelines.readers.registry import READERS
-
-        return _domain_command(cmd_name) if cmd_name in READERS else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        names = self.list_commands(ctx)
-        if args and args[0] not in names and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no domain '{args[0]}': {nearest(args[0], names)}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=DomainGroup, subcommand_metavar="DOMAIN INPUT… --output DIR")
-def ingest() -> None:
-    """Read raw dumps of one domain into documents.
-
-    INPUT is a file or a folder; of a folder the files that match the domain's patterns are read.
-    """
-
-
-def _domain_command(name: str) -> click.Command:
-    from pipelines.readers.registry import READERS
-
-    reader = READERS.load(name)
-
+def _domain_command(name: str, reader: type[Any]) -> click.Command:
     @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
     @stage_options
     @click.option("--domain", default="", help=f"Domain written to the documents; by default {reader.domain}.")
@@ -60,6 +26,17 @@ def _domain_command(name: str) -> click.Command:
 
     files = f" Files: {', '.join(reader.patterns)}." if reader.patterns else ""
     return click.command(name, help=reader.doc + files, short_help=reader.doc)(command)
+
+
+@click.command(
+    cls=RegistryGroup, table="READERS", make=_domain_command, subcommand_metavar="DOMAIN INPUT… --output DIR"
+)
+@plugin_option
+def ingest() -> None:
+    """Read raw dumps of one domain into documents.
+
+    INPUT is a file or a folder; of a folder the files that match the domain's patterns are read.
+    """
 
 
 def say_ignored(stage: IngestStage, quiet: bool) -> None:

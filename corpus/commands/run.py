@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from corpus.commands.options import run_options, stage_options
+from corpus.commands.plugins import plugin_option
 
 
 @click.command()
@@ -16,6 +17,7 @@ from corpus.commands.options import run_options, stage_options
 @stage_options
 @click.option("--sequence-length", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=click.IntRange(1), help="Instead of the recipe's.")
+@plugin_option
 @click.option("--allow-missing", is_flag=True, help="Go on without the domains that have no input.")
 def run(
     recipe: str,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
@@ -62,11 +63,13 @@ langid = _documents_command(
     "Identify languages with fastText's lid.176 and keep the wanted ones.",
 )
 
-filter_ = _documents_command(
-    "filter",
-    FilterConfig,
-    lambda documents, config: MapStage(documents, "filter", maps=config.maps()),
-    "Drop documents of low quality by named rule sets.",
+filter_ = plugin_option(
+    _documents_command(
+        "filter",
+        FilterConfig,
+        lambda documents, config: MapStage(documents, "filter", maps=config.maps()),
+        "Drop documents of low quality by named rule sets.",
+    )
 )
 
 

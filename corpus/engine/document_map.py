@@ -113,6 +113,11 @@ class DocumentMap(ABC):
         return values | {name: checksum(path) for name, path in self.files().items()}
 
 
+def maps_of(config: Any) -> tuple[DocumentMap, ...]:
+    """The maps of a step's configuration: itself, or those that it names."""
+    return (config,) if isinstance(config, DocumentMap) else tuple(config.maps())
+
+
 def titles(maps: Iterable[DocumentMap]) -> list[str]:
     """The names of the maps of a chain; the second of one name is called name.2."""
     seen: dict[str, int] = {}

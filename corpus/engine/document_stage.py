@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -108,9 +108,14 @@ class DocumentStage(PiecewiseStage):
 
     maps: tuple[DocumentMap, ...] = field(default=(), kw_only=True)
 
-    @abstractmethod
     def step_config(self) -> Mapping[str, Any]:
-        """The configuration of the stage's own work."""
+        """The configuration of the stage's own work: by default all fields of the stage but its inputs and maps."""
+        names = [entry.name for entry in dataclasses.fields(self) if entry.name not in ("documents", "maps")]
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return {
+            name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            for name, value in values.items()
+        }
 
     def own_columns(self) -> tuple[Column, ...]:
         """The open columns that the stage's own work adds."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import __version__
 from corpus.data.card import write_card
 from corpus.data.files import checksum, sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
@@ -23,6 +22,7 @@ from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
 from corpus.engine.task import SAMPLES_PER_REASON, sample_rank
 from corpus.errors import DataError
+from corpus.version import __version__
 
 _RECORDED = ("datatrove", "fasttext-numpy2", "numba", "numpy", "pyarrow", "sentencepiece", "xxhash")
 
@@ -49,7 +49,7 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
     manifest = Manifest(
         kind=stage.kind,
         stage=stage.name,
-        config=stage.config(),
+        config=stage.whole_config(),
         inputs=tuple(references),
         counts={unit: counts[unit] for unit in sorted(counts)},
         totals=dict(sorted(commit.totals.items())),

@@ -86,7 +86,7 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     work = output / "_work" / key
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "config.json").exists():
-        write_atomic(work / "config.json", json.dumps(dict(stage.config()), indent=1, sort_keys=True))
+        write_atomic(work / "config.json", json.dumps(stage.whole_config(), indent=1, sort_keys=True))
     _announce(stage, output, options)
     started = time.monotonic()
     _run_phases(stage, work, options)
@@ -137,7 +137,7 @@ def stage_key(stage: Stage) -> str:
     return digest_of(
         {
             "stage": stage.name,
-            "config": dict(stage.config()),
+            "config": stage.whole_config(),
             "inputs": [[ref.name, ref.identity] for ref in stage.inputs()],
             "phases": [[phase.name, phase.tasks] for phase in stage.phases()],
         }
@@ -157,7 +157,7 @@ def _mismatch(stage: Stage, output: Path, key: str) -> str:
         return damage
     if manifest.stage != stage.name:
         return f"{output} was made by stage {manifest.stage}: choose another --output, or give --overwrite."
-    changed = differences(manifest.config, _plain(stage.config()))
+    changed = differences(manifest.config, _plain(stage.whole_config()))
     if changed:
         return f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
     before = [(entry["name"], entry["digest"]) for entry in manifest.inputs]
@@ -190,7 +190,7 @@ def _other_work(stage: Stage, output: Path, key: str) -> str:
         except (OSError, ValueError):
             shutil.rmtree(other, ignore_errors=True)  # killed before it had begun
             continue
-        changed = differences(config, _plain(stage.config())) or ["its inputs"]
+        changed = differences(config, _plain(stage.whole_config())) or ["its inputs"]
         return (
             f"{output} holds unfinished work with other settings ({'; '.join(changed[:3])}): run the former command"
             " again, or give --overwrite to throw it away."

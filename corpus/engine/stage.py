@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from corpus.engine.commit import Commit
 from corpus.engine.task import Task
+from corpus.plugins import Plugin, loaded_plugins, plugin_digests
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,18 @@ class Stage(ABC):
         """The fields alone: a task works out by itself what is cached."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The plug-in files first: where the stage is unpickled they are loaded before anything of them is needed."""
+        return _restored, (loaded_plugins(), type(self), self.__getstate__())
+
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration as JSON values: all that decides the output beside the inputs."""
+
+    def whole_config(self) -> dict[str, Any]:
+        """The configuration, with the digests of the plug-in files that the stage or a part of it comes from."""
+        digests = plugin_digests(self)
+        return dict(self.config()) | ({"plugins": digests} if digests else {})
 
     @abstractmethod
     def inputs(self) -> tuple[InputRef, ...]:
@@ -114,3 +124,10 @@ class Stage(ABC):
         """The seed, where there is one."""
         value = self.config().get("seed")
         return value if isinstance(value, int) else None
+
+
+def _restored(plugins: tuple[Plugin, ...], kind: type[Stage], state: dict[str, Any]) -> Stage:
+    """A stage from its pickle; the plug-ins were loaded when they were unpickled."""
+    stage = object.__new__(kind)
+    stage.__dict__.update(state)
+    return stage

@@ -12,6 +12,12 @@ from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
 from corpus.registry import Registry
 
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "gopher": ("gopher_quality", "gopher_repetition"),
+    "c4-paper": ("c4_paper",),
+    "length": ("min_chars:300",),
+}
+"""Names for several rule sets, or for one with its usual limit."""
 RULES = Registry(
     "filter rule",
     "corpusmill.rules",
@@ -25,14 +31,9 @@ RULES = Registry(
         "max_chars": "corpus.quality.rules.length:MaxChars",
         "languages": "corpus.quality.rules.languages:Languages",
     },
+    reserved=PRESETS,
 )
 """The rule sets by name."""
-PRESETS: Mapping[str, tuple[str, ...]] = {
-    "gopher": ("gopher_quality", "gopher_repetition"),
-    "c4-paper": ("c4_paper",),
-    "length": ("min_chars:300",),
-}
-"""Names for several rule sets, or for one with its usual limit."""
 _LIMITED = ("min_chars", "max_chars")
 """Rule sets that can be written with their limit, as in `min_chars:300`."""
 RuleEntry = str | Mapping[str, Any]

@@ -1,7 +1,7 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
 Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`;
-and `shard_bytes` for all stages.
+`shard_bytes` for all stages, and `plugins`, the files that add readers and steps.
 """
 
 from __future__ import annotations
@@ -15,29 +15,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from corpus.config import build
-from corpus.engine.document_map import DocumentMap
+from corpus.engine.document_map import maps_of
 from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
-from corpus.registry import Registry
+from corpus.plugins import load_plugins
 from pipelines.readers.registry import READERS
 from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
-
-STAGES = Registry(
-    "stage",
-    "corpusmill.stages",
-    {"dedup": "corpus.dedup.levels:DEDUP", "decontaminate": "corpus.decontaminate.stage:DECONTAMINATE"},
-)
-"""The stages over all documents that a domain may go through between ingest and split: each a `StageKind`."""
-MAPS = Registry(
-    "document map",
-    "corpusmill.maps",
-    {"langid": "corpus.quality.langid:Langid", "filter": "corpus.quality.filter:FilterConfig"},
-)
-"""The steps over one document at a time: each a class of document maps, or a configuration with a method `maps`."""
+from pipelines.recipes.steps import MAPS, STAGES
 
 
 class _Section(BaseModel):
@@ -99,6 +87,12 @@ class Recipe(_Section):
     packing: PackingRecipe = PackingRecipe()
     shard_bytes: int = Field(default=256_000_000, ge=1)
     join: bool = True
+    plugins: tuple[str, ...] = ()
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as JSON values, with all defaults."""
+        value = self.model_dump(mode="json")
+        return value if self.plugins else {key: entry for key, entry in value.items() if key != "plugins"}
 
     def weights(self) -> Mixture:
         """The mixture, checked."""
@@ -108,9 +102,15 @@ class Recipe(_Section):
 def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
     """Read and check a recipe, values of some sections replaced by `overrides` (section -> key -> value).
 
-    Everything wrong in it is one UsageError sentence, before any work begins.
+    Everything wrong in it is one UsageError sentence, before any work begins. The plug-in files it names are loaded.
     """
-    value = load_recipe_file(name)
+    return parse_recipe(name, load_recipe_file(name), Path(name).parent, overrides)
+
+
+def parse_recipe(
+    name: str, value: Any, folder: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Recipe:
+    """`load_recipe` from what a recipe file holds; the paths of its plug-ins begin in `folder`."""
     if not isinstance(value, dict):
         raise UsageError(f"recipe {name} is no table: it needs the sections domains, tokenizer and mixture.")
     if "mixture" in value and "domains" not in value:
@@ -118,6 +118,7 @@ def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
             f"recipe {name} holds only a mixture, so corpus run lacks its sections domains and tokenizer: give them in a "
             f"recipe of your own, or mix token datasets with corpus mix --weights {name}."
         )
+    value = dict(value)
     for section, values in (overrides or {}).items():
         before = value.get(section) or {}
         value[section] = {**before, **values} if isinstance(before, dict) else before
@@ -125,6 +126,7 @@ def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
         recipe = Recipe.model_validate(value)
     except ValidationError as error:
         raise UsageError(f"recipe {name}: {_sentence(error)}") from None
+    load_plugins(folder / path for path in recipe.plugins)
     _check(name, recipe)
     return recipe
 
@@ -213,11 +215,6 @@ def make_stage(documents: tuple[str, ...], one: Pass, paths: Mapping[StepRef, st
         return MapStage(documents, "+".join(step.name for step in one.steps), maps=maps)
     stage: DocumentStage = STAGES.load(first.name).make(documents, configs[0])
     return dataclasses.replace(stage, maps=maps)
-
-
-def maps_of(config: Any) -> tuple[DocumentMap, ...]:
-    """The document maps of a step's configuration."""
-    return (config,) if isinstance(config, DocumentMap) else tuple(config.maps())
 
 
 def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:

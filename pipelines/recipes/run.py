@@ -26,6 +26,7 @@ from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
+from corpus.plugins import loaded_plugins
 from pipelines.recipes.graph import INGEST, SIDES, StepRef
 from pipelines.recipes.recipe import Recipe, make_reader, make_stage, recipe_passes, tokenizer_config
 
@@ -218,7 +219,7 @@ def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
     path = run.output / "recipe.yaml"
     if not path.exists() or options.overwrite:
         return
-    changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.model_dump(mode="json"))
+    changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.resolved())
     if changed:
         raise UsageError(f"{run.output} was made with another recipe ({'; '.join(changed[:3])}): give --overwrite.")
 
@@ -247,14 +248,15 @@ def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
 
 
 def _run_key(run: RecipeRun) -> str:
-    """Recipe and raw files (name, size, time of change): what a finished run was made from."""
+    """Recipe, raw files (name, size, time of change) and plug-ins: what a finished run was made from."""
     files = []
     for domain, patterns in run.domains().items():
         reader = make_reader(domain, run.recipe.domains[domain])
         for file in find_files((str(run.raw / domain),), patterns or reader.patterns).files:
             status = file.path.stat()
             files.append([domain, file.name, status.st_size, status.st_mtime_ns])
-    return digest_of({"recipe": run.recipe.model_dump(mode="json"), "files": files})
+    plugins = sorted(plugin.digest for plugin in loaded_plugins())
+    return digest_of({"recipe": run.recipe.resolved(), "files": files} | ({"plugins": plugins} if plugins else {}))
 
 
 def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
@@ -272,7 +274,7 @@ def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
 
 
 def _resolved(recipe: Recipe) -> str:
-    value: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    value: str = yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True)
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -78,10 +78,13 @@ class RunConfig:
     data: DataIdentity
     validation: Mapping[str, str]
     skip_log: str = ""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """The digest of the plug-in file that the model comes from, by its name."""
 
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
-        return {"kind": "run", "format": FORMAT, **asdict(self)}
+        value = {"kind": "run", "format": FORMAT, **asdict(self)}
+        return value if self.plugins else {key: entry for key, entry in value.items() if key != "plugins"}
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from corpus.errors import UsageError
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
-from trainer.config.families.registry import find_preset
+from trainer.config.families.registry import family_digest, find_preset
 from trainer.config.options import FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
@@ -52,6 +52,7 @@ def resolve_config(
         data,
         {name: identity.digest for name, identity in sorted(validation.items())},
         skip_log,
+        family_digest(options.model),
     )
 
 

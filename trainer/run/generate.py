@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -83,18 +84,42 @@ def continue_ids(
     return ids[len(prompt) :]
 
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """The model of a run's newest valid checkpoint, and what generation needs to know of the run."""
+
+    model: LanguageModel
+    step: int
+    run: Run
+    eod: int
+    vocabulary: int
+    precision: str
+
+    @classmethod
+    def load(cls, path: Path, report: Callable[[str], None], device: str | None = None) -> LoadedModel:
+        """Load it onto `device`, by default a GPU if there is one."""
+        run = Run(path)
+        model, step = load_model(run, report)
+        config = run.read_config()
+        assert config is not None
+        data, precision = config["data"], config["training"]["precision"]
+        return cls(model.to(pick_device(device)), step, run, int(data["eod"]), int(data["vocabulary"]), precision)
+
+    @cached_property
+    def codec(self) -> TextCodec:
+        """The tokenizer; a DataError where the run has none."""
+        return TextCodec(self.run.tokenizer)
+
+    def generate(self, prompt: str, sampling: SamplingConfig) -> str:
+        """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
+        # a document begins where the one before it ends: there is no BOS in the stream
+        ids = self.codec.encode(prompt)
+        added = continue_ids(self.model, [self.eod, *ids], sampling, self.eod, self.vocabulary, self.precision)
+        return self.codec.decode([*ids, *added])
+
+
 def generate(
     path: Path, prompt: str, sampling: SamplingConfig, report: Callable[[str], None], device: str | None = None
 ) -> str:
-    """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
-    run = Run(path)
-    model, _ = load_model(run, report)
-    codec = TextCodec(run.tokenizer)
-    config = run.read_config()
-    assert config is not None
-    eod, vocabulary = int(config["data"]["eod"]), int(config["data"]["vocabulary"])
-    # a document begins where the one before it ends: there is no BOS in the stream
-    ids = codec.encode(prompt)
-    model = model.to(pick_device(device))
-    added = continue_ids(model, [eod, *ids], sampling, eod, vocabulary, config["training"]["precision"])
-    return codec.decode([*ids, *added])
+    """Continue `prompt` with the model of a run."""
+    return LoadedModel.load(path, report, device).generate(prompt, sampling)

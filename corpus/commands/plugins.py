@@ -1,0 +1,134 @@
+"""`--plugin FILE.py`, `corpus plugins`, and commands that are made from the entries of a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from corpus.errors import UsageError
+from corpus.option import nearest
+from corpus.plugins import load_plugins, registry
+from corpus.registry import Registry
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_TITLES = {
+    "READERS": "readers",
+    "MAPS": "document maps",
+    "RULES": "filter rules",
+    "STAGES": "stages",
+    "FAMILIES": "model families",
+}
+_HELP = "A Python file that adds readers, maps, rules, stages or model families. (repeatable)"
+
+
+def _load(context: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
+    load_plugins(paths)
+
+
+def plugin_option(command: Command) -> Command:
+    """--plugin, which loads its files before the other options are looked at."""
+    return click.option(
+        "--plugin", multiple=True, metavar="FILE.py", is_eager=True, expose_value=False, callback=_load, help=_HELP
+    )(command)
+
+
+class RegistryGroup(click.Group):
+    """A group with a command for each entry of a registry, of plug-ins too: `--plugin` can stand anywhere."""
+
+    def __init__(self, *args: Any, table: str, make: Callable[[str, Any], click.Command], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+        self._make = make
+
+    @property
+    def registry(self) -> Registry:
+        """The registry."""
+        return registry(self._table)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # the files decide which commands there are
+        load_plugins(_plugin_paths(args))
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.registry)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return plugin_option(self._make(cmd_name, self.registry.load(cmd_name))) if cmd_name in self.registry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.registry and not args[0].startswith("-"):
+            hint = nearest(args[0], self.registry)
+            raise click.UsageError(f"there is no {self.registry.what} '{args[0]}': {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _plugin_paths(args: Sequence[str]) -> Iterator[str]:
+    for number, arg in enumerate(args):
+        if arg == "--":
+            return
+        if arg == "--plugin" and number + 1 < len(args):
+            yield args[number + 1]
+        elif arg.startswith("--plugin="):
+            yield arg.removeprefix("--plugin=")
+
+
+def _map_command(name: str, config: type[Any]) -> click.Command:
+    from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+    from corpus.engine.document_map import maps_of
+    from corpus.engine.document_stage import MapStage
+    from corpus.engine.runner import run_stage
+
+    @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+    @stage_options
+    @config_options(config)
+    def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
+        maps = maps_of(build_config(config, values))
+        run_stage(MapStage(existing(documents), name, maps=maps), output, run_options(values))
+
+    return click.command(name, help=first_line(config))(command)
+
+
+@click.command("map", cls=RegistryGroup, table="MAPS", make=_map_command, subcommand_metavar="NAME DOCS… --output DIR")
+@plugin_option
+def map_() -> None:
+    """Run one document map over documents; its settings are the options of its command."""
+
+
+@click.command()
+@plugin_option
+def plugins() -> None:
+    """List readers, maps, rules, stages and model families: their names, where they are from, what they do.
+
+    They are built in, of installed packages (by entry points), or of the files of --plugin.
+    """
+    for table, title in _TITLES.items():
+        found = registry(table)
+        click.echo(f"{title} ({table}; entry points {found.group})")
+        for name, origin in found.items():
+            click.echo(f"  {name:20} {origin.source:20} {_says(found, name)}")
+        for name, origin in found.hidden():
+            click.echo(f"  {name:20} {origin.source:20} is not used: the name is taken")
+
+
+def _says(found: Registry, name: str) -> str:
+    try:
+        return first_line(found.load(name))
+    except UsageError as error:
+        return error.message
+
+
+def first_line(value: Any) -> str:
+    """The first sentence of what an entry of a registry says of itself."""
+    if isinstance(value, Mapping):
+        return ", ".join(map(str, value))
+    for holder in (value, getattr(value, "config", None)):
+        doc = getattr(holder, "doc", None) or (getattr(holder, "__doc__", None) if isinstance(holder, type) else None)
+        if isinstance(doc, str) and doc.strip():
+            paragraph = " ".join(doc.strip().split("\n\n")[0].split())
+            return paragraph.partition(". ")[0].rstrip(".")
+    return ""

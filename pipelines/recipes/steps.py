@@ -1,0 +1,13 @@
+"""The steps that a domain can go through, by name."""
+
+from __future__ import annotations
+
+from corpus.registry import Registry
+
+_STAGES = {"dedup": "corpus.dedup.levels:DEDUP", "decontaminate": "corpus.decontaminate.stage:DECONTAMINATE"}
+_MAPS = {"langid": "corpus.quality.langid:Langid", "filter": "corpus.quality.filter:FilterConfig"}
+
+STAGES = Registry("stage", "corpusmill.stages", _STAGES, reserved=_MAPS)
+"""The stages over all documents that a domain may go through between ingest and split: each a `StageKind`."""
+MAPS = Registry("document map", "corpusmill.maps", _MAPS, reserved=_STAGES)
+"""The steps over one document at a time: each a class of document maps, or a configuration with a method `maps`."""

@@ -1,0 +1,134 @@
+"""The trainer from Python: train, load, generate. Its names are exported by `trainer`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpus.errors import UsageError
+from corpus.option import nearest
+from corpus.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from trainer.models.model import LanguageModel
+    from trainer.run.generate import LoadedModel
+
+_PATHS = ("validation", "skip_log")
+
+
+class TrainedRun:
+    """A run's directory: its configuration and metrics, and the model of its newest valid checkpoint, loaded once."""
+
+    def __init__(self, path: Path | str, device: str | None = None) -> None:
+        from trainer.run.directory import Run
+
+        self.path = Path(path)
+        self.device = device
+        Run(self.path).shape()  # says what is wrong with a directory that is no run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """`config.json`: all that decides the result."""
+        value: dict[str, Any] = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        return value
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The measurements in order: of kind "train", one a step, and of kind "validation"."""
+        with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+    @cached_property
+    def _loaded(self) -> LoadedModel:
+        share_cores()
+        from trainer.run.generate import LoadedModel
+
+        return LoadedModel.load(self.path, _tell, self.device)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model, a torch module, on its device."""
+        return self._loaded.model
+
+    @property
+    def step(self) -> int:
+        """The step of the checkpoint that the model is of."""
+        return self._loaded.step
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> str:
+        """The prompt, taken for the beginning of a document, with its continuation: the most likely one, or sampled."""
+        share_cores()
+        from trainer.run.generate import SamplingConfig
+
+        sampling = SamplingConfig(temperature, top_k, top_p, seed, max_tokens)
+        return self._loaded.generate(prompt, sampling)
+
+    def __repr__(self) -> str:
+        return f"<run {self.path} of {self.config['name']}>"
+
+
+def fit(
+    data: Path | str,
+    *,
+    model: str,
+    output: Path | str,
+    settings: Mapping[str, object] | None = None,
+    plugins: Iterable[Path | str] = (),
+    say: Callable[[str], None] = print,
+    **options: Any,
+) -> TrainedRun:
+    """Train `model` on a packed set, or go on with the run in `output`, and give the finished run.
+
+    `options` are those of `trainer fit` with underscores (steps, batch_size, validation, save_every, …), `settings` those
+    of its --set, as `{"optimizer.lr": 3e-4}`. `plugins` are files that add model families; `say` hears the progress.
+    """
+    share_cores()
+    load_plugins(plugins)
+    from trainer.config.options import FitOptions, make_options
+    from trainer.loop.loop import fit as run_fit
+
+    known = [name for name in FitOptions.__dataclass_fields__ if name not in ("data", "model", "output", "settings")]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"there is no option '{name}': {nearest(name, known)}")
+    given = {name: Path(value) if name in _PATHS else value for name, value in options.items() if value is not None}
+    texts = tuple(f"{key}={_text(value)}" for key, value in (settings or {}).items())
+    wanted = given | {"data": Path(data), "model": model, "output": Path(output), "settings": texts}
+    run_fit(make_options(wanted, None), say)
+    return TrainedRun(output, options.get("device"))
+
+
+def load(run: Path | str, device: str | None = None) -> TrainedRun:
+    """A run that was trained before. `device` is cpu or cuda; by default a GPU if there is one."""
+    return TrainedRun(run, device)
+
+
+def share_cores() -> None:
+    """Let OpenMP's threads sleep at barriers. Threads that spin there, as they do by default, take the cores from the
+    very thread they wait for when anything else runs: steps were twice as slow on a busy machine. To be called before
+    torch is imported; a setting of the user's own stays."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # huge pages for large tensors: without them an eighth of a step goes to page faults
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
