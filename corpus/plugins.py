@@ -26,9 +26,9 @@ from corpus.registry import Registry
 
 TABLES: Mapping[str, str] = {
     "READERS": "pipelines.readers.registry:READERS",
-    "MAPS": "pipelines.recipes.steps:MAPS",
+    "MAPS": "pipelines.recipes.registry:MAPS",
     "RULES": "corpus.quality.filter:RULES",
-    "STAGES": "pipelines.recipes.steps:STAGES",
+    "STAGES": "pipelines.recipes.registry:STAGES",
     "FAMILIES": "trainer.config.families.registry:FAMILIES",
 }
 """The tables of a plug-in file, and where the registries are that they are added to."""

@@ -21,6 +21,7 @@ from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
 from tokenizer import proto
+from tokenizer.end_of_document import end_piece
 from tokenizer.merges import read_merges, why_not
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Tokenizer:
                 f"{file} is no usable tokenizer model ({reason}): give a SentencePiece .model file or the output of"
                 " train-tokenizer."
             ) from None
-        piece, number = _end_of_document(file, model, processor, eod_piece)
+        piece, number = end_piece(file, model, processor, eod_piece)
         return cls(file, xxhash.xxh3_128_hexdigest(data), piece, number, model, processor)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -232,31 +233,3 @@ def _surrogate(error: UnicodeEncodeError) -> DataError:
         f"a text holds the lone surrogate U+{ord(error.object[error.start]):04X} at character {error.start}, which is no"
         " Unicode: repair it before it is encoded, for example with text.encode('utf-8', 'replace').decode()."
     )
-
-
-def _end_of_document(file: Path, model: proto.Model, processor: Any, wanted: str | None) -> tuple[str, int]:
-    """The piece that ends a document and its id; it must be a control symbol."""
-    if wanted is None:
-        number = int(processor.eos_id())
-        if number < 0:
-            raise UsageError(
-                f"{file} has no control symbol for the end of a sentence: name the piece that ends a document with"
-                " --eod-piece."
-            )
-        return model.pieces[number].text.decode(), number
-    key = wanted.encode("utf-8", "surrogatepass")
-    for number, piece in enumerate(model.pieces):
-        if piece.text != key:
-            continue
-        if piece.type != proto.CONTROL:
-            raise UsageError(
-                f"'{wanted}' cannot end documents in {file}: it is no control symbol, so a page could write it; name a"
-                f" control symbol ({_controls(model)})."
-            )
-        return wanted, number
-    raise UsageError(f"{file} has no piece '{wanted}': name one of its control symbols ({_controls(model)}).")
-
-
-def _controls(model: proto.Model) -> str:
-    names = [piece.text.decode("utf-8", "replace") for piece in model.pieces if piece.type == proto.CONTROL]
-    return ", ".join(names[:8]) or "it has none: train a tokenizer with one"

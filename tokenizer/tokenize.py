@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -21,6 +20,7 @@ from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
+from tokenizer.end_of_document import check_ends
 from tokenizer.model import Tokenizer, model_file
 
 _GROUP_COPIES = 8
@@ -137,10 +137,3 @@ def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer, task: Task) -> pa.Recor
     task.count(kept=batch.num_rows)
     task.total(documents=batch.num_rows, bytes=pc.sum(sizes).as_py() or 0, tokens=len(ids.values))
     return pa.RecordBatch.from_arrays([batch.column("id"), ids], schema=token_schema(tokenizer.wide))
-
-
-def check_ends(ids: pa.ListArray, eod_id: int) -> None:
-    """Every list ends with the end-of-document id, and it is nowhere else."""
-    values = ids.values.to_numpy(zero_copy_only=True)
-    ends = ids.offsets.to_numpy(zero_copy_only=True)[1:].astype(np.int64) - 1
-    assert np.array_equal(np.flatnonzero(values == eod_id), ends), "an end-of-document id inside a document"

@@ -13,7 +13,7 @@ from timing import BATCH, ROW, main
 from corpus.data.manifest import Manifest
 from corpus.data.schema import packed_schema
 from corpus.data.writer import ShardWriter
-from trainer.data.packed import PackedRows, read_tensor
+from trainer.data.validation_sets import PackedRows, read_tensor
 
 
 def write(path: Path, rows: Any) -> None:

@@ -126,7 +126,7 @@ def _show_text(head: str, text: str, full: bool) -> None:
 @click.argument("output", metavar="OUT")
 def status(output: str) -> None:
     """Say what is done below OUT and what a rerun would do."""
-    from corpus.data.status import stage_states
+    from corpus.data.run_state import stage_states
 
     states = stage_states(Path(output))
     for entry in states:
@@ -142,7 +142,7 @@ def status(output: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def clean(output: str, dry_run: bool) -> None:
     """Remove intermediate datasets of a finished run; the final documents, tokens and packed rows stay."""
-    from corpus.data.status import clean as remove
+    from corpus.data.run_state import clean as remove
     from corpus.data.verify import PLAN
     from corpus.engine.lock import locked
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from corpus.engine.executors.base import EXECUTORS, check_executor
+from corpus.engine.executors.registry import EXECUTORS, check_executor
 from corpus.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from corpus.data.card import write_card
 from corpus.data.files import checksum, sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
-from corpus.data.schema import DROPPED_SAMPLE_SCHEMA
 from corpus.engine.commit import Commit, move_file
+from corpus.engine.dropped import merge_samples
 from corpus.engine.faults import fault
 from corpus.engine.result import TaskResult
 from corpus.engine.stage import Stage
-from corpus.engine.task import SAMPLES_PER_REASON, sample_rank
 from corpus.errors import DataError
 from corpus.version import __version__
 
@@ -123,22 +118,8 @@ def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEnt
 
 def _place_side_files(output: Path, results: Sequence[TaskResult]) -> None:
     dropped = [result for result in results if result.dropped]
-    best: dict[str, list[tuple[int, str, str, str]]] = {}
     for number, result in enumerate(dropped):
         move_file(result.directory / "dropped", output / "_dropped" / f"{number:05d}.ids")
-        for row in pq.read_table(result.directory / "samples").to_pylist():
-            heap = best.setdefault(row["reason"], [])
-            heapq.heappush(heap, (-sample_rank(row["id"]), row["id"], row["map"], row["text"]))
-            if len(heap) > SAMPLES_PER_REASON:
-                heapq.heappop(heap)
-    if best:
-        rows = [
-            {"id": id, "map": map, "reason": reason, "text": text}
-            for reason in sorted(best)
-            for _, id, map, text in sorted(best[reason], reverse=True)
-        ]
-        path = output / "_dropped" / "samples"
-        pq.write_table(pa.Table.from_pylist(rows, schema=DROPPED_SAMPLE_SCHEMA), str(path), compression="zstd")
-        sync_file(path)
+    merge_samples([result.directory / "samples" for result in dropped], output / "_dropped" / "samples")
     for number, result in enumerate(result for result in results if result.quarantined):
         move_file(result.directory / "quarantine", output / "_quarantine" / f"{number:05d}.records")

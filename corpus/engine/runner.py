@@ -17,7 +17,8 @@ from typing import Any
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
 from corpus.data.verify import PLAN
-from corpus.engine.executors.base import Executor, Settings, executor_class
+from corpus.engine.executors.base import Executor, Settings
+from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.worker import check_not_imported_by_worker
 from corpus.engine.faults import fault
 from corpus.engine.lock import locked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import resource
@@ -15,56 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import xxhash
 
 from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
-from corpus.data.schema import DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA, QUARANTINE_SCHEMA
+from corpus.data.schema import QUARANTINE_SCHEMA
 from corpus.data.writer import PIECE_BYTES, SHARD_BYTES, ShardWriter, shard_entry
 from corpus.engine.attempts import attempt_name
+from corpus.engine.dropped import Dropped, RowFile
 from corpus.engine.faults import fault
 from corpus.engine.result import RESULT, TaskResult, task_directory
 from corpus.errors import DataError
 
 QUARANTINE_BYTES = 1 << 16
 """The most bytes of an unreadable record that are kept."""
-SAMPLES_PER_REASON = 100
-"""Dropped documents per reason whose text is kept: those with the smallest hash of id."""
-_BUFFERED_ROWS = 10_000
 _WHOLE = 1 << 62
 """More bytes than a piece has: it is one file."""
-
-
-class _Rows:
-    """A Parquet file written in row groups of `_BUFFERED_ROWS` from single rows; nothing is written without rows."""
-
-    def __init__(self, path: Path, schema: pa.Schema, limit: int = _BUFFERED_ROWS) -> None:
-        self.path = path
-        self.schema = schema
-        self.limit = limit
-        self._rows: list[dict[str, Any]] = []
-        self._writer: pq.ParquetWriter | None = None
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) >= self.limit:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._rows:
-            return
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(str(self.path), self.schema, compression="zstd")
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
-        self._rows = []
-
-    def close(self) -> bool:
-        """Finish; true if the file exists."""
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-        return self._writer is not None
 
 
 @dataclass
@@ -91,15 +55,14 @@ class Task:
     _notes: dict[str, Any] = field(init=False, default_factory=dict)
     _writers: list[ShardWriter] = field(init=False, default_factory=list)
     _shards: list[ShardEntry] = field(init=False, default_factory=list)
-    _samples: dict[str, list[tuple[int, str, str, str]]] = field(init=False, default_factory=dict)
     _progress: list[int] = field(init=False, default_factory=lambda: [0, 0])
 
     def __post_init__(self) -> None:
         parent = self.work / self.phase
         self.directory = parent / attempt_name(self.index)
         self.directory.mkdir(parents=True)
-        self._dropped = _Rows(self.directory / "dropped", DROPPED_SCHEMA)
-        self._quarantined = _Rows(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
+        self._dropped = Dropped(self.directory)
+        self._quarantined = RowFile(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
         self._started = time.monotonic()
         self._fixed = resident_bytes()
 
@@ -144,13 +107,7 @@ class Task:
         """Record a document dropped by the stage or by a `map` of it: its id and reason, and its text if it is among the
         hundred smallest hashes."""
         self.count(dropped={reason: 1})
-        self._dropped.add({"id": id, "map": map, "reason": reason})
-        heap = self._samples.setdefault(reason, [])
-        entry = (-sample_rank(id), id, map, text)
-        if len(heap) < SAMPLES_PER_REASON:
-            heapq.heappush(heap, entry)
-        elif entry > heap[0]:
-            heapq.heapreplace(heap, entry)
+        self._dropped.add(id, map, reason, text)
 
     def quarantine(self, source: str, offset: int, length: int, reason: str, data: bytes) -> None:
         """Put an unreadable record aside; with `--strict` it stops the run instead."""
@@ -182,7 +139,6 @@ class Task:
         fault("shards-written")
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
-        self._write_samples()
         value = {
             "shards": [vars(entry) | {"task": self._shard_task(number)} for number, entry in enumerate(shards)],
             "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
@@ -209,18 +165,6 @@ class Task:
 
     def _shard_task(self, number: int) -> str:
         return f"{self.shard_task}.{number}" if number else self.shard_task
-
-    def _write_samples(self) -> None:
-        samples = _Rows(self.directory / "samples", DROPPED_SAMPLE_SCHEMA, limit=64)
-        for reason in sorted(self._samples):
-            for _, id, map, text in sorted(self._samples[reason], reverse=True):
-                samples.add({"id": id, "map": map, "reason": reason, "text": text})
-        samples.close()
-
-
-def sample_rank(id: str) -> int:
-    """The order in which dropped documents are chosen as samples: the xxh3-64 of their id."""
-    return xxhash.xxh3_64_intdigest(id.encode("utf-8", "surrogatepass"))
 
 
 def resident_bytes() -> int:

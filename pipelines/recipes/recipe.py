@@ -25,7 +25,7 @@ from corpus.option import nearest
 from corpus.plugins import load_plugins
 from pipelines.readers.registry import READERS
 from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
-from pipelines.recipes.steps import MAPS, STAGES
+from pipelines.recipes.registry import MAPS, STAGES
 
 
 class _Section(BaseModel):

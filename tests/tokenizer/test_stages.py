@@ -17,9 +17,10 @@ from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from tests.tokenizer.conftest import VOCABULARY, synthetic_texts
 from tests.tokenizer.test_model import piece_field
+from tokenizer.end_of_document import check_ends
 from tokenizer.model import Tokenizer
 from tokenizer.sample import RESERVED
-from tokenizer.tokenize import TokenizeConfig, TokenizeStage, check_ends
+from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
 
 MakeDocuments = Callable[..., Path]

@@ -20,8 +20,8 @@ from corpus.errors import UsageError
 from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
 from trainer.config.hardware import Utilisation, peak_flops
-from trainer.data.packed import PackedRows
 from trainer.data.text import TextCodec, token_bytes
+from trainer.data.validation_sets import PackedRows
 from trainer.distributed.ranks import Ranks
 from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.models.initialisation import initialise

@@ -11,8 +11,8 @@ from corpus.data.files import digest_of
 from corpus.errors import UsageError
 from corpus.option import option, option_required
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
-from trainer.data.packed import DataIdentity
 from trainer.data.rows import RowRange, rows_left
+from trainer.data.validation_sets import DataIdentity
 from trainer.models.shape import ModelShape
 from trainer.optim.config import OptimizerConfig
 from trainer.optim.schedules import ScheduleConfig

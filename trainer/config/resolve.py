@@ -13,7 +13,7 @@ from trainer.config.families.registry import family_digest, find_preset
 from trainer.config.options import FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
-from trainer.data.packed import DataIdentity
+from trainer.data.validation_sets import DataIdentity
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape, round_up
 from trainer.spikes.detector import SpikeConfig

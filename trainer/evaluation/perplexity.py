@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from corpus.data.packed import placed
-from trainer.data.inputs import read_inputs
-from trainer.data.packed import PackedRows
+from trainer.data.targets import read_inputs
+from trainer.data.validation_sets import PackedRows
 from trainer.distributed.ranks import Ranks
 from trainer.models.loss import IGNORED
 from trainer.models.objective import Losses

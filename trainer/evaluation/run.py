@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from corpus.errors import UsageError
-from trainer.data.packed import open_validation
 from trainer.data.text import token_bytes
+from trainer.data.validation_sets import open_validation
 from trainer.distributed.ranks import joined
 from trainer.evaluation.perplexity import Validation, evaluate, score_lines
 from trainer.models.objective import TrainingModel

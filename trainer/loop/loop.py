@@ -12,7 +12,7 @@ from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no
 from trainer.config.config import RunConfig
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
-from trainer.data.packed import PackedRows, open_validation
+from trainer.data.validation_sets import PackedRows, open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.interrupt import StopRequest
 from trainer.loop.session import Session

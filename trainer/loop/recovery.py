@@ -9,8 +9,8 @@ from typing import Any
 from corpus.data.provenance import DocumentList
 from corpus.errors import DataError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
-from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange, next_batch
+from trainer.data.validation_sets import PackedRows
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, not_finite
 from trainer.run.directory import Run

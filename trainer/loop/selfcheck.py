@@ -13,9 +13,9 @@ import torch
 import xxhash
 
 from corpus.errors import DataError
-from trainer.data.inputs import read_inputs
-from trainer.data.packed import PackedRows
 from trainer.data.rows import next_batch
+from trainer.data.targets import read_inputs
+from trainer.data.validation_sets import PackedRows
 from trainer.loop.state import TrainingState
 from trainer.models.precision import precision_context
 

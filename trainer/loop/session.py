@@ -16,8 +16,8 @@ from trainer.config.config import RunConfig
 from trainer.config.cost import plan_lines
 from trainer.config.hardware import Utilisation
 from trainer.config.options import FitOptions
-from trainer.data.packed import PackedRows
 from trainer.data.text import TextCodec, token_bytes
+from trainer.data.validation_sets import PackedRows
 from trainer.distributed.ranks import Ranks
 from trainer.evaluation.perplexity import Score, Validation, evaluate, score_lines, total_of
 from trainer.loop.interrupt import StopRequest, stopped

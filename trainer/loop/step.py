@@ -10,9 +10,9 @@ from time import perf_counter
 import torch
 
 from corpus.errors import DataError
-from trainer.data.inputs import count_targets, read_inputs
-from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange, deal
+from trainer.data.targets import count_targets, read_inputs
+from trainer.data.validation_sets import PackedRows
 from trainer.loop.state import TrainingState
 from trainer.models.dropout import Dropout
 from trainer.models.precision import precision_context

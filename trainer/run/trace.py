@@ -9,8 +9,8 @@ from corpus.data.packed import placed
 from corpus.data.provenance import DocumentList
 from corpus.errors import UsageError
 from trainer.data.batch_ramp import parse_ramp
-from trainer.data.packed import PackedRows
 from trainer.data.rows import step_rows
+from trainer.data.validation_sets import PackedRows
 from trainer.run.directory import Run
 from trainer.spikes.skip_log import SkipLog
 

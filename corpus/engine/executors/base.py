@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from corpus.errors import UsageError
-from corpus.option import nearest
-
 if TYPE_CHECKING:
     from corpus.engine.executors.step import TaskStep
-
-EXECUTORS: dict[str, str] = {"local": "corpus.engine.executors.local:LocalExecutor"}
-"""By the name that `--executor` takes: module and class, imported when it is used."""
 
 Tick = Callable[[int, int, int], None]
 """Hears of a task that runs in the calling process: its number, and the documents and bytes that are done."""
@@ -70,19 +63,3 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stop everything, at once. Nothing is submitted afterwards."""
-
-
-def executor_class(name: str) -> type[Executor]:
-    """The executor of this name; a UsageError with the nearest name if there is none."""
-    check_executor(name)
-    module, _, attribute = EXECUTORS[name].partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    assert isinstance(found, type) and issubclass(found, Executor), found
-    return found
-
-
-def check_executor(name: str) -> str:
-    """The name; a UsageError with the nearest name if no executor has it."""
-    if name not in EXECUTORS:
-        raise UsageError(f"there is no executor '{name}': {nearest(name, EXECUTORS)}")
-    return name

@@ -21,8 +21,9 @@ from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
 from corpus.engine import attempts, faults
 from corpus.engine.executors import base, deaths
-from corpus.engine.executors.base import Settings, executor_class
+from corpus.engine.executors.base import Settings
 from corpus.engine.executors.local import LocalExecutor
+from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.result import RESULT
 from corpus.engine.runner import RunOptions, commit_output, run_stage, stage_key

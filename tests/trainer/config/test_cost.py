@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.config.cost import memory_bytes, plan_lines
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
-from trainer.data.packed import DataIdentity
+from trainer.data.validation_sets import DataIdentity
 
 DATA = DataIdentity("d", rows=120, sequence_length=64, vocabulary=100, tokenizer="t", eod=2)
 

@@ -15,7 +15,7 @@ from trainer.config.families.registry import PRESETS
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
-from trainer.data.packed import DataIdentity, PackedRows
+from trainer.data.validation_sets import DataIdentity, PackedRows
 
 
 def test_palm_540b() -> None:

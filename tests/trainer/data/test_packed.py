@@ -19,8 +19,8 @@ from corpus.data import packed as data_module
 from corpus.data.packed import PADDING
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
-from trainer.data.packed import PackedRows, Segment, open_validation, read_tensor
 from trainer.data.rows import RowRange, next_batch, rows_left
+from trainer.data.validation_sets import PackedRows, Segment, open_validation, read_tensor
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -199,7 +199,7 @@ def test_validation_is_a_set_or_a_directory_of_sets(tmp_path: Path) -> None:
 def test_reading_rows_imports_neither_pandas_nor_torch(tmp_path: Path) -> None:
     path = write_packed(tmp_path / "p", learnable_rows(4, 12, 300), 300)
     code = (
-        "import sys; from trainer.data.packed import PackedRows; rows = PackedRows(sys.argv[1]); rows[0:2].sum(); "
+        "import sys; from trainer.data.validation_sets import PackedRows; rows = PackedRows(sys.argv[1]); rows[0:2].sum(); "
         "rows.documents(slice(0, 2)); rows.domains(slice(0, 2)); "
         "assert not {'pandas', 'torch', 'numba', 'pydantic'} & set(sys.modules)"
     )

@@ -21,8 +21,8 @@ from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
-from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange
+from trainer.data.validation_sets import PackedRows
 from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, update

@@ -17,8 +17,8 @@ import pytest
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.options import FitOptions
-from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange, step_rows
+from trainer.data.validation_sets import PackedRows
 from trainer.loop import session as session_module
 from trainer.loop import step as step_module
 from trainer.loop.interrupt import Terminated

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from corpus.errors import DataError
-from trainer.data.packed import PackedRows
 from trainer.data.rows import RowRange
+from trainer.data.validation_sets import PackedRows
 from trainer.models.attention import document_mask
 from trainer.models.loss import IGNORED
 
