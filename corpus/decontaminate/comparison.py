@@ -21,11 +21,11 @@ PARTS = "parts"
 
 @dataclass(frozen=True)
 class Comparison(ABC):
-    """What the held-out texts are known by is indexed by one task, in parts that memory holds. Every scan reads its piece
-    of the other texts once for each part, and leaves what it found. One task takes all of that together and decides.
+    """One task indexes what the held-out texts are known by, in parts that memory holds. Every scan reads its piece of
+    the other texts once for each part, and leaves what it found. One task puts all of that together and decides.
 
-    What a scan leaves, and how it is put together, is up to the comparison: lines that were seen at all, n-grams with
-    their number of documents, the first document that is similar.
+    What a scan leaves is up to the comparison: the lines that were seen at all, n-grams with the number of documents that
+    have them, the first document that is similar. So is how that is put together.
     """
 
     index_phase: ClassVar[str]
@@ -51,7 +51,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def decide(self, task: Task, made: TaskResult, scans: Sequence[TaskResult]) -> None:
-        """Take what all scans left together, in order."""
+        """Put together what all scans left, in order, and leave the decision."""
 
     def run(self, phase: str, task: Task, others: Callable[[], Iterable[pa.RecordBatch]]) -> None:
         """Do one task of these phases; `others()` reads the piece of a scan, each time anew."""
