@@ -16,7 +16,8 @@ from corpus.dedup.lines.stage import LineDedupStage
 from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import Stage
-from corpus.heldout.split import SplitConfig, SplitStage
+from corpus.heldout.side import side_stage
+from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.quality.filter import FilterConfig
 from corpus.quality.langid import Langid
@@ -41,7 +42,9 @@ def test_peak_memory_is_bounded(tmp_path: Path) -> None:
         "dedup": LineDedupStage((str(tmp_path / "in"),), DedupConfig()),
         "langid": MapStage(documents, "langid", maps=(Langid(threshold=0.0),)),
         "filter": MapStage(documents, "filter", maps=FilterConfig(rules=("min_chars:10",)).maps()),
-        "split": SplitStage(documents, SplitConfig()),
+        "choice": ChoiceStage(documents, ChoiceConfig(near_overlap="75%")),
+        "train": side_stage(documents, tmp_path / "choice", "train"),
+        "validation": side_stage(documents, tmp_path / "choice", "validation"),
         "tokenizer": TrainTokenizerStage(documents, TrainTokenizerConfig(vocab_size=1000, sample_bytes=2_000_000)),
     }
     for name, stage in stages.items():

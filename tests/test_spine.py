@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from corpus.data.manifest import Manifest
+from corpus.data.status import clean, stage_states
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.faults import POINTS
 from corpus.engine.runner import RunOptions
@@ -62,7 +63,7 @@ def environment() -> dict[str, str]:
 
 def test_every_dataset_verifies_and_every_count_adds_up(place: Path) -> None:
     datasets = find_datasets(place / "one")
-    assert len(datasets) == (4 + 4 + 4) + 1 + 3 + 1 + 3 + 3
+    assert len(datasets) == (5 + 5 + 5) + 1 + 3 + 1 + 3 + 3
     for path in datasets:
         assert verify_dataset(path).problems == [], path
         manifest = Manifest.load(path)
@@ -78,7 +79,8 @@ def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
     assert table["wikipedia"]["epochs_begun"] == 3 and table["books"]["epochs_begun"] == 3
     for domain, epochs in (("commoncrawl", 1.1), ("wikipedia", 2.45), ("books", 2.23)):
         assert abs(table[domain]["realised_epochs"] - epochs) < 0.01
-    assert "wikipedia" in summarize(place / "one")
+    summary = summarize(place / "one")
+    assert "wikipedia" in summary and "-choice" not in summary
 
 
 @pytest.mark.parametrize("name", ["documents/books/01-dedup", "tokens/books", "validation/books", "packed"])
@@ -200,7 +202,7 @@ def test_another_recipe_is_refused_and_with_overwrite_leaves_nothing_old(place: 
     assert contents(out) == before
     run_recipe(other, RunOptions(quiet=True, overwrite=True))
     names = sorted(folder.name for folder in (out / "documents/commoncrawl").iterdir())
-    assert names == ["00-ingest", "01-dedup+filter", "02-train", "03-validation"]
+    assert names == ["00-ingest", "01-dedup+filter", "02-choice", "03-train", "04-validation"]
     fresh = tmp_path / "fresh"
     run_recipe(RecipeRun(load_recipe(str(path)), raw, fresh), RunOptions(quiet=True))
     assert contents(out) == contents(fresh)
@@ -216,6 +218,21 @@ def test_a_lost_shard_is_noticed(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="missing or cut short"):
         run_recipe(run, RunOptions(quiet=True))
     run_recipe(run, RunOptions(quiet=True, overwrite=True))
+    assert contents(out) == before
+
+
+def test_a_choice_is_cleaned_and_made_again(place: Path, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(raw, documents=40, files=1)
+    run = RecipeRun(load_recipe(str(place / "recipe.yaml")), raw, out)
+    run_recipe(run, RunOptions(quiet=True))
+    before = contents(out)
+    assert out / "documents/books/02-choice" in [path for path, _ in clean(out, dry_run=False)]
+    assert {state.state for state in stage_states(out)} == {"done", "cleaned"}
+    run_recipe(run, RunOptions(quiet=True))
+    assert not (out / "documents/books/02-choice").exists()
+    (out / "_log/run.json").unlink()
+    run_recipe(run, RunOptions(quiet=True))
     assert contents(out) == before
 
 

@@ -68,8 +68,9 @@ def inspect(directory: str, id: str, number: int, dropped: bool, map: str, quara
         sys.stdout.reconfigure(errors="backslashreplace")
 
     dataset = Dataset.open(directory)
-    if dataset.manifest.kind == "tokenizer":
-        raise UsageError(f"{directory} holds a tokenizer: give a dataset of documents, tokens or packed rows.")
+    if dataset.manifest.kind in ("tokenizer", "choice"):
+        what = {"tokenizer": "a tokenizer", "choice": "a choice of validation documents"}[dataset.manifest.kind]
+        raise UsageError(f"{directory} holds {what}: give a dataset of documents, tokens or packed rows.")
     _summary(dataset)
     if id:
         _show(look.document(dataset, id), full=True)

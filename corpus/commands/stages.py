@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from corpus.data.manifest import MANIFEST, Manifest
 from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
 from corpus.engine.document_stage import MapStage
-from corpus.engine.runner import run_stage
+from corpus.engine.runner import check_output, run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
-from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
+from corpus.heldout.choice import FOLDER as CHOICE_FOLDER
+from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING
+from corpus.heldout.side import side_stage
+from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from corpus.quality.filter import FilterConfig
 from corpus.quality.langid import Langid
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage
@@ -119,27 +123,39 @@ def export_tokenizer(model: str, output: str, eod_piece: str | None, nearly: boo
     show_default=True,
     help="What to write.",
 )
-@config_options(SplitConfig, without=("side",))
+@config_options(ChoiceConfig)
 def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> None:
     """Split validation documents off: both sides into OUTPUT/train and OUTPUT/validation, or one side into OUTPUT.
 
     A validation document whose text, or most of whose lines, training has too is dropped. Training is the other side of
-    DOCS alone: name what else is trained on, such as other domains, with --training.
+    DOCS alone: name what else is trained on, such as other domains, with --training. What was chosen, and why, is in
+    OUTPUT/choice; for one side it is beside OUTPUT, in _choice/.
     """
-    if side == "both" and Path(output, MANIFEST).exists():
+    place = Path(output)
+    if side == "both" and (place / MANIFEST).exists():
         raise UsageError(f"{output} is a dataset, not a folder of both sides: give another --output, or one --side.")
     options = run_options(values)
     existing(values["training"])
-    for one in ("train", "validation") if side == "both" else (side,):
-        stage = SplitStage(existing(documents), build_config(SplitConfig, values | {"side": one}))
-        manifest = run_stage(stage, Path(output, one) if side == "both" else output, options)
+    config = build_config(ChoiceConfig, values)
+    if side == "train":  # the training side is the same whatever validation is compared with
+        config = dataclasses.replace(config, line_overlap="100%", near_overlap=None, training=())
+    if side == "both":
+        chosen, outputs = place / "choice", {one: place / one for one in ("train", "validation")}
+    else:
+        chosen, outputs = place.absolute().parent / CHOICE_FOLDER / place.absolute().name, {side: place}
+    stage = ChoiceStage(existing(documents), config)
+    for directory in filter(Path.exists, outputs.values()):  # before anything is written beside it
+        check_output(directory, stage.input_paths())
+    choice = run_stage(stage, chosen, options)
+    for one, directory in outputs.items():
+        manifest = run_stage(side_stage(documents, chosen, one), directory, options)
         if one == "validation" and not options.quiet:
-            click.echo(_validation_summary(manifest))
+            click.echo(_validation_summary(choice, manifest))
 
 
-def _validation_summary(manifest: Manifest) -> str:
+def _validation_summary(choice: Manifest, validation: Manifest) -> str:
     """What became of validation, in a line: documents, those dropped for each reason, and overlap that stays."""
-    counts, extra = manifest.counts["documents"], manifest.extra
+    counts, extra = validation.counts["documents"], choice.extra
     dropped = {reason: counts.dropped.get(reason, 0) for reason in (IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING)}
     said = [f"{number:,} {reason}" for reason, number in dropped.items() if number]
     kept = {"lines": extra.get("kept_with_overlap", 0), "near-duplicates": extra.get("kept_near_duplicates", 0)}

@@ -18,7 +18,7 @@ from corpus.errors import DataError
 
 FORMAT = 2
 MANIFEST = "manifest.json"
-SIDE_FOLDERS = ("_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer")
+SIDE_FOLDERS = ("_choice", "_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer")
 """Folders of a dataset that hold more than its data."""
 SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "_report.json")
 """Files of a tokenizer's directory."""

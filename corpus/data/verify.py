@@ -241,7 +241,7 @@ def _check_dropped(dataset: Dataset) -> Iterator[str]:
     by_maps = 0
     for entry in manifest.extra.get("maps", ()):
         part = Counts.from_json(entry["counts"])
-        by_maps += sum(part.dropped.values())
+        by_maps += sum(recorded_drops(manifest, part).values())
         if part.missing:
             yield f"{part.missing} documents are not accounted for by map {entry['map']}"
     number -= by_maps

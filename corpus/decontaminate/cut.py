@@ -14,15 +14,15 @@ JOINT = "\n\n"
 """Between the pieces of a document that was cut."""
 
 
-def pieces(text: str, places: Sequence[tuple[int, int]], window: int) -> list[str]:
-    """What is left of `text` when all places (first byte and end in its UTF-8) and `window` characters around each are
+def pieces(text: str, positions: Sequence[tuple[int, int]], window: int) -> list[str]:
+    """What is left of `text` when all positions (first byte and end in its UTF-8) and `window` characters around each are
     taken out."""
     data = np.frombuffer(text.encode(), np.uint8)
     # the number of characters before each byte
     before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
     left: list[str] = []
     position = 0
-    for begin, end in sorted(places):
+    for begin, end in sorted(positions):
         start, stop = int(before[begin]) - window, int(before[end]) + window
         if start > position:
             left.append(text[position:start])
@@ -41,7 +41,7 @@ def matched_texts(index: Index, grams: Ints) -> tuple[Ints, Ints]:
     return texts, counts.astype(np.int64)
 
 
-def guilty(index: Index, grams: Ints, share: float) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+def contaminated(index: Index, grams: Ints, share: float) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
     """Texts and counts as `matched_texts`, and of which texts at least `share` of the n-grams (and at least one) are
     among `grams`."""
     texts, counts = matched_texts(index, grams)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from corpus.data.buffers import text_buffers
 from corpus.data.files import checksum
+from corpus.decontaminate.mapped import MappedArrays, bucket_shift, bucket_starts
 from corpus.decontaminate.ngrams import Codes, Hashes, Ints, cut_grams, distinct, find_grams, fold_table, word_room
 from corpus.errors import DataError, UsageError
 from corpus.ingest.compression import TruncatedStream, open_stream
@@ -22,8 +23,8 @@ from corpus.option import nearest
 
 _SIEVE = 4
 """The sieve has 2^4 bits and more per n-gram, so that one word in sixteen or fewer of other texts passes it."""
-_EVERY_BIT = (1 << 64) - 1
-_ARRAYS = ("grams", "begins", "ends", "hashes", "firsts", "sieve", "texts", "bounds", "held", "held_bounds")
+EVERY_BIT = (1 << 64) - 1
+"""The mask that weakens no hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def names_and_digests(paths: Sequence[str]) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class Index:
+class Index(MappedArrays):
     """The n-grams of evaluation texts, every one once, ascending by hash.
 
     `grams`: the folded texts; `begins`, `ends`: where each n-gram lies in them; `hashes`; `firsts` int64[2^bits + 1]: the
@@ -134,7 +135,7 @@ class Index:
         return self.held[self.held_bounds[text] : self.held_bounds[text + 1]]
 
     @classmethod
-    def of(cls, texts: Sequence[str], size: int, mask: int = _EVERY_BIT) -> Index:
+    def of(cls, texts: Sequence[str], size: int, mask: int = EVERY_BIT) -> Index:
         """The index of n-grams of `size` words; `mask` weakens the hash, for tests."""
         array = pa.array(list(texts), pa.large_string())
         grams, text, begins, ends, hashes = cut_grams(*text_buffers(array), size, mask)
@@ -143,8 +144,6 @@ class Index:
         pairs = np.unique(np.stack([numbers, text]), axis=1) if len(numbers) else np.empty((2, 0), np.int64)
         bounds = np.searchsorted(pairs[0], np.arange(len(first) + 1))
         kept = hashes[first]
-        bits = min(28, max(1, len(first).bit_length()))
-        firsts = np.searchsorted(kept, np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits))
         bits = min(34, max(6, len(first).bit_length() + _SIEVE))
         marks = kept >> np.uint64(64 - bits)
         sieve = np.zeros(1 << (bits - 6), np.uint64)
@@ -156,7 +155,7 @@ class Index:
             begins[first],
             ends[first],
             kept,
-            np.append(firsts, len(first)).astype(np.int64),
+            bucket_starts(kept, each=1),
             sieve,
             np.ascontiguousarray(pairs[1]),
             bounds.astype(np.int64),
@@ -164,23 +163,12 @@ class Index:
             np.concatenate([[0], np.cumsum(np.bincount(pairs[1], minlength=len(texts)))]).astype(np.int64),
         )
 
-    def save(self, directory: Path) -> None:
-        """Write the arrays, a file each."""
-        for name in _ARRAYS:
-            np.save(directory / f"index-{name}.npy", getattr(self, name))
-
-    @classmethod
-    def load(cls, directory: Path, size: int) -> Index:
-        """Map the arrays into memory, which all processes then share."""
-        arrays = {name: np.asarray(np.load(directory / f"index-{name}.npy", mmap_mode="r")) for name in _ARRAYS}
-        return cls(size=size, mask=_EVERY_BIT, **arrays)
-
     def gram(self, number: int) -> str:
         """The words of an n-gram."""
         return "".join(map(chr, self.grams[self.begins[number] : self.ends[number]].tolist()))
 
     def find(self, text: pa.Array) -> tuple[Ints, Ints, Ints, Ints]:
-        """All places where `text` (strings without nulls) has one of these n-grams: row, n-gram, first byte and end."""
+        """All positions where `text` (strings without nulls) has one of these n-grams: row, n-gram, first byte and end."""
         data, offsets = text_buffers(text)
         room = 1024
         fixed = (
@@ -193,7 +181,7 @@ class Index:
             self.hashes,
             self.firsts,
         )
-        shift = np.uint64(65 - len(self.firsts).bit_length())
+        shift = bucket_shift(self.firsts)
         sieve_shift = np.uint64(65 - (64 * len(self.sieve)).bit_length())
         while True:
             out: tuple[npt.NDArray[np.int64], ...] = tuple(np.empty(room, np.int64) for _ in range(4))

@@ -6,32 +6,32 @@ cut out with 200 characters around it; pieces below 200 characters are thrown aw
 `palm` (arXiv 2204.02311, section 8): a text is seen when at least 70 % of its 8-grams occur; a document that holds so
 many of one text is dropped. Texts with fewer words than an n-gram cannot be looked for; they are counted as `short`.
 
-Phases: `index` (the n-grams of the evaluation texts, in memory), `match` (all places where documents have one), `count`
+Phases: `index` (the n-grams of the evaluation texts, in memory), `match` (all positions where documents have one), `count`
 (in how many documents each is), `write`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.decontaminate.matches import EXAMPLE_SCHEMA, MATCH_SCHEMA
+from corpus.decontaminate.comparison import read_piece
+from corpus.decontaminate.matches import MATCH_SCHEMA
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentStage, StageKind
-from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
 
 if TYPE_CHECKING:
-    from corpus.decontaminate.index import Index
+    from corpus.decontaminate.evaluation import EvaluationGrams
     from corpus.decontaminate.ngrams import Ints
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -96,92 +96,38 @@ class DecontaminateStage(DocumentStage):
     def input_paths(self) -> tuple[Path, ...]:
         return (*super().input_paths(), *map(Path, self.settings.against))
 
+    @cached_property
+    def grams(self) -> EvaluationGrams:
+        """The comparison of evaluation texts with the documents."""
+        from corpus.decontaminate.evaluation import EvaluationGrams
+
+        return EvaluationGrams(len(self.pieces), self.settings.against, self.settings.resolved())
+
     def work_phases(self) -> tuple[Phase, ...]:
-        tasks = len(self.pieces)
-        return Phase("index", 1), Phase("match", tasks), Phase("count", 1), Phase("write", tasks)
+        return (*self.grams.phases(), Phase("write", len(self.pieces)))
 
     def estimate(self) -> Estimate:
         texts = sum(Path(path).stat().st_size for path in self.settings.against)
         return Estimate(memory=64_000_000 + 40 * texts, disk=self.input_bytes())
 
     def work(self, phase: str, index: int, task: Task) -> None:
-        {"index": self._index, "match": self._match, "count": self._count, "write": self._write}[phase](index, task)
-
-    def _index(self, index: int, task: Task) -> None:
-        from corpus.decontaminate.index import Index, read_examples
-
-        examples = list(read_examples(self.settings.against, self.settings.field))
-        Index.of([example.text for example in examples], self.settings.resolved()["ngram"]).save(task.directory)
-        columns = {name: [getattr(example, name) for example in examples] for name in ("file", "record", "field")}
-        schema = pa.schema([EXAMPLE_SCHEMA.field(name) for name in columns])
-        pq.write_table(pa.table(columns, schema=schema), task.directory / "examples", compression="zstd")
-
-    def _grams(self, work: Path) -> Index:
-        from corpus.decontaminate.index import Index
-
-        return Index.load(task_directory(work, "index", 0), self.settings.resolved()["ngram"])
-
-    def _batches(self, index: int, task: Task, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        for batch in self.pieces[index].batches(columns):
-            yield batch
-            task.progress(documents=batch.num_rows, bytes=batch.nbytes)
-
-    def _match(self, index: int, task: Task) -> None:
-        """All places, int64[4, n]: row of the group, n-gram, first byte and end; and the documents of each n-gram."""
-        grams = self._grams(task.work)
-        found = [np.empty((4, 0), np.int64)]
-        first = 0
-        for batch in self._batches(index, task, ["text"]):
-            places = np.stack(grams.find(batch.column("text")))
-            places[0] += first
-            found.append(places)
-            first += batch.num_rows
-        places = np.concatenate(found, axis=1)
-        np.save(task.directory / "places.npy", places)
-        pairs = np.unique(places[:2], axis=1)
-        numbers, counts = np.unique(pairs[1], return_counts=True)
-        np.save(task.directory / "documents.npy", np.stack([numbers, counts]))
-
-    def _count(self, index: int, task: Task) -> None:
-        """The n-grams to ignore, and how much of every evaluation text all documents together have."""
-        from corpus.decontaminate.cut import guilty
-
-        grams = self._grams(task.work)
-        total = np.zeros(len(grams.hashes), np.int64)
-        for result in task.results("match", len(self.pieces)):
-            numbers, counts = np.load(result.directory / "documents.npy")
-            total[numbers] += counts
-        most = self.settings.resolved()["most_documents"]
-        ignored = (total > most) if most else np.zeros(len(total), np.bool_)
-        np.save(task.directory / "ignored.npy", ignored)
-        texts, counts, enough = guilty(grams, np.flatnonzero((total > 0) & ~ignored), self.settings.resolved()["share"])
-        seen, bad = np.zeros(len(grams.sizes), np.int64), np.zeros(len(grams.sizes), np.bool_)
-        seen[texts], bad[texts] = counts, enough
-        examples = pq.read_table(task_directory(task.work, "index", 0) / "examples")
-        columns = [*examples.columns, pa.array(grams.sizes), pa.array(seen), pa.array(bad)]
-        pq.write_table(
-            pa.Table.from_arrays(columns, schema=EXAMPLE_SCHEMA), task.directory / "examples", compression="zstd"
-        )
-        task.note("texts", len(bad))
-        task.note("short", int((grams.sizes == 0).sum()))
-        task.note("contaminated", int(bad.sum()))
-        task.note("ngrams", len(total))
-        task.note("ignored_ngrams", int(ignored.sum()))
+        if phase == "write":
+            self._write(index, task)
+        else:
+            self.grams.run(phase, task, lambda: read_piece(self.pieces[index], task, self.grams.columns))
 
     def _write(self, index: int, task: Task) -> None:
         from corpus.decontaminate.rewrite import Rewriter
 
-        count = task_directory(task.work, "count", 0)
-        places = np.load(task_directory(task.work, "match", index) / "places.npy")
-        places = places[:, ~np.load(count / "ignored.npy")[places[1]]]
-        examples = pq.read_table(count / "examples").to_pylist() if places.shape[1] else []
+        positions = self.grams.positions(task.work, index)
+        examples = self.grams.examples(task.work) if positions.shape[1] else []
         writer = self.writer(task)
         with pq.ParquetWriter(str(task.directory / "matches"), MATCH_SCHEMA, compression="zstd") as report:
-            rewriter = Rewriter(self._grams(task.work), examples, self.settings.resolved(), task, report)
+            rewriter = Rewriter(self.grams.load(task.work), examples, self.settings.resolved(), task, report)
             first = 0
-            for batch in self._batches(index, task):
-                inside = (places[0] >= first) & (places[0] < first + batch.num_rows)
-                part: Ints = places[:, inside] - np.array([[first], [0], [0], [0]])
+            for batch in read_piece(self.pieces[index], task):
+                inside = (positions[0] >= first) & (positions[0] < first + batch.num_rows)
+                part: Ints = positions[:, inside] - np.array([[first], [0], [0], [0]])
                 out = rewriter.rewrite(batch, part) if part.shape[1] else batch
                 writer.write(out)
                 task.count(seen=batch.num_rows)

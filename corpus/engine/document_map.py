@@ -91,6 +91,8 @@ class DocumentMap(ABC):
     """What recipes, manifests and `--map` call it."""
     columns: ClassVar[tuple[Column, ...]] = ()
     """The open columns that it sets."""
+    unlisted: ClassVar[frozenset[str]] = frozenset()
+    """The reasons for which documents are counted and not recorded one by one, since another dataset has them."""
 
     @abstractmethod
     def apply(self, batch: DocumentBatch) -> Mapped:

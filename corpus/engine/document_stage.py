@@ -70,7 +70,7 @@ class DocumentWriter:
             stays, reasons = stays_of(out.reasons, seen)
             changed = batch.with_columns(out.columns)
             if stays is not None:
-                self._drop(title, batch, reasons)
+                self._drop(title, step.unlisted, batch, reasons)
                 changed = changed.filter(stays)
             dropped: dict[str, int] = {}
             for reason in filter(None, reasons):
@@ -81,9 +81,10 @@ class DocumentWriter:
                 break
         return batch.rows
 
-    def _drop(self, title: str, batch: DocumentBatch, reasons: list[str | None]) -> None:
+    def _drop(self, title: str, unlisted: frozenset[str], batch: DocumentBatch, reasons: list[str | None]) -> None:
+        self._task.count(dropped={reason: reasons.count(reason) for reason in unlisted})
         for row, reason in enumerate(reasons):
-            if reason is not None:
+            if reason is not None and reason not in unlisted:
                 id, text = batch.column("id")[row].as_py(), batch.column("text")[row].as_py()
                 self._task.drop(id, reason, text, title)
 
@@ -144,6 +145,8 @@ class DocumentStage(PiecewiseStage):
         commit.columns = self.columns
         commit.own_counts = commit.counts
         commit.own_bytes = commit.totals.get("bytes", 0)
+        if unlisted := {reason for step in self.maps for reason in step.unlisted}:
+            commit.extra["unlisted"] = sorted(unlisted)
         if self.maps:
             self._account_maps(commit)
 

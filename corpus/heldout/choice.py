@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,19 @@ from corpus.errors import DataError
 DOCUMENT_HASH = np.dtype([("id", np.uint64), ("text", "S16"), ("bytes", np.int64)])
 """xxh3-64 of the id, xxh3-128 of the text, and the text's bytes."""
 Hashes = npt.NDArray[np.void]
+Keys = npt.NDArray[np.uint64]
+"""Hashes of ids."""
+
+FOLDER = "_choice"
+"""Where a choice lies in its dataset."""
+LIMIT, TEXTS = "limit.json", "texts.npy"
+"""The limit of the hashes with their seed; the texts of held-out documents that are also in training."""
+
+OTHER_SIDE = "split: other side"
+"""Why documents are not in the dataset of a side: they are in that of the other. Counted, not recorded."""
+IN_TRAINING = "also in training"
+LINES_IN_TRAINING = "lines also in training"
+NEAR_TRAINING = "near-duplicate in training"
 
 _LARGEST = (1 << 64) - 1
 _FEWEST_WAITING = 1 << 16
@@ -26,19 +41,39 @@ _FEWEST_WAITING = 1 << 16
 
 @dataclass(frozen=True)
 class Choice:
-    """Validation documents are those whose id has a hash up to `limit`, but for those with a text among `shared`
-    (S16[k]), which also occur in training."""
+    """Held out are the documents whose id has a hash up to `limit`. Those with a text among `shared` (S16[k], ascending)
+    are in neither side, since training has it too; the others are for validation."""
 
     limit: int
     shared: npt.NDArray[np.bytes_]
+    held_out: int = 0
+    """How many documents are held out."""
+    twins: int = 0
+    """How many of these have a text that training has too."""
 
-    def chosen(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Which documents are not in training."""
-        return np.asarray(hashes["id"] <= np.uint64(self.limit))
+    def chosen(self, ids: Keys) -> npt.NDArray[np.bool_]:
+        """Which documents are held out."""
+        return np.asarray(ids <= np.uint64(self.limit))
 
-    def overlapping(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Which documents have a text that is on both sides."""
-        return np.isin(hashes["text"], self.shared)
+    def overlapping(self, texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
+        """Which texts are among those that training has too."""
+        return among(texts, self.shared)
+
+    def good(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Which documents (`DOCUMENT_HASH`[n]) are held out and have a text that training has not."""
+        return self.chosen(hashes["id"]) & ~self.overlapping(hashes["text"])
+
+    def save(self, directory: Path, seed: int) -> None:
+        """Write `LIMIT` and `TEXTS`."""
+        limit = {"limit": f"{self.limit:016x}", "seed": seed}
+        (directory / LIMIT).write_text(json.dumps(limit) + "\n", encoding="utf-8")
+        np.save(directory / TEXTS, self.shared)
+
+    @classmethod
+    def load(cls, directory: Path) -> Choice:
+        """Read what `save` wrote, without the numbers of documents."""
+        limit = json.loads((directory / LIMIT).read_text(encoding="utf-8"))
+        return cls(int(limit["limit"], 16), np.asarray(np.load(directory / TEXTS, mmap_mode="r")))
 
 
 def choose(parts: Callable[[], Iterable[Hashes]], fraction: Fraction, min_bytes: int) -> Choice:
@@ -62,7 +97,7 @@ def choose(parts: Callable[[], Iterable[Hashes]], fraction: Fraction, min_bytes:
             count, good = front.good(limit)
             taken, kept = int(front.held["bytes"][:count].sum()), int(front.held["bytes"][:count][good].sum())
             if good.any() and (kept >= min_bytes or 2 * taken >= text or taken < wanted):
-                return Choice(limit, np.unique(front.held["text"][:count][~good]))
+                return Choice(limit, np.unique(front.held["text"][:count][~good]), count, int((~good).sum()))
             if not good.any() and (2 * taken >= text or taken < wanted):
                 raise DataError(
                     "Every document that could be split off also occurs in training: remove duplicates first."
@@ -72,8 +107,8 @@ def choose(parts: Callable[[], Iterable[Hashes]], fraction: Fraction, min_bytes:
 
 @dataclass(frozen=True)
 class _Front:
-    """The documents with the smallest hashes of ids (`DOCUMENT_HASH`[n], ascending), and for each the place of the last
-    one with its text: int64[n], n if it is not among them."""
+    """The documents with the smallest hashes of ids (`DOCUMENT_HASH`[n], ascending), and for each the position of the
+    last one with its text: int64[n], n if it is not among them."""
 
     held: Hashes
     last: npt.NDArray[np.int64]
@@ -126,33 +161,30 @@ def _smallest(parts: Iterable[Hashes], wanted: int, plain: int) -> tuple[Hashes,
     return held, bound
 
 
+def hash_ids(ids: pa.Array, seed: int) -> Keys:
+    """The seeded xxh3-64 of ids: uint64[n]."""
+    seeded = seed & ((1 << 64) - 1)
+    return np.array([xxhash.xxh3_64_intdigest(id.encode("utf-8"), seeded) for id in ids.to_pylist()], np.uint64)
+
+
+def hash_texts(text: pa.Array) -> npt.NDArray[np.bytes_]:
+    """The xxh3-128 of texts: S16[n]."""
+    data, offsets = text_buffers(text)
+    return np.array([xxhash.xxh3_128_digest(data.data[a:b]) for a, b in itertools.pairwise(offsets.tolist())], "S16")
+
+
 def hash_documents(batch: pa.RecordBatch, seed: int) -> Hashes:
     """`DOCUMENT_HASH`[rows] of documents with the columns `id` and `text`."""
     out = np.empty(batch.num_rows, DOCUMENT_HASH)
-    ids = batch.column("id").to_pylist()
-    seeded = seed & ((1 << 64) - 1)
-    out["id"] = [xxhash.xxh3_64_intdigest(id.encode("utf-8"), seeded) for id in ids]
-    data, offsets = text_buffers(batch.column("text"))
-    out["text"] = [xxhash.xxh3_128_digest(data.data[a:b]) for a, b in itertools.pairwise(offsets.tolist())]
-    out["bytes"] = np.diff(offsets)
+    out["id"] = hash_ids(batch.column("id"), seed)
+    out["text"] = hash_texts(batch.column("text"))
+    out["bytes"] = np.diff(text_buffers(batch.column("text"))[1])
     return out
 
 
-def spare(
-    bad: npt.NDArray[np.bool_], badness: Callable[[int], Fraction], size: npt.NDArray[np.int64], min_bytes: int
-) -> tuple[npt.NDArray[np.bool_], int]:
-    """Which of the `bad` documents (bool[n]) are to go though the others have `size` bytes each: all of them, but while
-    the others have less than `min_bytes`, and at least where there are no others, the one with the least `badness` stays
-    (of equals, the first). Also gives how many stayed so."""
-    bad = bad.copy()
-    left, others = int(size[~bad].sum()), int((~bad).sum())
-    kept, several = 0, 64
-    # the few that stay are found without sorting all: many can be bad
-    while not (others and left >= min_bytes) and bad.any():
-        for _, at in heapq.nsmallest(several, ((badness(int(at)), int(at)) for at in np.flatnonzero(bad))):
-            if others and left >= min_bytes:
-                break
-            bad[at] = False
-            left, others, kept = left + int(size[at]), others + 1, kept + 1
-        several *= 4
-    return bad, kept
+def among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which of `values` are in `known`, which is ascending and may be mapped from a file: it is searched, not read."""
+    if not len(known) or not len(values):
+        return np.zeros(len(values), np.bool_)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.asarray(known[at] == values)

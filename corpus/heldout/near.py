@@ -1,23 +1,24 @@
-"""Which of a few documents (validation) are near-duplicates of any of many others (training), exactly.
+"""Which of the held-out documents are near-duplicates of any in training, exactly.
 
-Two documents are as alike as the Jaccard index of their sets of word 5-grams of folded text, those of `corpus dedup` at
-level `near`; here no pair is missed. Of a document with n shingles one that is alike by t or more shares at least
-⌈t n⌉, so lacks at most a = n - ⌈t n⌉ of them, whichever they are. The index holds, of each of the few documents, the
-2 a + 1 shingles that fewest of them have (all, if it has less); a training document with a + 1 of these (or all but a)
-is compared in full. The few documents' sets are on disk. The index is cut by documents into pieces that memory holds:
-16 bytes for each shingle in it and 33 for a document; 40 and 200 while it is made.
+The similarity of two documents is the Jaccard index of their sets of word 5-grams of folded text, those of `corpus
+dedup` at level `near`; here no pair is missed. Of a document with n shingles one with a similarity of t or more shares
+at least ⌈t n⌉, so lacks at most a = n - ⌈t n⌉ of them, whichever they are. The index holds, of each held-out document,
+the 2 a + 1 shingles that fewest of them have (all, if it has less); a training document with a + 1 of these (or all but
+a) is compared in full. The sets of the held-out documents are on disk. The index is cut by documents into parts that
+memory holds: 16 bytes for each shingle in it and 33 for a document; 40 and 200 while it is made.
 
-A document is listed with the first training document that is alike enough, in the order of the input, and is not looked
-for any longer; so texts that all of training has cost little.
+A document is listed with the first training document that is similar enough, in the order of the input, and is not
+looked for any longer; so texts that all of training has cost little.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import types
 
+from corpus.decontaminate.comparison import PARTS
+from corpus.decontaminate.mapped import MappedArrays, bucket_shift, bucket_starts, parts_within
 from corpus.dedup.similar.clusters import IdReader, IdWriter, Numbering
 from corpus.dedup.similar.near import NearDedupStage
 from corpus.dedup.similar.shingles import SetReader, SetWriter, count_shared, shingle_hashes, shingle_sets
-from corpus.heldout.choice import spare
+from corpus.engine.commit import Commit
+from corpus.engine.result import TaskResult
+from corpus.engine.task import Task
+from corpus.heldout.choice import NEAR_TRAINING
+from corpus.heldout.overlap import Overlap, held_out_documents, keep_enough
 from corpus.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -54,15 +61,12 @@ the document was dropped (or stays, because validation would have too little tex
 FOUND_SCHEMA = pa.schema(
     [("number", pa.int64()), ("training", pa.string())] + [(n, pa.int64()) for n in ("shared", "size", "training_size")]
 )
-"""A match of one task; `number`: of the validation document among the few."""
+"""A match of one task; `number`: of the held-out document."""
 
-_FEW = np.dtype([("row", np.int64), ("bytes", np.int64)])
-_DROPPED = np.dtype([("task", np.int64), ("row", np.int64)])
 _ENTRY_BYTES, _DOCUMENT_BYTES = 40, 200
 _LEAST_MEMORY = 1 << 20
 _FREQUENCY_BITS = 22
 _CHUNK = 1 << 20
-_MOST_BITS = 30
 
 _U64_IN = types.Array(types.uint64, 1, "C", readonly=True)
 _U32_IN = types.Array(types.uint32, 1, "C", readonly=True)
@@ -71,36 +75,32 @@ _I64 = types.Array(types.int64, 1, "C")
 _FLAGS = types.Array(types.boolean, 1, "C")
 
 
-def save_sets(directory: Path, batches: Iterable[pa.RecordBatch], rows: Ints, sizes: Ints) -> None:
-    """Keep ids and shingle sets of the documents at `rows` (ascending) of all `batches`; `sizes`: their bytes."""
-    sets, ids = SetWriter(directory, len(rows)), IdWriter(directory)
-    first = number = 0
+def save_sets(directory: Path, documents: int, batches: Iterable[pa.RecordBatch]) -> None:
+    """Keep ids and shingle sets of all documents of `batches`, which are `documents` in number."""
+    sets, ids = SetWriter(directory, documents), IdWriter(directory)
+    number = 0
     for batch in batches:
-        begin, end = np.searchsorted(rows, (first, first + batch.num_rows)).tolist()
-        own = batch.take(pa.array(rows[begin:end] - first))
-        ids.write(own.column("id"))
-        for shingles in shingle_sets(own.column("text"), WIDTH):
+        ids.write(batch.column("id"))
+        for shingles in shingle_sets(batch.column("text"), WIDTH):
             sets.write(number, shingles)
             number += 1
-        first += batch.num_rows
     sets.close()
     ids.close()
-    documents = np.empty(len(rows), _FEW)
-    documents["row"], documents["bytes"] = rows, sizes
-    np.save(directory / "documents.npy", documents)
 
 
 @dataclass(frozen=True)
-class Few:
-    """The few documents, by their number in the order of the input, as tasks left them in `folders` (`save_sets`)."""
+class HeldOutSets:
+    """The shingle sets and ids of the held-out documents, by their number in the order of the input, as tasks left them
+    in `folders` (`save_sets`)."""
 
     numbering: Numbering
     folders: Sequence[Path]
 
     @classmethod
-    def of(cls, tasks: Sequence[tuple[Path, int]]) -> Few:
-        """From the folder and the number of documents of each task."""
-        return cls(Numbering.of(documents for _, documents in tasks), [folder for folder, _ in tasks])
+    def of(cls, folders: Sequence[Path]) -> HeldOutSets:
+        """From the folder of each task."""
+        rows = ((folder / "set-bounds").stat().st_size // 8 - 1 for folder in folders)
+        return cls(Numbering.of(rows), folders)
 
     def __len__(self) -> int:
         return self.numbering.documents
@@ -110,21 +110,17 @@ class Few:
         return SetReader(self.numbering, self.folders, memory)
 
     def id(self, number: int) -> str:
-        """The id of one."""
+        """The id of a document."""
         return IdReader(self.numbering, self.folders).id(number)
 
-    def places(self) -> npt.NDArray[np.void]:
-        """The task, row there and bytes of each."""
-        out = np.empty(len(self), [*_DROPPED.descr, ("bytes", np.int64)])
-        for task, folder in enumerate(self.folders):
-            own = out[self.numbering.bases[task] : self.numbering.bases[task + 1]]
-            documents = np.load(folder / "documents.npy")
-            own["task"], own["row"], own["bytes"] = task, documents["row"], documents["bytes"]
-        return out
+    def sizes(self) -> Iterator[int]:
+        """How many shingles each document has."""
+        for folder in self.folders:
+            yield from np.diff(np.fromfile(folder / "set-bounds", np.int64)).tolist()
 
     def frequencies(self) -> tuple[npt.NDArray[np.uint32], np.uint64]:
         """About how many documents have a shingle: uint32[2^b] by the first b bits of its hash; and 64 - b. Shingles
-        that begin alike are counted together: which ones are taken for rare decides how fast it goes, nothing else."""
+        with the same first bits are counted together: which ones are taken for rare decides how fast it goes, nothing else."""
         total = sum((folder / "sets").stat().st_size // 8 for folder in self.folders)
         bits = min(_FREQUENCY_BITS, max(1, total.bit_length()))
         shift = np.uint64(64 - bits)
@@ -137,17 +133,17 @@ class Few:
 
 
 @dataclass(frozen=True)
-class NearIndex:
-    """Some of the few documents by their rarest shingles."""
+class NearIndex(MappedArrays):
+    """Some of the held-out documents by their rarest shingles."""
 
     hashes: Hashes
     """uint64[m], ascending: a shingle for each document that has it."""
     documents: npt.NDArray[np.uint32]
-    """uint32[m]: which, by their place in this piece."""
+    """uint32[m]: which, by their position in this part."""
     starts: Ints
     """int64[2^bits + 1]: the first of `hashes` with those first bits."""
     needed: Ints
-    """int64[documents]: how many of a document's shingles here one as alike as asked for has at least."""
+    """int64[documents]: how many of a document's shingles here one that is similar enough has at least."""
     first: Ints
     """int64[1]: the number of the first document."""
 
@@ -159,55 +155,37 @@ class NearIndex:
         order = np.argsort(hashes, kind="stable")
         hashes, documents = hashes[order], documents[order]
         del order
-        bits = min(_MOST_BITS, max(1, len(hashes).bit_length() - 2))
-        firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
-        starts = np.append(np.searchsorted(hashes, firsts), len(hashes)).astype(np.int64)
+        starts = bucket_starts(hashes, each=4)
         return cls(hashes, documents, starts, np.array(needed, np.int64), np.array([first]))
 
-    def save(self, directory: Path, piece: int) -> None:
-        """Write it as files."""
-        for field in fields(self):
-            np.save(directory / f"{piece:05d}-{field.name}.npy", getattr(self, field.name))
 
-    @classmethod
-    def load(cls, directory: Path, piece: int) -> NearIndex:
-        """Map it into memory, which all processes then share."""
-        paths = [directory / f"{piece:05d}-{field.name}.npy" for field in fields(cls)]
-        return cls(*(np.asarray(np.load(path, mmap_mode="r")) for path in paths))
-
-
-def save_indexes(directory: Path, few: Few, likeness: Fraction, memory: int) -> int:
-    """Index the few documents in pieces that are made within `memory`; how many pieces."""
-    counts, shift = few.frequencies()
-    sets = few.sets(0)
+def save_indexes(directory: Path, held_out: HeldOutSets, similarity: Fraction, memory: int) -> int:
+    """Index the held-out documents in parts that are made within `memory`; how many parts."""
+    counts, shift = held_out.frequencies()
+    sets = held_out.sets(0)
     limit = max(_LEAST_MEMORY, memory - counts.nbytes)
-    pieces = first = used = 0
-    rarest: list[Hashes] = []
-    needed: list[int] = []
-    for number in range(len(few)):
-        own, need = rarest_shingles(sets.read(number), counts, shift, likeness)
-        size = _ENTRY_BYTES * len(own) + _DOCUMENT_BYTES
-        if rarest and used + size > limit:
-            NearIndex.of(first, rarest, needed).save(directory, pieces)
-            pieces, first, used = pieces + 1, number, 0
-            rarest, needed = [], []
-        rarest.append(own)
-        needed.append(need)
-        used += size
-    if rarest:
-        NearIndex.of(first, rarest, needed).save(directory, pieces)
-        pieces += 1
-    return pieces
+    needs = [_ENTRY_BYTES * _indexed(size, similarity)[0] + _DOCUMENT_BYTES for size in held_out.sizes()]
+    bounds = parts_within(needs, limit)
+    for part, (first, end) in enumerate(itertools.pairwise(bounds)):
+        own = [rarest_shingles(sets.read(number), counts, shift, similarity) for number in range(first, end)]
+        NearIndex.of(first, [rarest for rarest, _ in own], [needed for _, needed in own]).save(directory, part)
+    return len(bounds) - 1
 
 
 def rarest_shingles(
-    shingles: Hashes, counts: npt.NDArray[np.uint32], shift: np.uint64, likeness: Fraction
+    shingles: Hashes, counts: npt.NDArray[np.uint32], shift: np.uint64, similarity: Fraction
 ) -> tuple[Hashes, int]:
-    """The shingles of a document to index, and how many of them one with a Jaccard index of `likeness` has at least."""
-    lacking = len(shingles) - _ceil(likeness * len(shingles))
-    taken = min(len(shingles), 2 * lacking + 1)
+    """The shingles of a document to index, and how many of them one with that `similarity` has at least."""
+    taken, needed = _indexed(len(shingles), similarity)
     order = np.lexsort((shingles, counts[shingles >> shift]))[:taken]
-    return shingles[order], taken - lacking
+    return shingles[order], needed
+
+
+def _indexed(size: int, similarity: Fraction) -> tuple[int, int]:
+    """How many of a document's `size` shingles are indexed, and how many of these a similar one has at least."""
+    lacking = size - _ceil(similarity * size)
+    taken = min(size, 2 * lacking + 1)
+    return taken, taken - lacking
 
 
 def _ceil(value: Fraction) -> int:
@@ -226,18 +204,18 @@ def _candidates(
     needed: Any, found: Any, counts: Any, last: Any, out: Any,
 ) -> Any:  # fmt: skip
     """The next text from `row` on that has enough of the shingles of documents not `found`, and how many such documents
-    (in `out`). `counts[d]` are those of the text `last[d]`; `before`: texts looked at before these."""
+    (in `out`). `counts[d]` are those of the text `last[d]`; `before`: texts before these."""
     while row < bounds.size - 1:
         count = np.int64(0)
         for at in range(bounds[row], bounds[row + 1]):
             value = shingles[at]
             bucket = np.int64(value >> shift)
-            for place in range(starts[bucket], starts[bucket + 1]):
-                if hashes[place] < value:
+            for position in range(starts[bucket], starts[bucket + 1]):
+                if hashes[position] < value:
                     continue
-                if hashes[place] > value:
+                if hashes[position] > value:
                     break
-                document = documents[place]
+                document = documents[position]
                 if found[document]:
                     continue
                 if last[document] != before + row:
@@ -255,13 +233,13 @@ def _candidates(
 
 
 def find_first(
-    index: NearIndex, few: Few, likeness: Fraction, batches: Iterable[pa.RecordBatch], memory: int
+    index: NearIndex, held_out: HeldOutSets, similarity: Fraction, batches: Iterable[pa.RecordBatch], memory: int
 ) -> Iterator[dict[str, Any]]:
-    """The first document of `batches` (`id`, `text`) that is alike to each document of `index` (`FOUND_SCHEMA`)."""
-    sets, found = few.sets(memory), np.zeros(len(index.needed), np.bool_)
+    """The first document of `batches` (`id`, `text`) that is similar enough to each document of `index` (`FOUND_SCHEMA`)."""
+    sets, found = held_out.sets(memory), np.zeros(len(index.needed), np.bool_)
     counts, last = np.zeros(len(found), np.int64), np.full(len(found), -1)
     out = np.empty(len(found), np.int64)
-    table = (index.hashes, index.documents, index.starts, np.uint64(65 - len(index.starts).bit_length()), index.needed)
+    table = (index.hashes, index.documents, index.starts, bucket_shift(index.starts), index.needed)
     before = 0
     for batch in batches:
         if found.all():
@@ -275,7 +253,7 @@ def find_first(
             own = np.unique(shingles[bounds[row] : bounds[row + 1]])
             for document in out[:several].tolist():
                 number = int(index.first[0]) + document
-                shared = _shared(own, sets, number, likeness)
+                shared = _shared(own, sets, number, similarity)
                 if shared:
                     found[document] = True
                     yield {
@@ -289,50 +267,81 @@ def find_first(
         before += batch.num_rows
 
 
-def _shared(own: Hashes, sets: SetReader, number: int, likeness: Fraction) -> int:
-    """How many shingles two documents share, if they are alike enough; else 0."""
+def _shared(own: Hashes, sets: SetReader, number: int, similarity: Fraction) -> int:
+    """How many shingles two documents share, if they are similar enough; else 0."""
     size = sets.size(number)
-    if not _enough(min(size, len(own)), size, len(own), likeness):
+    if not _enough(min(size, len(own)), size, len(own), similarity):
         return 0
     shared = count_shared(own, sets.read(number))
-    return shared if _enough(shared, size, len(own), likeness) else 0
+    return shared if _enough(shared, size, len(own), similarity) else 0
 
 
-def _enough(shared: int, left: int, right: int, likeness: Fraction) -> bool:
-    return shared * likeness.denominator >= (left + right - shared) * likeness.numerator
+def _enough(shared: int, left: int, right: int, similarity: Fraction) -> bool:
+    return shared * similarity.denominator >= (left + right - shared) * similarity.numerator
 
 
-def save_matches(directory: Path, found: Sequence[dict[str, Any]]) -> None:
-    """Leave the matches of a task."""
-    pq.write_table(pa.Table.from_pylist(list(found), schema=FOUND_SCHEMA), str(directory / "found"))
+def save_found(directory: Path, part: int, found: Iterable[dict[str, Any]]) -> None:
+    """Leave the matches of a task with a part of the index."""
+    pq.write_table(pa.Table.from_pylist(list(found), schema=FOUND_SCHEMA), str(directory / f"{part:05d}-found"))
 
 
-def decide(directory: Path, few: Few, folders: Iterable[Path], min_bytes: int) -> int:
-    """Which of the few documents are dropped, by the matches of all tasks in order: `dropped.npy` and the table of
-    matches. Gives how many stay though they are near-duplicates, because there would be less than `min_bytes`."""
+def first_matches(folders: Iterable[Path], parts: int) -> dict[int, dict[str, Any]]:
+    """The first match of each document by its number; `folders` are those of all tasks in order."""
     first: dict[int, dict[str, Any]] = {}
     for folder in folders:
-        for match in pq.read_table(str(folder / "found")).to_pylist():
-            first.setdefault(match["number"], match)
-    places = few.places()
-    bad = np.zeros(len(places), np.bool_)
-    bad[list(first)] = True
-    dropped, kept = spare(bad, lambda at: _likeness(first[at]), places["bytes"], min_bytes)
-    np.save(directory / "dropped.npy", places[dropped][["task", "row"]].astype(_DROPPED))
-    rows = [
-        {"id": few.id(at), "similarity": float(_likeness(first[at])), "dropped": bool(dropped[at])}
-        | {name: first[at][name] for name in ("training", "shared", "size", "training_size")}
-        for at in sorted(first)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=MATCH_SCHEMA), str(directory / MATCHES), compression="zstd")
-    return kept
+        for part in range(parts):
+            for match in pq.read_table(str(folder / f"{part:05d}-found")).to_pylist():
+                first.setdefault(match["number"], match)
+    return first
 
 
-def _likeness(match: dict[str, Any]) -> Fraction:
+def _similarity(match: dict[str, Any]) -> Fraction:
     return Fraction(match["shared"], match["size"] + match["training_size"] - match["shared"])
 
 
-def dropped_rows(directory: Path, task: int) -> Ints:
-    """The rows of a task's documents that are dropped, from what `decide` left in `directory`."""
-    dropped = np.load(directory / "dropped.npy")
-    return np.asarray(dropped["row"][dropped["task"] == task])
+@dataclass(frozen=True)
+class NearOverlap(Overlap):
+    """Drops documents with a near-duplicate in training, and lists them in the table of matches."""
+
+    gather_phase: ClassVar[str] = "shingles"
+    index_phase: ClassVar[str] = "index"
+    scan_phase: ClassVar[str] = "match"
+    decide_phase: ClassVar[str] = "decide"
+    columns: ClassVar[tuple[str, ...]] = ("id", "text")
+    reason: ClassVar[str] = NEAR_TRAINING
+    file: ClassVar[str] = "near.npy"
+    kept_as: ClassVar[str] = "kept_near_duplicates"
+
+    similarity: Fraction
+
+    def gather(self, directory: Path, documents: int, batches: Iterable[pa.RecordBatch]) -> None:
+        save_sets(directory, documents, batches)
+
+    def index(self, task: Task) -> int:
+        return save_indexes(task.directory, HeldOutSets.of(self.gathered(task)), self.similarity, task.memory)
+
+    def scan(self, task: Task, made: Path, part: int, batches: Iterable[pa.RecordBatch]) -> None:
+        held_out = HeldOutSets.of(self.gathered(task))
+        index = NearIndex.load(made, part)
+        save_found(task.directory, part, find_first(index, held_out, self.similarity, batches, task.memory // 4))
+
+    def decide(self, task: Task, made: TaskResult, scans: Sequence[TaskResult]) -> None:
+        folders = self.gathered(task)
+        documents, held_out = held_out_documents(folders), HeldOutSets.of(folders)
+        first = first_matches((result.directory for result in scans), made.notes[PARTS])
+        found = np.zeros(len(documents), np.bool_)
+        found[list(first)] = True
+        dropped, kept = keep_enough(found, lambda at: _similarity(first[at]), documents["bytes"], self.min_bytes)
+        rows = [
+            {"id": held_out.id(at), "similarity": float(_similarity(first[at])), "dropped": bool(dropped[at])}
+            | {name: first[at][name] for name in ("training", "shared", "size", "training_size")}
+            for at in sorted(first)
+        ]
+        path = task.directory / MATCHES
+        pq.write_table(pa.Table.from_pylist(rows, schema=MATCH_SCHEMA), str(path), compression="zstd")
+        self.drop(task, documents["id"][dropped], kept)
+
+    def finish(self, commit: Commit) -> None:
+        super().finish(commit)
+        (decided,) = commit.results[self.decide_phase]
+        commit.adopt(decided.directory / MATCHES, f"_matches/{MATCHES}")

@@ -16,6 +16,7 @@ from corpus.errors import UsageError
 from corpus.option import nearest
 
 INGEST = "ingest"
+CHOICE = "choice"
 SIDES = ("train", "validation")
 
 

@@ -20,14 +20,15 @@ from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
-from corpus.heldout.split import SplitConfig, SplitStage
+from corpus.heldout.side import side_stage
+from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from corpus.ingest.files import find_files
 from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
-from pipelines.recipes.graph import INGEST, SIDES, StepRef
+from pipelines.recipes.graph import CHOICE, INGEST, SIDES, StepRef
 from pipelines.recipes.recipe import Recipe, make_reader, make_stage, recipe_passes, tokenizer_config
 
 _BYTES_PER_TOKEN = 16
@@ -131,20 +132,24 @@ class RecipeRun:
         )
 
     def _split(self, domain: str, source: str) -> Iterator[Step]:
+        """The choice of validation, which only the sides need, and both sides."""
+        config = ChoiceConfig(
+            validation=str(self.recipe.validation.fraction),
+            min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
+            seed=self.recipe.validation.seed,
+        )
+        choice = self.side(domain, CHOICE)
+        yield Step(self._below(choice), lambda: ChoiceStage((source,), config), kept=False)
         for side in SIDES:
-            split = SplitConfig(
-                side=side,  # type: ignore[arg-type]
-                validation=str(self.recipe.validation.fraction),
-                min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
-                seed=self.recipe.validation.seed,
-            )
-            output = self.side(domain, side).relative_to(self.output).as_posix()
-            yield Step(output, lambda c=split: SplitStage((source,), c))  # type: ignore[misc]
+            yield Step(self._below(self.side(domain, side)), lambda s=side: side_stage((source,), choice, s))  # type: ignore[misc]
+
+    def _below(self, path: Path) -> str:
+        return path.relative_to(self.output).as_posix()
 
     def side(self, domain: str, side: str) -> Path:
-        """The directory of a domain's documents for training or for validation."""
+        """The directory of a domain's documents for training or for validation, or of the choice of these."""
         done = sum(one.domain == domain for one in recipe_passes(self.recipe, self.domains()))
-        return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
+        return self.output / f"documents/{domain}/{done + 1 + (CHOICE, *SIDES).index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
         from tokenizer.train import TrainTokenizerStage

@@ -41,6 +41,8 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if not (path / MANIFEST).exists():
         return
     manifest = Manifest.load(path)
+    if manifest.kind != "documents":  # a choice: its sides tell what became of the documents
+        return
     counts = next(iter(manifest.counts.values())) if len(manifest.counts) == 1 else manifest.counts["documents"]
     dropped = recorded_drops(manifest, counts)
     ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))

@@ -20,7 +20,7 @@ from corpus.cli import cli
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
 from corpus.engine import attempts, faults
-from corpus.engine.executors import base, deaths
+from corpus.engine.executors import deaths, registry
 from corpus.engine.executors.base import Settings
 from corpus.engine.executors.local import LocalExecutor
 from corpus.engine.executors.registry import executor_class
@@ -182,7 +182,7 @@ def test_executors_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     args = ["ingest", "jsonl", str(tmp_path / "a.jsonl"), "--domain", "toy", "-o", str(tmp_path / "out"), "--quiet"]
     result = runner.invoke(cli, [*args, "--executor", "ray"])
     assert result.exit_code == 2 and "there is no executor 'ray': known are local" in result.output
-    monkeypatch.setitem(base.EXECUTORS, "fake", "tests.corpus.engine.fake:FakeExecutor")
+    monkeypatch.setitem(registry.EXECUTORS, "fake", "tests.corpus.engine.fake:FakeExecutor")
     sent: list[int] = []
     submit = FakeExecutor.submit
     monkeypatch.setattr(FakeExecutor, "submit", lambda *args: sent.append(1) or submit(*args))  # type: ignore[func-returns-value]  # a spy

@@ -36,8 +36,9 @@ def test_every_choice_is_within_its_bounds(documents: list[tuple[int, int]], wan
         return
     again = choose(lambda: [hashes], Fraction(1, 1 << 60), wanted)
     assert (choice.limit, choice.shared.tolist()) == (again.limit, again.shared.tolist())
-    chosen = choice.chosen(hashes)
-    good = chosen & ~choice.overlapping(hashes)
+    chosen = choice.chosen(hashes["id"])
+    assert (choice.held_out, choice.twins) == (chosen.sum(), (chosen & choice.overlapping(hashes["text"])).sum())
+    good = chosen & ~choice.overlapping(hashes["text"])
     assert good.any()
     assert chosen.sum() == 1 or 2 * hashes["bytes"][chosen].sum() <= whole
     assert not set(hashes["text"][good]) & set(hashes["text"][~chosen])
@@ -104,5 +105,5 @@ def test_few_survivors_take_few_passes() -> None:
         return [hashes]
 
     choice = choose(parts, Fraction(1, 1 << 64), 16_000)
-    assert (choice.chosen(hashes) & ~choice.overlapping(hashes)).sum() == 32
+    assert (choice.chosen(hashes["id"]) & ~choice.overlapping(hashes["text"])).sum() == 32
     assert len(passes) < 15

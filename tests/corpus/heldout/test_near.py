@@ -1,4 +1,4 @@
-"""The split's look for near-duplicates: exact against sets of strings, the first in order, and enough text left."""
+"""Near-duplicates of held-out documents: exact against sets of strings, the first in order, and enough text left."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
 from corpus.heldout import near
-from corpus.heldout.choice import spare
-from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, SplitConfig, SplitStage
+from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING
+from corpus.heldout.overlap import keep_enough
+from corpus.heldout.side import side_stage
+from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from tests.corpus.dedup.similar_twin import contents, invented, shingles
 
 QUIET = RunOptions(quiet=True)
@@ -42,7 +44,7 @@ def grams(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(shingles(text, 5))
 
 
-def likeness(one: str, other: str) -> Fraction:
+def similarity(one: str, other: str) -> Fraction:
     left, right = grams(one), grams(other)
     return Fraction(len(left & right), len(left | right)) if left and right else Fraction(0)
 
@@ -64,35 +66,35 @@ TEXTS = st.lists(WORDS | EDITED, max_size=12)
 
 @given(TEXTS, TEXTS, st.fractions(Fraction(1, 20), 1, max_denominator=20), st.integers(1, 5), st.booleans(), st.data())
 def test_first_matches_equal_those_of_sets(
-    few: list[str], others: list[str], share: Fraction, cut: int, wide: bool, data: st.DataObject
+    held_out: list[str], others: list[str], share: Fraction, cut: int, wide: bool, data: st.DataObject
 ) -> None:
-    taken = [data.draw(st.booleans()) for _ in few]
+    taken = [data.draw(st.booleans()) for _ in held_out]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(near, "_LEAST_MEMORY", data.draw(st.sampled_from([1, 2000, 1 << 20])))
         patch.setattr(near, "_FREQUENCY_BITS", data.draw(st.sampled_from([1, 8])))
-        middle = len(few) // 2
+        middle = len(held_out) // 2
         tasks = []
-        for number, (begin, end) in enumerate(((0, middle), (middle, len(few)))):
+        for number, (begin, end) in enumerate(((0, middle), (middle, len(held_out)))):
             place = Path(folder, str(number))
             place.mkdir()
-            rows = np.flatnonzero(taken[begin:end])
-            near.save_sets(place, batches(few[begin:end], cut, wide), rows, rows * 10)
-            tasks.append((place, len(rows)))
-        known = near.Few.of(tasks)
-        pieces = near.save_indexes(Path(folder), known, share, 0)
+            own = [text for text, wanted in zip(held_out[begin:end], taken[begin:end], strict=True) if wanted]
+            near.save_sets(place, len(own), batches(own, cut, wide))
+            tasks.append(place)
+        known = near.HeldOutSets.of(tasks)
+        parts = near.save_indexes(Path(folder), known, share, 0)
         found = [
             match
-            for piece in range(pieces)
+            for part in range(parts)
             for match in near.find_first(
-                near.NearIndex.load(Path(folder), piece), known, share, batches(others, cut, wide), 0
+                near.NearIndex.load(Path(folder), part), known, share, batches(others, cut, wide), 0
             )
         ]
     expected = {}
-    for number, text in enumerate(text for text, wanted in zip(few, taken, strict=True) if wanted):
-        alike = [n for n, other in enumerate(others) if likeness(text, other) >= share]
-        if alike:
-            left, right = grams(text), grams(others[alike[0]])
-            expected[number] = (f"t{alike[0]}", len(left & right), len(left), len(right))
+    for number, text in enumerate(text for text, wanted in zip(held_out, taken, strict=True) if wanted):
+        similar = [n for n, other in enumerate(others) if similarity(text, other) >= share]
+        if similar:
+            left, right = grams(text), grams(others[similar[0]])
+            expected[number] = (f"t{similar[0]}", len(left & right), len(left), len(right))
     got = {
         match.pop("number"): tuple(match[k] for k in ("training", "shared", "size", "training_size")) for match in found
     }
@@ -104,14 +106,14 @@ def test_first_matches_equal_those_of_sets(
     st.lists(st.tuples(st.booleans(), st.fractions(0, 1, max_denominator=4), st.integers(0, 9)), max_size=12),
     st.integers(0, 40),
 )
-def test_those_that_stay_are_the_least_bad_and_no_more_than_needed(
+def test_those_that_stay_overlap_least_and_are_no_more_than_needed(
     documents: list[tuple[bool, Fraction, int]], wanted: int
 ) -> None:
-    bad = np.array([entry[0] for entry in documents], np.bool_)
+    found = np.array([entry[0] for entry in documents], np.bool_)
     size = np.array([entry[2] for entry in documents], np.int64)
-    gone, kept = spare(bad, lambda at: documents[at][1], size, wanted)
-    assert not (gone & ~bad).any()
-    stayed = [(documents[at][1], at) for at in np.flatnonzero(bad & ~gone).tolist()]
+    gone, kept = keep_enough(found, lambda at: documents[at][1], size, wanted)
+    assert not (gone & ~found).any()
+    stayed = [(documents[at][1], at) for at in np.flatnonzero(found & ~gone).tolist()]
     left = [(documents[at][1], at) for at in np.flatnonzero(gone).tolist()]
     assert kept == len(stayed)
     assert not stayed or not left or max(stayed) < min(left)
@@ -138,16 +140,19 @@ def planted(count: int = 240) -> list[str]:
     return texts
 
 
-def run(source: Path, output: Path, options: RunOptions = QUIET, **config: Any) -> Dataset:
-    settings: dict[str, Any] = {
-        "side": "validation",
-        "validation": "25%",
-        "min_bytes": 0,
-        "near_overlap": "75%",
-    } | config
-    run_stage(SplitStage((str(source),), SplitConfig(**settings)), output, options)
+def run(source: Path, output: Path, options: RunOptions = QUIET, side: str = "validation", **config: Any) -> Dataset:
+    """One side in `output`, by a choice in `output`-choice."""
+    settings: dict[str, Any] = {"validation": "25%", "min_bytes": 0, "near_overlap": "75%"} | config
+    choice = chosen(output)
+    run_stage(ChoiceStage((str(source),), ChoiceConfig(**settings)), choice, options)
+    run_stage(side_stage((str(source),), choice, side), output, options)
+    assert not verify_dataset(choice).problems
     assert not verify_dataset(output).problems
     return Dataset.open(output)
+
+
+def chosen(output: Path) -> Path:
+    return output.parent / f"{output.name}-choice"
 
 
 def rows(dataset: Dataset) -> list[dict[str, Any]]:
@@ -155,7 +160,7 @@ def rows(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def matches(dataset: Dataset) -> list[dict[str, Any]]:
-    return pq.read_table(dataset.path / "_matches" / near.MATCHES).to_pylist()  # type: ignore[no-any-return]
+    return pq.read_table(chosen(dataset.path) / "_matches" / near.MATCHES).to_pylist()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("share", ["75%", "0.9", "100%"])
@@ -167,16 +172,16 @@ def test_planted_near_duplicates_are_dropped(tmp_path: Path, make_documents: Mak
     wanted = Fraction(75, 100) if share == "75%" else Fraction(share.rstrip("%")) / (100 if "%" in share else 1)
     expected = []
     for row in plain:
-        alike = [other for other in train if likeness(row["text"], other["text"]) >= wanted]
-        if alike:
-            expected.append((row["id"], alike[0]["id"], float(likeness(row["text"], alike[0]["text"]))))
+        similar = [other for other in train if similarity(row["text"], other["text"]) >= wanted]
+        if similar:
+            expected.append((row["id"], similar[0]["id"], float(similarity(row["text"], similar[0]["text"]))))
     got = matches(looked)
     assert [(match["id"], match["training"], match["similarity"]) for match in got] == expected
     assert all(match["dropped"] for match in got)
     gone = {match["id"] for match in got}
     assert rows(looked) == [row for row in plain if row["id"] not in gone]
     assert looked.manifest.counts["documents"].dropped[NEAR_TRAINING] == len(gone)
-    assert looked.manifest.extra["kept_near_duplicates"] == 0
+    assert Dataset.open(chosen(looked.path)).manifest.extra["kept_near_duplicates"] == 0
     assert len(gone) >= 5
     # training is the same bytes with and without
     assert (
@@ -217,7 +222,7 @@ def test_validation_keeps_its_bytes_though_all_are_near_duplicates(tmp_path: Pat
     several = run(source, tmp_path / "several", min_bytes=wanted)
     kept = rows(several)
     assert wanted <= sum(len(row["text"]) for row in kept) < wanted + 2 * len(texts[0])
-    assert several.manifest.extra["kept_near_duplicates"] == len(kept)
+    assert Dataset.open(chosen(several.path)).manifest.extra["kept_near_duplicates"] == len(kept)
 
 
 def test_texts_without_words_and_short_ones(tmp_path: Path, make_documents: Make) -> None:
@@ -237,7 +242,9 @@ def test_workers_memory_and_pieces_change_nothing(
     monkeypatch.setattr(near, "_LEAST_MEMORY", 1)
     monkeypatch.setattr(near, "_FREQUENCY_BITS", 3)
     run(source, tmp_path / "small", RunOptions(memory=1, quiet=True))
-    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "small")
+    for name in ("", "-choice"):
+        one, two, small = (contents(tmp_path / f"{which}{name}") for which in ("one", "two", "small"))
+        assert one == two == small
 
 
 def test_near_duplicates_in_further_training(tmp_path: Path, make_documents: Make) -> None:
@@ -256,7 +263,7 @@ def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
     run(source, tmp_path / "whole")
     command = [sys.executable, "-c", "from corpus.cli import main; main()", "split", str(source), "--quiet"]
     command += ["--side", "validation", "--validation", "25%", "--min-bytes", "0", "--near-overlap", "75%"]
-    command += ["--shard-bytes", "4", "--workers", "2", "--output", str(tmp_path / "out")]
+    command += ["--workers", "2", "--output", str(tmp_path / "out")]
     rng = random.Random(1)
     for _ in range(15):
         process = subprocess.Popen(command, start_new_session=True)
@@ -269,6 +276,7 @@ def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
         process.wait(timeout=15)
     subprocess.run(command, check=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "_choice" / "out") == contents(chosen(tmp_path / "whole"))
 
 
 def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
@@ -277,11 +285,13 @@ def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
     result = CliRunner().invoke(cli, [*arguments, "--near-overlap", "75%", "--output", str(tmp_path / "both")])
     assert result.exit_code == 0, result.output
     validation, train = (Dataset.open(tmp_path / "both" / side) for side in ("validation", "train"))
-    assert validation.manifest.config["near_overlap"] == "3/4"
-    assert not (train.path / "_matches").exists()
-    assert len(matches(validation)) > 5
+    choice = Dataset.open(tmp_path / "both" / "choice", "choice")
+    assert choice.manifest.config["near_overlap"] == "3/4"
+    found = pq.read_table(choice.path / "_matches" / near.MATCHES).num_rows
+    assert found == validation.manifest.counts["documents"].dropped[NEAR_TRAINING] > 5
+    assert choice.manifest.counts["documents"] == validation.manifest.counts["documents"]
     for row in rows(validation):
-        assert max(likeness(row["text"], other["text"]) for other in rows(train)) < Fraction(3, 4)
+        assert max(similarity(row["text"], other["text"]) for other in rows(train)) < Fraction(3, 4)
     help_text = CliRunner().invoke(cli, ["split", "--help"]).output
     assert "--near-overlap SHARE" in help_text
 
@@ -289,4 +299,4 @@ def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
 @pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "nan", "", "near"])
 def test_likenesses_that_make_no_sense(text: str) -> None:
     with pytest.raises(UsageError, match="is no likeness of texts; give a number over 0% up to 100%, as 75%"):
-        SplitConfig(near_overlap=text)
+        ChoiceConfig(near_overlap=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -18,13 +19,17 @@ from hypothesis import strategies as st
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.data.inspect import dropped
+from corpus.data.manifest import Counts
 from corpus.data.schema import DOCUMENT_SCHEMA
 from corpus.data.verify import verify_dataset
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
-from corpus.heldout.choice import hash_documents
-from corpus.heldout.overlap import LineTable, line_hashes, overlapping
-from corpus.heldout.split import IN_TRAINING, LINES_IN_TRAINING, OTHER_SIDE, SplitConfig, SplitStage
+from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, OTHER_SIDE, hash_documents, hash_texts
+from corpus.heldout.lines import LineTable, line_hashes, overlapping
+from corpus.heldout.side import Side, side_stage
+from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.quality.rules.length import MaxChars
 from corpus.quantity import parse_fraction
 
 QUIET = RunOptions(quiet=True)
@@ -36,13 +41,15 @@ def rank(key: str, seed: int) -> int:
 
 
 def split(source: Path, tmp_path: Path, options: RunOptions = QUIET, **config: Any) -> dict[str, Dataset]:
-    """Both sides, checked: every document is on one of them, in the order of the input, or a duplicate."""
-    sides = {}
+    """Choice and both sides, checked: every document is on one side, in the order of the input, or a duplicate."""
+    output = tmp_path / f"{source.name}-split-{len(list(tmp_path.iterdir()))}"
+    run_stage(ChoiceStage((str(source),), ChoiceConfig(**config)), output / "choice", options)
+    sides = {"choice": Dataset.open(output / "choice", "choice")}
     for side in ("train", "validation"):
-        output = tmp_path / f"{source.name}-{side}-{len(list(tmp_path.iterdir()))}"
-        run_stage(SplitStage((str(source),), SplitConfig(side=side, **config)), output, options)
-        sides[side] = Dataset.open(output, "documents")
-        assert not verify_dataset(output).problems
+        run_stage(side_stage((str(source),), output / "choice", side), output / side, options)
+        sides[side] = Dataset.open(output / side, "documents")
+    assert not any(verify_dataset(dataset.path).problems for dataset in sides.values())
+    assert sides["choice"].manifest.counts == sides["validation"].manifest.counts
     train, validation = ids(sides["train"]), ids(sides["validation"])
     counts = sides["validation"].manifest.counts["documents"].dropped
     twice = counts.get(IN_TRAINING, 0) + counts.get(LINES_IN_TRAINING, 0)
@@ -74,7 +81,9 @@ def test_both_sides_by_hash_of_id(tmp_path: Path, make_documents: Make) -> None:
     assert (counts.seen, counts.kept) == (2000, 2000 - len(expected))
     assert counts.dropped == {OTHER_SIDE: len(expected)}
     assert not (sides["train"].path / "_dropped").exists()
-    assert sides["validation"].manifest.extra["split"] == "validation"
+    assert sides["validation"].manifest.config["maps"][0]["side"] == "validation"
+    assert sides["validation"].manifest.extra["unlisted"] == [OTHER_SIDE]
+    assert sides["choice"].manifest.extra["limit"] == f"{limit - 1:016x}"
     other = split(source, tmp_path, validation="5%", min_bytes=0, seed=8)
     assert ids(other["validation"]) != expected
 
@@ -124,14 +133,14 @@ def test_inputs_that_cannot_be_split(tmp_path: Path, make_documents: Make) -> No
         split(make_documents("same", ["same"] * 30), tmp_path)
     mixed = tuple(str(make_documents(name, ["one", "two"], domain=name)) for name in ("a", "b"))
     with pytest.raises(DataError, match=r"several domains \(a, b\); split each by itself"):
-        run_stage(SplitStage(mixed, SplitConfig()), tmp_path / "out", QUIET)
+        run_stage(ChoiceStage(mixed, ChoiceConfig()), tmp_path / "out", QUIET)
 
 
 def test_same_bytes_for_any_workers(tmp_path: Path, make_documents: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_documents("in", [f"text {n % 450}" for n in range(500)], shard_rows=90)
     one = split(source, tmp_path, validation="10%")
     two = split(source, tmp_path, RunOptions(workers=2, quiet=True, always_pool=True), validation="10%")
-    for side in ("train", "validation"):
+    for side in ("choice", "train", "validation"):
         assert one[side].manifest == two[side].manifest
 
 
@@ -148,13 +157,15 @@ def test_lines_of_training_count_by_their_bytes(tmp_path: Path, make_documents: 
     made[third][:5] = ["", " ", "}", "}", made[training][9]]
     made[training] += ["}", ""]
     source = make_documents("in", ["\n".join(lines) for lines in made], shard_rows=40)
+    trained = []
     for limit, gone in (("50%", {first}), ("35%", {first, second}), ("0%", {first, second, third}), ("100%", set())):
         sides = split(source, tmp_path, validation="2%", min_bytes=0, line_overlap=limit)
         counts = sides["validation"].manifest.counts["documents"]
         assert counts.dropped.get(LINES_IN_TRAINING, 0) == len(gone), limit
         assert not {f"c4/made.jsonl#{n}" for n in gone} & set(ids(sides["validation"]))
         # what is dropped is in neither, and training is the same for every limit
-        assert sides["train"].manifest.config.get("line_overlap") is None
+        trained.append(sides["train"].manifest)
+    assert all(manifest == trained[0] for manifest in trained)
     looked = dropped(split(source, tmp_path, validation="2%", min_bytes=0)["validation"], 100)
     assert [entry["id"] for entry in looked] == [f"c4/made.jsonl#{first}"]
 
@@ -164,7 +175,7 @@ def test_validation_keeps_its_bytes_though_lines_overlap(tmp_path: Path, make_do
     source = make_documents("in", made)
     sides = split(source, tmp_path, validation="20%", min_bytes=100)
     assert len(ids(sides["validation"])) == 4  # 33 bytes on lines each
-    assert sides["validation"].manifest.extra["kept_with_overlap"] == 4
+    assert sides["choice"].manifest.extra["kept_with_overlap"] == 4
     sides = split(source, tmp_path, validation="20%", min_bytes=0)
     assert len(ids(sides["validation"])) == 1
 
@@ -175,12 +186,13 @@ def test_memory_cuts_the_lines_and_changes_nothing(
     made = ["\n".join([*own_lines(n % 45), *[f"own {n}"] * (n % 23), ""]) for n in range(90)] + [" \n"] * 3
     source = make_documents("in", made, shard_rows=40)
     config: dict[str, Any] = {"validation": "30%", "min_bytes": 0}
-    whole = split(source, tmp_path, **config)["validation"].manifest
-    assert whole.counts["documents"].dropped[LINES_IN_TRAINING] > 3
-    monkeypatch.setattr("corpus.heldout.overlap._LEAST_MEMORY", 1)
+    whole = {side: dataset.manifest for side, dataset in split(source, tmp_path, **config).items()}
+    assert whole["choice"].counts["documents"].dropped[LINES_IN_TRAINING] > 3
+    monkeypatch.setattr("corpus.heldout.lines._LEAST_MEMORY", 1)
     for memory in (1, 2000):
         options = RunOptions(memory=memory, quiet=True)
-        assert split(source, tmp_path, options, **config)["validation"].manifest == whole
+        again = split(source, tmp_path, options, **config)
+        assert {side: dataset.manifest for side, dataset in again.items()} == whole
 
 
 def test_further_training(tmp_path: Path, make_documents: Make) -> None:
@@ -194,12 +206,12 @@ def test_further_training(tmp_path: Path, make_documents: Make) -> None:
     assert texts(looked["validation"]) == chosen[2:]
     assert looked["validation"].manifest.counts["documents"].dropped[LINES_IN_TRAINING] == 2
     assert looked["train"].manifest == plain["train"].manifest
-    inputs = looked["validation"].manifest.inputs
+    inputs = looked["choice"].manifest.inputs
     assert [ref["digest"] for ref in inputs] == [Dataset.open(source).digest, Dataset.open(crawl).digest]
     with pytest.raises(UsageError, match=r"in is among the documents to split: leave it out there"):
         split(source, tmp_path, training=(str(source),))
     with pytest.raises(UsageError, match="--training is of no use with --line-overlap 100%"):
-        SplitConfig(training=("x",), line_overlap="1")
+        ChoiceConfig(training=("x",), line_overlap="1")
 
 
 def test_the_command_tells_what_stays(tmp_path: Path, make_documents: Make) -> None:
@@ -281,8 +293,74 @@ def test_the_command_writes_both_sides(tmp_path: Path, make_documents: Make) -> 
     result = CliRunner().invoke(cli, [*arguments, "--side", "validation", "--output", str(tmp_path / "one")])
     assert result.exit_code == 0, result.output
     assert ids(Dataset.open(tmp_path / "one")) == validation
+    assert Dataset.open(tmp_path / "one").manifest == Dataset.open(tmp_path / "both" / "validation").manifest
+    assert Dataset.open(tmp_path / "_choice" / "one").manifest == Dataset.open(tmp_path / "both" / "choice").manifest
     result = CliRunner().invoke(cli, [*arguments, "--output", str(tmp_path / "one")])
     assert (result.exit_code, "is a dataset, not a folder of both sides" in result.output) == (2, True)
+
+
+def test_a_rerun_does_nothing_and_texts_are_hashed_once(
+    tmp_path: Path, make_documents: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_documents("in", [f"text {n % 180}" for n in range(200)], shard_rows=60)
+    arguments = ["split", str(source), "--validation", "5%", "--min-bytes", "0", "--workers", "1"]
+    arguments += ["--output", str(tmp_path / "out")]
+    hashed: list[int] = []
+
+    def count(text: pa.Array) -> Any:
+        hashed.append(len(text))
+        return hash_texts(text)
+
+    monkeypatch.setattr("corpus.heldout.choice.hash_texts", count)
+    monkeypatch.setattr("corpus.heldout.side.hash_texts", count)
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    choice = Dataset.open(tmp_path / "out" / "choice", "choice")
+    held_out = 200 - choice.manifest.counts["documents"].dropped[OTHER_SIDE]
+    assert sum(hashed) == 200 + held_out  # and once more those of validation
+    hashed.clear()
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+    result = CliRunner().invoke(cli, arguments)
+    assert (result.exit_code, "validation documents; dropped:" in result.output, hashed) == (0, True, [])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    # a lost choice is made again, and the sides still hold
+    shutil.rmtree(tmp_path / "out" / "choice")
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    assert Dataset.open(tmp_path / "out" / "choice").manifest == choice.manifest
+    result = CliRunner().invoke(cli, ["inspect", str(choice.path)])
+    assert (result.exit_code, "holds a choice of validation documents: give a dataset" in result.output) == (2, True)
+    result = CliRunner().invoke(cli, [*arguments, "--seed", "5"])
+    assert (result.exit_code, "/out/choice was made with other settings (seed: 0 -> 5)" in result.output) == (2, True)
+    assert CliRunner().invoke(cli, [*arguments, "--seed", "5", "--overwrite"]).exit_code == 0
+    assert verify_dataset(tmp_path / "out" / "validation").problems == []
+
+
+def test_a_side_joins_a_chain_of_maps(tmp_path: Path, make_documents: Make) -> None:
+    made = [f"{'long ' * (n % 3)}text {n % 450}" for n in range(500)]
+    source = make_documents("in", made, shard_rows=90)
+    sides = split(source, tmp_path, validation="10%")
+    alone = run_stage(
+        MapStage((str(sides["validation"].path),), "filter", maps=(MaxChars(13),)), tmp_path / "alone", QUIET
+    )
+    side = Side(str(sides["choice"].path), "validation")
+    joined = run_stage(MapStage((str(source),), "both", maps=(side, MaxChars(13))), tmp_path / "joined", QUIET)
+    assert joined.shards == alone.shards
+    assert joined.extra["unlisted"] == [OTHER_SIDE]
+    assert verify_dataset(tmp_path / "joined").problems == []
+    assert Counts.from_json(joined.extra["maps"][0]["counts"]) == sides["validation"].manifest.counts["documents"]
+
+
+def test_sides_that_make_no_sense(tmp_path: Path, make_documents: Make) -> None:
+    with pytest.raises(UsageError, match="side is 'both': give train or validation"):
+        Side("choice", "both")  # type: ignore[arg-type]
+    source = make_documents("in", ["one", "two"])
+    with pytest.raises(DataError, match="is not a finished dataset"):
+        run_stage(side_stage((str(source),), tmp_path / "none", "train"), tmp_path / "out", QUIET)
+    with pytest.raises(UsageError, match="holds documents, but choice are wanted here"):
+        run_stage(side_stage((str(source),), source, "train"), tmp_path / "out", QUIET)
 
 
 def test_hashes_of_slices_and_of_both_string_types() -> None:
@@ -318,10 +396,10 @@ def test_fractions(text: str, value: Fraction) -> None:
 def test_line_overlaps_that_make_no_sense() -> None:
     for text in ("-1", "101%", "nan", "", "half"):
         with pytest.raises(UsageError, match="is no part of a text"):
-            SplitConfig(line_overlap=text)
+            ChoiceConfig(line_overlap=text)
 
 
 @pytest.mark.parametrize("text", ["0", "51%", "1", "-0.1", "some", "", "nan", "1e", "e-5", "1e-99999999"])
 def test_parts_that_make_no_sense(text: str) -> None:
     with pytest.raises(UsageError, match="is no part of the documents"):
-        SplitConfig(validation=text)
+        ChoiceConfig(validation=text)
