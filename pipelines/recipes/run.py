@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,14 +94,12 @@ class RecipeRun:
         last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
         ingested: set[str] = set()
         for domain in domains:
-            while any(one.domain == domain for one in ordered) or domain not in ingested:
-                needed = ordered[0].domain if any(one.domain == domain for one in ordered) else domain
-                if needed not in ingested:
-                    ingested.add(needed)
-                    yield self._ingest(needed, domains[needed])
-                    continue
+            yield from self._ingests([domain], domains, ingested)
+            while any(one.domain == domain for one in ordered):
                 one = ordered.pop(0)
-                source, last[needed] = last[needed], str(self.output / one.output)
+                read = [ref.domain for step in one.steps for ref in step.reads]
+                yield from self._ingests([one.domain, *read], domains, ingested)
+                source, last[one.domain] = last[one.domain], str(self.output / one.output)
                 yield Step(one.output, lambda o=one, s=source: make_stage((s,), o, paths), kept=False)  # type: ignore[misc]
             yield from self._split(domain, last[domain])
         trained = "tokenizer"
@@ -116,6 +114,15 @@ class RecipeRun:
             name = f"validation-tokens/{domain}"
             yield Step(name, lambda domain=domain: self._tokenize(domain, "validation", model), kept=False)  # type: ignore[misc]
             yield Step(f"validation/{domain}", lambda domain=domain: self._pack_validation(domain, model))  # type: ignore[misc]
+
+    def _ingests(
+        self, wanted: Iterable[str], domains: dict[str, tuple[str, ...]], ingested: set[str]
+    ) -> Iterator[Step]:
+        """The reading of the domains `wanted` that are not `ingested` yet."""
+        for domain in dict.fromkeys(wanted):
+            if domain not in ingested:
+                ingested.add(domain)
+                yield self._ingest(domain, domains[domain])
 
     def _ingest(self, domain: str, patterns: tuple[str, ...]) -> Step:
         entry = self.recipe.domains[domain]

@@ -127,6 +127,22 @@ def test_the_recipe_names_what_is_wrong(tmp_path: Path) -> None:
     assert ordered.index("documents/books/01-dedup") < ordered.index("documents/commoncrawl/01-dedup+langid+filter")
 
 
+def test_what_a_step_reads_is_made_before_it(tmp_path: Path) -> None:
+    write_raw(tmp_path / "raw", documents=2, files=1)
+    for ref in ("books/ingest", "books/dedup"):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(
+            RECIPE.replace("{langid: {threshold: 0.1}}", f"{{langid: {{model: {{step: {ref}}}}}}}"), encoding="utf-8"
+        )
+        outputs = [
+            step.output for step in RecipeRun(load_recipe(str(path)), tmp_path / "raw", tmp_path / "out").steps()
+        ]
+        assert len(outputs) == len(set(outputs))
+        made = "documents/books/" + ("00-ingest" if ref.endswith("ingest") else "01-dedup")
+        assert outputs.index(made) < outputs.index("documents/commoncrawl/01-dedup+langid+filter")
+        assert outputs.index("documents/commoncrawl/00-ingest") < outputs.index(made)
+
+
 def rows(path: Path) -> pa.Table:
     return pa.concat_tables([pq.read_table(shard) for shard in Dataset.open(path).shard_paths()])
 
