@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from corpus.errors import UsageError
-from corpus.option import option
 from trainer.data.text import TextCodec
 from trainer.distributed.ranks import pick_device
 from trainer.models.model import LanguageModel
 from trainer.models.precision import precision_context
 from trainer.run.directory import Run
 from trainer.run.load import load_model
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How the next token is chosen."""
-
-    temperature: float = option(0.0, "0: always the most likely token; else logits are divided by this")
-    top_k: int = option(0, "sample from the k most likely tokens only; 0: from all")
-    top_p: float = option(1.0, "sample from the most likely tokens that together have this probability")
-    seed: int = option(0, "seed of the samples")
-    max_tokens: int = option(100, "most tokens to add")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf or self.top_k < 0 or self.max_tokens < 1:
-            raise UsageError("--temperature (a number) and --top-k must be at least 0, --max-tokens at least 1.")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p is {self.top_p}: give a number above 0 and at most 1.")
+from trainer.run.sampling import SamplingConfig
 
 
 def choose(logits_V: Tensor, sampling: SamplingConfig, generator: torch.Generator) -> int:
@@ -90,11 +70,10 @@ def generate(
     run = Run(path)
     model, _ = load_model(run, report)
     codec = TextCodec(run.tokenizer)
-    config = run.read_config()
-    assert config is not None
-    eod, vocabulary = int(config["data"]["eod"]), int(config["data"]["vocabulary"])
+    made = run.sections()
+    data = made["data"]
     # a document begins where the one before it ends: there is no BOS in the stream
     ids = codec.encode(prompt)
     model = model.to(pick_device(device))
-    added = continue_ids(model, [eod, *ids], sampling, eod, vocabulary, config["training"]["precision"])
+    added = continue_ids(model, [data.eod, *ids], sampling, data.eod, data.vocabulary, made["training"].precision)
     return codec.decode([*ids, *added])
