@@ -9,8 +9,8 @@ from types import FrameType
 
 import click
 
+from corpus.cli_options import Group
 from corpus.errors import Terminated
-from corpus.option import nearest
 from corpus.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -38,8 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are named in `COMMANDS` and imported on use; an unknown one gets the nearest name."""
+class LazyGroup(Group):
+    """A group whose commands are named in `COMMANDS` and imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -51,13 +51,6 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command '{args[0]}': {nearest(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

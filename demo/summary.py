@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from pipelines.recipes.summary import summarize
-from trainer.run.generate import SamplingConfig, generate
+from trainer.run.generate import generate
+from trainer.run.sampling import SamplingConfig
 
 _PROMPT = "In the morning the"
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from corpus.data.manifest import Manifest
-from corpus.data.status import clean, stage_states
+from corpus.data.run_state import clean, stage_states
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.faults import POINTS
 from corpus.engine.runner import RunOptions

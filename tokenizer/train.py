@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.ipc
 import sentencepiece
 
+from corpus.config import check_options
 from corpus.data.dataset import read_batches
 from corpus.data.files import sync_file
 from corpus.engine.commit import Commit
 from corpus.engine.piecewise import ReadingStage
 from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError
 from corpus.option import option
 from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE, Tokenizer
@@ -50,29 +51,24 @@ class TrainTokenizerConfig:
     """Settings of train-tokenizer."""
 
     preset: str = option("llama", "The paper whose tokenizer settings to use.", choices=tuple(PRESETS))
-    vocab_size: int | None = option(None, "Pieces in the vocabulary, special ones and bytes included (preset's own).")
+    vocab_size: int | None = option(
+        None, "Pieces in the vocabulary, special ones and bytes included (preset's own).", least=1
+    )
     model_type: str | None = option(None, "Type of the model (preset's own).", choices=("bpe", "unigram"))
-    sample_bytes: int = option(200_000_000, "About how many bytes of text to train on.")
+    sample_bytes: int = option(200_000_000, "About how many bytes of text to train on.", least=1)
     weights: tuple[str, ...] = option(
         (),
         "DOMAIN=SHARE of the sample's bytes, or the weights file or recipe that corpus mix takes.",
         metavar="DOMAIN=SHARE",
     )
-    seed: int = option(0, "Seed of the choice of documents.")
+    seed: int = option(0, "Seed of the choice of documents.", least=0, below=1 << 64)
 
     def __post_init__(self) -> None:
         preset_named(self.preset)
         # a file is read once: what it says now is the setting
         shares = parse_weights(self.weights)
         object.__setattr__(self, "weights", tuple(f"{name}={share!r}" for name, share in shares.items()))
-        if self.model_type not in (None, "bpe", "unigram"):
-            raise UsageError(f"model type '{self.model_type}' is unknown: choose bpe or unigram.")
-        if self.vocab_size is not None and self.vocab_size < 1:
-            raise UsageError(f"a vocabulary of {self.vocab_size} is impossible: ask for at least a few hundred pieces.")
-        if self.sample_bytes < 1:
-            raise UsageError(f"a sample of {self.sample_bytes} bytes is impossible: ask for at least one.")
-        if not 0 <= self.seed < 1 << 64:
-            raise UsageError(f"seed {self.seed} is out of range: choose one from 0 to 2^64 - 1.")
+        check_options(self)
 
     def resolved(self) -> dict[str, Any]:
         """All that decides the model's bytes, as JSON values."""

@@ -72,9 +72,9 @@ class TrainedRun:
     ) -> str:
         """The prompt, taken for the beginning of a document, with its continuation: the most likely one, or sampled."""
         share_cores()
-        from trainer.run.generate import SamplingConfig
+        from trainer.run.sampling import SamplingConfig
 
-        sampling = SamplingConfig(temperature, top_k, top_p, seed, max_tokens)
+        sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_tokens=max_tokens)
         return self._loaded.generate(prompt, sampling)
 
     def __repr__(self) -> str:

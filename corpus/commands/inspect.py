@@ -5,61 +5,76 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from corpus.cli_options import Quantity, json_option, print_json, quiet_option
 from corpus.errors import DataError, UsageError
+from corpus.option import Bounds
 
 _SHOWN_CHARACTERS = 2000
+_MISSING = {
+    "broken": "the run had finished, but its manifest is missing",
+    "unfinished": "the same corpus run goes on from there",
+}
 
 
 @click.command()
 @click.argument("directories", nargs=-1, required=True, metavar="DIR…")
-@click.option("--quiet", is_flag=True, help="Name broken datasets only.")
-def verify(directories: tuple[str, ...], quiet: bool) -> None:
+@quiet_option()
+@json_option("Print what was found as one JSON object.")
+def verify(directories: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     """Check checksums, counts, ids and schema of the datasets at or below DIR; exit 1 if one is broken."""
     from corpus.data.verify import find_datasets, missing_outputs, verify_dataset
 
-    broken = good = 0
+    entries: list[dict[str, Any]] = []
     for directory in directories:
         found = find_datasets(Path(directory))
         missing = missing_outputs(Path(directory))
         if not found and not any(finished for _, finished in missing):
             raise UsageError(f"{directory} holds no finished dataset: give a dataset or the output of corpus run.")
         for path, finished in missing:
-            broken += finished
-            if finished:
-                click.echo(f"broken {path}  the run had finished, but its manifest is missing")
-            elif not quiet:
-                click.echo(f"unfinished {path}  the same corpus run goes on from there")
+            state = "broken" if finished else "unfinished"
+            entries.append({"path": str(path), "state": state, "problems": [_MISSING[state]]})
+            if not (as_json or (quiet and not finished)):
+                click.echo(f"{state} {path}  {_MISSING[state]}")
         for path in found:
             report = verify_dataset(path)
-            broken += bool(report.problems)
-            good += not report.problems
-            if quiet and not report.problems:
-                continue
             state = "broken" if report.problems else "ok"
-            click.echo(f"{state:6} {path}  {report.kind}, {report.rows:,} rows, {report.bytes:,} bytes")
-            for problem in report.problems:
-                click.echo(f"       {problem}")
+            sizes = {"kind": report.kind, "rows": report.rows, "bytes": report.bytes}
+            entries.append({"path": str(path), "state": state, "problems": list(report.problems), **sizes})
+            if not (as_json or (quiet and not report.problems)):
+                click.echo(f"{state:6} {path}  {report.kind}, {report.rows:,} rows, {report.bytes:,} bytes")
+                for problem in report.problems:
+                    click.echo(f"       {problem}")
+    broken, good = (sum(entry["state"] == state for entry in entries) for state in ("broken", "ok"))
+    if as_json:
+        print_json({"ok": good, "broken": broken, "datasets": entries})
     if broken:
         raise DataError(f"{broken} of {broken + good} datasets are broken: remove them and run their commands again.")
-    click.echo(f"{good} datasets are as their manifests say")
+    if not (as_json or quiet):
+        click.echo(f"{good} datasets are as their manifests say")
 
 
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--id", "id", default="", help="Show this document whole, or say why it was dropped.")
-@click.option("-n", "number", type=click.IntRange(1), default=5, show_default=True, help="How many to show.")
+@click.option(
+    "-n", "number", type=Quantity("count", Bounds(least=1)), default=5, show_default=True, help="How many to show."
+)
 @click.option("--dropped", is_flag=True, help="Show dropped documents, so many for each reason.")
 @click.option(
     "--map", "map", default="", metavar="NAME", help="With --dropped: only what this map of the stage dropped."
 )
 @click.option("--quarantined", is_flag=True, help="Show records that could not be read.")
 @click.option("--full", is_flag=True, help="Show whole texts.")
-def inspect(directory: str, id: str, number: int, dropped: bool, map: str, quarantined: bool, full: bool) -> None:
+@json_option("Print counts and whole documents as one JSON object.")
+def inspect(
+    directory: str, id: str, number: int, dropped: bool, map: str, quarantined: bool, full: bool, as_json: bool
+) -> None:
     """Look at documents, and at what was dropped and why."""
     from corpus.data import inspect as look
     from corpus.data.dataset import Dataset
@@ -71,6 +86,9 @@ def inspect(directory: str, id: str, number: int, dropped: bool, map: str, quara
     if dataset.manifest.kind in ("tokenizer", "choice"):
         what = {"tokenizer": "a tokenizer", "choice": "a choice of validation documents"}[dataset.manifest.kind]
         raise UsageError(f"{directory} holds {what}: give a dataset of documents, tokens or packed rows.")
+    if as_json:
+        print_json(_as_json(dataset, id, number, dropped, map, quarantined))
+        return
     _summary(dataset)
     if id:
         _show(look.document(dataset, id), full=True)
@@ -84,6 +102,24 @@ def inspect(directory: str, id: str, number: int, dropped: bool, map: str, quara
     else:
         for row in look.documents(dataset, number):
             _show(row, full)
+
+
+def _as_json(dataset: Any, id: str, number: int, dropped: bool, map: str, quarantined: bool) -> dict[str, Any]:
+    from corpus.data import inspect as look
+
+    manifest = dataset.manifest
+    value = {"path": str(dataset.path), "kind": manifest.kind, "stage": manifest.stage, "rows": manifest.rows}
+    value |= {"totals": dict(manifest.totals), "counts": {unit: asdict(c) for unit, c in manifest.counts.items()}}
+    if id:
+        return value | {"documents": [look.document(dataset, id)]}
+    if quarantined:
+        rows = [
+            row | {"data": row["data"].decode("utf-8", "backslashreplace")} for row in look.quarantined(dataset, number)
+        ]
+        return value | {"quarantined": rows}
+    if dropped:
+        return value | {"dropped": list(look.dropped(dataset, number, map))}
+    return value | {"documents": list(look.documents(dataset, number))}
 
 
 def _summary(dataset: Any) -> None:
@@ -125,14 +161,18 @@ def _show_text(head: str, text: str, full: bool) -> None:
 
 @click.command()
 @click.argument("output", metavar="OUT")
-def status(output: str) -> None:
+@json_option("Print the states as one JSON object.")
+def status(output: str, as_json: bool) -> None:
     """Say what is done below OUT and what a rerun would do."""
     from corpus.data.run_state import stage_states
 
     states = stage_states(Path(output))
+    todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
+    if as_json:
+        print_json({"to_do": len(todo), "stages": [asdict(entry) for entry in states]})
+        return
     for entry in states:
         click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
-    todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
     click.echo(
         f"a rerun would do {len(todo)} of {len(states)} stages" if todo else "all done; a rerun would do nothing"
     )
@@ -141,7 +181,9 @@ def status(output: str) -> None:
 @click.command()
 @click.argument("output", metavar="OUT")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def clean(output: str, dry_run: bool) -> None:
+@quiet_option()
+@json_option("Print what was removed as one JSON object.")
+def clean(output: str, dry_run: bool, quiet: bool, as_json: bool) -> None:
     """Remove intermediate datasets of a finished run; the final documents, tokens and packed rows stay."""
     from corpus.data.run_state import clean as remove
     from corpus.data.verify import PLAN
@@ -153,6 +195,12 @@ def clean(output: str, dry_run: bool) -> None:
         raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
     with locked(Path(output), lambda line: click.echo(line, err=True)):
         removed = remove(Path(output), dry_run)
+    if as_json:
+        entries = [{"path": str(path), "bytes": size} for path, size in removed]
+        print_json({"dry_run": dry_run, "bytes": sum(size for _, size in removed), "removed": entries})
+        return
+    if quiet:
+        return
     for path, size in removed:
         click.echo(f"{'would remove' if dry_run else 'removed'} {path} ({size / 1e6:,.1f} MB)")
     print(f"{sum(size for _, size in removed) / 1e6:,.1f} MB in {len(removed)} directories", file=sys.stderr)

@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, execution_options, existing, run_options
+from corpus.cli_options import (
+    Quantity,
+    apply,
+    build_config,
+    config_options,
+    field_option,
+    json_option,
+    output_option,
+    print_json,
+)
+from corpus.commands.options import execution_options, existing, run_options
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.errors import UsageError
 from corpus.mixture.pack.stage import MixConfig, MixStage
-from corpus.mixture.plan.counts import load_counts, parse_count
+from corpus.mixture.plan.counts import load_counts
 from corpus.mixture.plan.plan import Plan
 from corpus.mixture.plan.table import bytes_text, render, render_padding
-
-
-class TokenCount(click.ParamType[int]):
-    """A whole number of tokens: 300000, 780B, 1.4T."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        count = parse_count(value)
-        if count is None:
-            self.fail(f"'{value}' is no number of tokens such as 300000, 780B or 1.4T.", param, ctx)
-        return count
-
-
-def _execution_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(execution_options()):
-        command = option(command)
-    return command
+from corpus.option import Bounds
 
 
 @click.command()
 @click.argument("tokens", nargs=-1, metavar="[TOKENS…]")
-@click.option("--output", "-o", type=click.Path(file_okay=False), help="Directory to write; not with --plan.")
+@output_option("Directory to write; not with --plan.", required=False)
 @click.option("--plan", "only_plan", is_flag=True, help="Print the table of the mixture and write nothing.")
 @click.option("--counts", metavar="FILE", help="With --plan: YAML or JSON of domains and their tokens, for TOKENS.")
 @click.option(
-    "--vocab-size", type=click.IntRange(1), help="With --counts: over 65,536 pieces an id takes 4 bytes instead of 2."
+    "--vocab-size",
+    type=Quantity("count", Bounds(least=1)),
+    help="With --counts: over 65,536 pieces an id takes 4 bytes instead of 2.",
 )
-@click.option("--tokens", "budget", type=TokenCount(), default=None, help="Tokens to train on, for example 1.4T.")
+@field_option(MixConfig, "tokens", dest="budget")
 @config_options(MixConfig, without=("tokens",))
-@_execution_options
+@json_option("Print the plan, or what came of it, as one JSON object.")
+@lambda command: apply(command, execution_options())
 def mix(
     tokens: tuple[str, ...],
     output: str | None,
@@ -52,6 +48,7 @@ def mix(
     counts: str | None,
     vocab_size: int | None,
     budget: int | None,
+    as_json: bool,
     **values: Any,
 ) -> None:
     """Mix domains by weights and pack training sequences.
@@ -65,7 +62,7 @@ def mix(
             raise UsageError("--counts only plans: add --plan, or give token datasets instead.")
         if tokens:
             raise UsageError("Counts stand in for token datasets: give --counts or TOKENS, not both.")
-        _echo_plan(*_plan_counts(settings, counts, vocab_size))
+        _echo_plan(*_plan_counts(settings, counts, vocab_size), as_json)
         return
     if vocab_size is not None:
         raise UsageError("--vocab-size belongs to --counts: token datasets know their own.")
@@ -75,21 +72,26 @@ def mix(
         raise UsageError("Mixing needs --output DIR; --plan alone writes nothing.")
     stage = MixStage(existing(tokens), settings)
     if only_plan:
-        _echo_plan(stage.plan(), stage.document_counts())
+        _echo_plan(stage.plan(), stage.document_counts(), as_json)
         return
-    _mix(stage, str(output), values)
+    _mix(stage, str(output), as_json, values)
 
 
-def _mix(stage: MixStage, output: str, values: dict[str, Any]) -> None:
+def _mix(stage: MixStage, output: str, as_json: bool, values: dict[str, Any]) -> None:
     from corpus.engine.runner import run_stage
 
     options = run_options(values)
-    if not options.quiet:
-        click.echo(render(stage.plan()))
+    plan = stage.plan()
+    if not (options.quiet or as_json):
+        click.echo(render(plan))
     manifest = run_stage(stage, output, options)
-    if not options.quiet and stage.packing.best_fit:
+    if stage.packing.best_fit:
         found = {line["domain"]: (line["rows"], line["stream"]) for line in manifest.extra["domains"]}
-        click.echo(render_padding(stage.plan().fitted(found)))
+        plan = plan.fitted(found)
+        if not (options.quiet or as_json):
+            click.echo(render_padding(plan))
+    if as_json:
+        print_json({"output": output, **_plan_json(plan, stage.document_counts())})
 
 
 def _plan_counts(settings: MixConfig, path: str, vocab_size: int | None) -> tuple[Plan, dict[str, int]]:
@@ -105,7 +107,22 @@ def _plan_counts(settings: MixConfig, path: str, vocab_size: int | None) -> tupl
     return plan_mixture(load_mixture(settings.weights), found, settings.request(wide)), documents
 
 
-def _echo_plan(plan: Plan, documents: Mapping[str, int]) -> None:
+def _plan_json(plan: Plan, documents: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "basis": plan.basis,
+        "sequence_length": plan.sequence_length,
+        "rows": plan.rows,
+        "bytes": sum(domain.bytes for domain in plan.domains),
+        "work_bytes": plan.work_bytes(documents),
+        "domains": [domain.as_json() for domain in plan.domains],
+        "messages": list(plan.messages),
+    }
+
+
+def _echo_plan(plan: Plan, documents: Mapping[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json(_plan_json(plan, documents))
+        return
     click.echo(render(plan))
     size = sum(domain.bytes for domain in plan.domains)
     work = bytes_text(plan.work_bytes(documents))

@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import Quantity
 from corpus.commands.options import run_options, stage_options
 from corpus.commands.plugins import plugin_option
+from corpus.option import Bounds
 
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--input", "raw", required=True, metavar="RAW", help="Folder with one folder of raw files per domain.")
 @stage_options
-@click.option("--sequence-length", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--vocab-size", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
+@click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @plugin_option
 @click.option("--allow-missing", is_flag=True, help="Go on without the domains that have no input.")
 def run(

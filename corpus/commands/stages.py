@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
 from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST, Manifest
@@ -96,7 +97,7 @@ def train_tokenizer(documents: tuple[str, ...], output: str, **values: Any) -> N
 
 @click.command("export-tokenizer")
 @click.argument("model", metavar="MODEL")
-@click.option("--output", "-o", required=True, type=click.Path(file_okay=False), help="Directory to write.")
+@output_option()
 @click.option(
     "--eod-piece", default=None, help="The control symbol that ends a document (the model's end of sentence)."
 )

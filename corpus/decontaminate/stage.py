@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pyarrow.parquet as pq
 
+from corpus.config import check_options
 from corpus.decontaminate.comparison import read_piece
 from corpus.decontaminate.matches import MATCH_SCHEMA
 from corpus.engine.commit import Commit
@@ -49,25 +50,20 @@ class DecontaminateConfig:
     against: tuple[str, ...] = option((), "Evaluation set, as JSON lines (also gzip or zstd).", metavar="EVAL.jsonl")
     preset: Literal["gpt3", "palm"] = option("gpt3", "gpt3: cut 13-grams out; palm: drop by 70% of 8-grams.")
     field: tuple[str, ...] = option((), "Field with text, as question or choices.text; by default all strings.")
-    ngram: int | None = option(None, "Words of an n-gram.")
-    share: float | None = option(None, "Part of a text's n-grams that one document must have; 0: a single n-gram.")
+    ngram: int | None = option(None, "Words of an n-gram, usually 8 or 13.", least=1)
+    share: float | None = option(
+        None, "Part of a text's n-grams that one document must have; 0: a single n-gram.", least=0, most=1
+    )
     mode: Literal["cut", "drop"] | None = option(None, "Cut the matches out of documents, or drop these.")
-    most_documents: int | None = option(None, "Ignore n-grams that more documents have than this; 0: none.")
-    window: int = option(200, "Characters around a match that are cut too.")
-    min_piece: int = option(200, "Characters that a piece of a cut document needs.")
-    most_pieces: int = option(10, "Pieces over which a cut document is dropped.")
+    most_documents: int | None = option(None, "Ignore n-grams that more documents have than this; 0: none.", least=0)
+    window: int = option(200, "Characters around a match that are cut too.", least=0)
+    min_piece: int = option(200, "Characters that a piece of a cut document needs.", least=0)
+    most_pieces: int = option(10, "Pieces over which a cut document is dropped.", least=0)
 
     def __post_init__(self) -> None:
         if not self.against:
             raise UsageError("There is nothing to compare with; give --against with a file of evaluation examples.")
-        if self.ngram is not None and self.ngram < 1:
-            raise UsageError(f"--ngram {self.ngram} is no number of words; give at least 1, usually 8 or 13.")
-        if self.share is not None and not 0 <= self.share <= 1:
-            raise UsageError(f"--share {self.share} is no part of the n-grams; give a number from 0 to 1, as 0.7.")
-        for name in ("most_documents", "window", "min_piece", "most_pieces"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise UsageError(f"--{name.replace('_', '-')} {value} is less than zero; give zero or more.")
+        check_options(self)
 
     def resolved(self) -> dict[str, Any]:
         """The settings with those of the preset, without the files."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
+from corpus.config import check_options
 from corpus.dedup.scope import check_scope
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
@@ -13,15 +14,7 @@ from corpus.option import SHARDS_ARE_INHERITED, option
 LEAST_MEMORY = 96_000_000
 """Bytes that a process needs beside its interpreter and its kernels however little memory it is given: a row group (8 MB
 of data) being read, one being made and one being written, at its largest with lines of few characters."""
-CHOICES: Mapping[str, tuple[Any, ...]] = {
-    "level": ("line", "document", "book", "near"),
-    "preset": ("ccnet", "fineweb"),
-    "normalize": ("ccnet", "exact", "folded"),
-    "keep": ("none", "first", "longest"),
-    "key": ("text", "url"),
-    "blank_lines": ("collapse", "key"),
-    "key_bits": (64, 128),
-}
+KEY_BITS = (64, 128)
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "ccnet": {"normalize": "ccnet", "keep": "none", "scope": "3%", "blank_lines": "key"},
     "fineweb": {},
@@ -110,22 +103,22 @@ class DedupConfig:
         "How alike duplicates are: books overlap by more than this (default 0.9), near documents by this or more (default"
         " 0.75).",
         metavar="SHARE",
+        above=0,
+        most=1,
     )
     max_drop: float = option(
-        0.9, "An alarm: with a greater share of the text's bytes removed the run stops before its output is finished."
+        0.9,
+        "An alarm: with a greater share of the text's bytes removed the run stops before its output is finished; 1: none.",
+        least=0,
+        most=1,
     )
 
     def __post_init__(self) -> None:
         if self.scope is not None:
             check_scope(self.scope)
-        for name, known in CHOICES.items():
-            value = getattr(self, name)
-            if value not in known and value is not None:
-                raise UsageError(f"{_flag(name)} is '{value}': give {' or '.join(map(str, known))}.")
-        if self.threshold is not None and not 0 < self.threshold <= 1:
-            raise UsageError(f"--threshold is {self.threshold}: give a share above 0 and at most 1.")
-        if not 0 <= self.max_drop <= 1:
-            raise UsageError(f"--max-drop is {self.max_drop}: give a share between 0 and 1 (1 is no alarm).")
+        check_options(self)
+        if self.key_bits not in KEY_BITS:
+            raise UsageError(f"--key-bits is {self.key_bits}: give {' or '.join(map(str, KEY_BITS))}.")
         values = self._filled()
         for name, allowed in _ALLOWED[self.level].items():
             if values[name] not in allowed:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import xxhash
 
+from corpus.config import check_options
 from corpus.data.columns import Column, document_schema, merge_columns
 from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.engine.commit import Commit
@@ -43,11 +44,10 @@ class IngestConfig:
     """Settings of `corpus ingest` beside the reader's own."""
 
     prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
-    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.")
+    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.", least=1)
 
     def __post_init__(self) -> None:
-        if self.shard_bytes < 1:
-            raise UsageError(f"--shard-bytes {self.shard_bytes} holds nothing: give for example 256MB.")
+        check_options(self)
         if not self.prefix.isprintable():  # lone surrogates, too: bytes that are not UTF-8
             raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
 

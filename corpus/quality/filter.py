@@ -10,6 +10,7 @@ from corpus.config import build, option_names, parse_option
 from corpus.engine.document_map import DocumentMap
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
+from corpus.quantity import parse_quantity
 from corpus.registry import Registry
 
 PRESETS: Mapping[str, tuple[str, ...]] = {
@@ -87,9 +88,14 @@ def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]
             _known(name)
             if colon and name not in _LIMITED:
                 raise UsageError(f"filter rule '{part}' takes no limit: give '{name}'.")
-            if name in _LIMITED and not (limit.isascii() and limit.isdigit()):
-                raise UsageError(f"filter rule '{part}' needs a whole number: give it as '{name}:300'.")
-            yield name, {"limit": int(limit)} if colon else {}
+            yield name, {"limit": _limit(part, name, limit)} if name in _LIMITED else {}
+
+
+def _limit(rule: str, name: str, limit: str) -> int:
+    try:
+        return parse_quantity(limit)
+    except ValueError:
+        raise UsageError(f"filter rule '{rule}' needs a whole number: give it as '{name}:300'.") from None
 
 
 def _known(name: str) -> None:
@@ -113,5 +119,6 @@ def _override(entries: Sequence[tuple[str, dict[str, Any]]], assignments: Iterab
         rule = RULES.load(name)
         if key not in option_names(rule):
             raise UsageError(f"--set {assignment}: {name} has no setting '{key}'; {nearest(key, option_names(rule))}")
+        number = parse_option(rule, key, value)
         for settings in named:
-            settings[key] = parse_option(rule, key, value)
+            settings[key] = number

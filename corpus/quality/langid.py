@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from corpus.config import check_options
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 from corpus.errors import DataError, UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
@@ -98,17 +99,16 @@ class Langid(DocumentMap):
     name: ClassVar[str] = "langid"
 
     keep: tuple[str, ...] = option((), "Languages that stay, such as en; none given: all stay.", metavar="LANGUAGE")
-    threshold: float = option(0.5, "Documents with a lower score are dropped (CCNet: 0.5); 0 drops none.")
+    threshold: float = option(
+        0.5, "Documents with a lower score are dropped (CCNet: 0.5); 0 drops none.", least=0, most=1
+    )
     behaviour: Literal["corrected", "faithful"] = option(
         "corrected", "corrected: a line end separates words; faithful: as CCNet, which deletes line ends."
     )
     model: str = option("", "A fastText model file; by default lid.176.ftz.", metavar="FILE")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"threshold is {self.threshold}: give a score between 0 and 1.")
-        if self.behaviour not in ("corrected", "faithful"):
-            raise UsageError(f"behaviour is '{self.behaviour}': give corrected or faithful.")
+        check_options(self)
 
     @property
     def model_path(self) -> Path:

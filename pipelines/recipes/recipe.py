@@ -10,9 +10,9 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from corpus.config import build
 from corpus.engine.document_map import maps_of
@@ -23,9 +23,22 @@ from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
 from corpus.plugins import load_plugins
+from corpus.quantity import parse_quantity
 from pipelines.readers.registry import READERS
 from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
 from pipelines.recipes.registry import MAPS, STAGES
+
+
+def _count(value: object) -> int | None:
+    return None if value is None else parse_quantity(value, "count")
+
+
+def _bytes(value: object) -> int | None:
+    return None if value is None else parse_quantity(value, "bytes")
+
+
+COUNT, BYTES = BeforeValidator(_count), BeforeValidator(_bytes)
+"""Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB."""
 
 
 class _Section(BaseModel):
@@ -60,9 +73,9 @@ class TokenizerRecipe(_Section):
     """What tokenizer is trained, or the path of one to take as it is."""
 
     preset: str = "llama"
-    vocab_size: int | None = None
+    vocab_size: Annotated[int | None, COUNT] = None
     model_type: str | None = None
-    sample_bytes: int | None = None
+    sample_bytes: Annotated[int | None, BYTES] = None
     seed: int = 0
     path: str | None = None
     eod_piece: str | None = None
@@ -71,7 +84,7 @@ class TokenizerRecipe(_Section):
 class PackingRecipe(_Section):
     """How token ids become training rows."""
 
-    sequence_length: int = Field(default=2048, ge=1, lt=1 << 31)
+    sequence_length: Annotated[int, COUNT] = Field(default=2048, ge=1, lt=1 << 31)
     packing: Literal["concatenate", "best-fit"] = "concatenate"
     row_order: Literal["shuffled", "stream"] = "shuffled"
     seed: int = Field(default=0, ge=0)
@@ -85,7 +98,7 @@ class Recipe(_Section):
     validation: ValidationRecipe = ValidationRecipe()
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     packing: PackingRecipe = PackingRecipe()
-    shard_bytes: int = Field(default=256_000_000, ge=1)
+    shard_bytes: Annotated[int, BYTES] = Field(default=256_000_000, ge=1)
     join: bool = True
     plugins: tuple[str, ...] = ()
 
@@ -138,7 +151,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
         return f"unknown key '{place}'; {nearest(str(first['loc'][-1]), known)}"
-    return f"{place}: {first['msg'][0].lower() + first['msg'][1:]}."
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower() + message[1:]}."
 
 
 def _known_keys(place: tuple[int | str, ...]) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.cli import COMMANDS, cli
-from corpus.commands.options import Quantity
+from corpus.cli_options import Quantity
 from corpus.engine.runner import RunOptions, run_stage
 from tests.toy import SlowStage
 
@@ -116,4 +116,4 @@ def test_looking_at_a_dataset(tmp_path: Path, make_documents: Callable[..., Path
     [("300", 300), ("256MB", 256_000_000), ("4GiB", 4 << 30), ("1.4T", 1_400_000_000_000), ("2k", 2000)],
 )
 def test_quantities(text: str, value: int) -> None:
-    assert Quantity().convert(text, None, None) == value
+    assert Quantity("bytes").convert(text, None, None) == value

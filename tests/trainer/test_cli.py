@@ -27,7 +27,8 @@ from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.models.initialisation import initialise
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
-from trainer.run.generate import SamplingConfig, choose, continue_ids
+from trainer.run.generate import choose, continue_ids
+from trainer.run.sampling import SamplingConfig
 
 TINY = ["--set", "model.layers=1", "--set", "model.d_model=32", "--batch-size", "4", "--threads", "1"]
 WORDS = [

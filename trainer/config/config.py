@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from corpus.config import check_options
 from corpus.data.files import digest_of
-from corpus.errors import UsageError
 from corpus.option import option, option_required
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.rows import RowRange, rows_left
@@ -28,36 +28,29 @@ _SEEDS = 1 << 63
 class TrainingConfig:
     """What a step is and how many there are."""
 
-    steps: int = option_required("number of updates")
-    batch_size: int = option_required("sequences of one update; with a batch_ramp those of the first")
+    steps: int = option_required("number of updates", least=1)
+    batch_size: int = option_required("sequences of one update; with a batch_ramp those of the first", least=1)
     batch_ramp: str = option(
         "", "sequences of an update from given updates or tokens on: 0:512,50000:1024 or 0:512,25B:1024"
     )
-    micro_batch_size: int = option(0, "sequences that go through the model at once; 0: the whole batch")
-    z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4); 0: none")
+    micro_batch_size: int = option(0, "sequences that go through the model at once; 0: the whole batch", least=0)
+    z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4); 0: none", least=0)
     document_mask: bool = option(False, "let tokens attend within their own document only")
     precision: str = option("fp32", "arithmetic of the model; weights are float32", choices=("fp32", "bf16"))
-    seed: int = option(0, "seed of the first weights and of dropout")
-    dropout: float = option(0.0, "share of activations that are dropped (0 in pretraining; PaLM's fine-tuning: 0.1)")
+    seed: int = option(0, "seed of the first weights and of dropout", least=0, below=_SEEDS)
+    dropout: float = option(
+        0.0, "share of activations that are dropped (0 in pretraining; PaLM's fine-tuning: 0.1)", least=0, below=1
+    )
     compile: bool = option(False, "compile the blocks with torch.compile; compiled and eager bits differ")
     activation_checkpointing: str = option(
         "none",
         "activations made again in the backward pass: none, all but the linear outputs, or all",
         choices=("none", "selective", "full"),
     )
-    validate_every: int = option(0, "evaluate every this many steps; 0: at the end only")
+    validate_every: int = option(0, "evaluate every this many steps; 0: at the end only", least=0)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training.{name} is {getattr(self, name)}: give a number of at least 1.")
-        for name in ("micro_batch_size", "z_loss", "seed", "validate_every"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"training.{name} is {getattr(self, name)}: give a number of at least 0.")
-        if self.seed >= _SEEDS:
-            raise UsageError(f"training.seed is {self.seed}: give a number below 2**63.")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"training.dropout is {self.dropout}: give a number in [0, 1).")
+        check_options(self, "training.")
 
     @property
     def micro_rows(self) -> int:

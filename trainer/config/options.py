@@ -2,71 +2,60 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from corpus.config import Option, check_options, options_of, sentence
 from corpus.errors import UsageError
+from corpus.option import option, option_required
 from trainer.config.renamed import instead
 
-_LEAST = {
-    "steps": 1,
-    "tokens": 1,
-    "batch_size": 1,
-    "micro_batch_size": 1,
-    "validate_every": 1,
-    "seed": 0,
-    "save_every": 1,
-    "save_minutes": 0,
-    "keep": 0,
-    "keep_every": 0,
-    "threads": 1,
-}
-_CHOICES = {"precision": ("fp32", "bf16"), "device": ("cpu", "cuda"), "parallel": ("ddp", "fsdp")}
+Setting = str | tuple[str, Any]
+"""A setting as text, `optimizer.lr=3e-4`, or as the key and the value of a file."""
+DEVICES = ("cpu", "cuda")
+DEVICE_DOC = "Where to compute. Default: a GPU if there is one."
 
 
 @dataclass(frozen=True)
 class FitOptions:
     """The options of `trainer fit`. Those below `settings` change how the run is made, and nothing of its result."""
 
-    data: Path
-    model: str
-    output: Path
-    steps: int | None = None
-    tokens: int | None = None
-    batch_size: int | None = None
-    micro_batch_size: int | None = None
-    validation: Path | None = None
-    validate_every: int | None = None
-    document_mask: bool = False
-    precision: str | None = None
-    seed: int | None = None
-    skip_log: Path | None = None
-    settings: tuple[str, ...] = ()
-    save_every: int = 100
-    save_minutes: float = 0.0
-    background_saves: bool = False
-    keep: int = 2
-    keep_every: int = 0
-    threads: int | None = None
-    device: str | None = None
-    parallel: str = "ddp"
-    tensorboard: bool = False
-    overwrite: bool = False
+    data: Path = option_required("The packed set to train on (from corpus mix).")
+    model: str = option_required("Name of a model, such as llama-tiny, llama-7b, palm-8b.")
+    output: Path = option_required("Directory of the run; an unfinished run goes on.")
+    steps: int | None = option(None, "Number of updates. Default: one epoch, less a reserve.", least=1)
+    tokens: int | None = option(None, "Instead of --steps: tokens to train on, such as 10B, rounded up.", least=1)
+    batch_size: int | None = option(None, "Sequences of one update. Default: the model's.", least=1)
+    micro_batch_size: int | None = option(None, "Sequences at once. Default: the whole batch.", least=1)
+    validation: Path | None = option(None, "A packed set, or a directory of them, to evaluate on.")
+    validate_every: int | None = option(None, "Steps between evaluations. Default: at the end.", least=1)
+    document_mask: bool = option(False, "Let tokens attend within their own document only.")
+    precision: str | None = option(None, "Arithmetic of the model. Default: fp32.", choices=("fp32", "bf16"))
+    seed: int | None = option(None, "Seed of the first weights. Default: 0.", least=0)
+    skip_log: Path | None = option(None, "A skip_log.json to replay: what it skips is skipped from the start.")
+    settings: tuple[Setting, ...] = option(
+        (),
+        "A setting, such as optimizer.lr=3e-4; trainer settings lists them.",
+        flag="--set",
+        metavar="KEY=VALUE",
+    )
+    save_every: int = option(100, "Steps between saves.", least=1)
+    save_minutes: float = option(0.0, "Also save when as many minutes have passed; 0: not.", least=0)
+    background_saves: bool = option(False, "Save from a copy in memory while the training goes on.")
+    keep: int = option(2, "Newest checkpoints to keep; 0: all.", least=0)
+    keep_every: int = option(0, "Also keep those of steps that are multiples of this; 0: none.", least=0)
+    threads: int | None = option(None, "CPU threads. Default: all; a resumed run keeps its number.", least=1)
+    device: str | None = option(None, DEVICE_DOC, choices=DEVICES)
+    parallel: str = option(
+        "ddp", "Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).", choices=("ddp", "fsdp")
+    )
+    tensorboard: bool = option(False, "Write the metrics for TensorBoard too.")
+    overwrite: bool = option(False, "Start the run anew, with another configuration too.")
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise UsageError(f"--{name} is {value}: give {' or '.join(choices)}.")
+        check_options(self)
         keys = {_key(setting) for setting in self.settings}
         for name, key in _OF_TRAINING.items():
             if getattr(self, name) is not None and getattr(self, name) is not False and key in keys:
@@ -86,13 +75,15 @@ _OF_TRAINING = {
 """The options that are settings too."""
 _BATCH = {"training.batch_size", "training.batch_ramp"}
 """Two ways to say how large a batch is."""
-_FIELDS = {field.name: field for field in dataclasses.fields(FitOptions)}
 _SECTIONS = ("model", "optimizer", "schedule", "training", "spikes")
 
 
 def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
     """The options `given` on the command line, and those of a YAML file that it does not give."""
-    values, settings = read_config_file(file) if file is not None else ({}, ())
+    values: dict[str, Any] = {}
+    settings: tuple[Setting, ...] = ()
+    if file is not None:
+        values, settings = read_config_file(file)
     values, settings = _without(values, settings, given)
     values.update({name: value for name, value in given.items() if name != "settings"})
     missing = [f"--{name}" for name in ("data", "model", "output") if name not in values]
@@ -102,8 +93,8 @@ def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
 
 
 def _without(
-    options: Mapping[str, Any], settings: tuple[str, ...], given: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+    options: Mapping[str, Any], settings: tuple[Setting, ...], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[Setting, ...]]:
     """Of the options and settings of a file those that the command line does not say otherwise, in either form."""
     said = {_OF_TRAINING[name] for name in given if name in _OF_TRAINING}
     said |= {_key(setting) for setting in given.get("settings", ())}
@@ -115,16 +106,43 @@ def _without(
     )
 
 
-def _key(setting: str) -> str:
-    return setting.partition("=")[0]
+def _key(setting: Setting) -> str:
+    return setting.partition("=")[0] if isinstance(setting, str) else setting[0]
 
 
-def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Options and `section.field=value` settings of a YAML file; a UsageError names the nearest of an unknown key.
+def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    """Options, and keys and values of settings, of a YAML file; a UsageError names the nearest of an unknown key.
 
     Options have the names of the command line's; settings stand in sections (`optimizer: {lr: 3e-4}`) or under whole
     names (`optimizer.lr: 3e-4`). The section of the model has its preset under `name`, or is only its name.
     """
+    options: dict[str, Any] = {}
+    settings: list[tuple[str, Any]] = []
+    fields = options_of(FitOptions)
+    for key, content in _read_yaml(path).items():
+        name = str(key).replace("-", "_")
+        if name in _SECTIONS and name != "model" and not isinstance(content, dict):
+            raise UsageError(
+                f"--config {path} has {key}: {content}, which is a section: write {key}: {{FIELD: VALUE}}."
+            )
+        if name in _SECTIONS and isinstance(content, dict):
+            rest = dict(content)
+            if name == "model" and "name" in rest:
+                options["model"] = _taken(path, "model.name", fields["model"], rest.pop("name"))
+            settings += [(f"{name}.{field}", value) for field, value in rest.items()]
+        elif "." in name:
+            settings.append((name, content))
+        elif name in fields and name != "settings":
+            options[name] = _taken(path, str(key), fields[name], content)
+        else:
+            known = [*(field.replace("_", "-") for field in fields if field != "settings"), *_SECTIONS]
+            raise UsageError(f"--config {path} has the unknown key '{key}': {instead(str(key), known)}")
+    return options, tuple(settings)
+
+
+def _read_yaml(path: Path) -> dict[Any, Any]:
+    import yaml
+
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -132,44 +150,12 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise UsageError(f"--config {path} cannot be read ({reason}): give a YAML file.") from None
     if not isinstance(value, dict):
         raise UsageError(f"--config {path} holds no settings: write KEY: VALUE lines.")
-    options: dict[str, Any] = {}
-    settings: list[str] = []
-    for key, content in value.items():
-        name = str(key).replace("-", "_")
-        if name in _SECTIONS and name != "model" and not isinstance(content, dict):
-            raise UsageError(
-                f"--config {path} has {key}: {content}, which is a section: write {key}: {{FIELD: VALUE}}."
-            )
-        if name in _SECTIONS and isinstance(content, dict):
-            fields = dict(content)
-            if name == "model" and "name" in fields:
-                options["model"] = str(fields.pop("name"))
-            settings += [f"{name}.{field}={_text(entry)}" for field, entry in fields.items()]
-        elif "." in name:
-            settings.append(f"{name}={_text(content)}")
-        elif name in _FIELDS and name != "settings":
-            options[name] = _option(path, str(key), str(_FIELDS[name].type), content)
-        else:
-            known = [*(field.replace("_", "-") for field in _FIELDS if field != "settings"), *_SECTIONS]
-            raise UsageError(f"--config {path} has the unknown key '{key}': {instead(str(key), known)}")
-    return options, tuple(settings)
+    return value
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _option(path: Path, key: str, kind: str, value: Any) -> Any:
+def _taken(path: Path, key: str, entry: Option, value: Any) -> Any:
     """A value of the type that the option has."""
-    wanted = kind.removesuffix(" | None")
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if wanted == "Path" and isinstance(value, str):
-        return Path(value)
-    if wanted == "float" and (whole or isinstance(value, float)):
-        return float(value)
-    if (wanted == "int" and whole) or (wanted == "bool" and isinstance(value, bool)):
-        return value
-    if wanted == "str" and isinstance(value, str):
-        return value
-    names = {"Path": "a path", "float": "a number", "int": "a whole number", "bool": "true or false", "str": "a word"}
-    raise UsageError(f"--config {path} has {key}: {value}, which is not {names[wanted]}.")
+    try:
+        return entry.take(value)
+    except ValueError as error:
+        raise UsageError(f"--config {path} has {key}: {sentence(error)}") from None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from corpus.config import Option, options_of, sentence
 from corpus.errors import UsageError
 from corpus.option import nearest
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
 from trainer.config.families.registry import find_preset
+from trainer.config.options import Setting
 from trainer.config.renamed import instead
 from trainer.spikes.detector import SpikeConfig
 
@@ -21,64 +22,85 @@ _OF_DATA = {"model.vocabulary", "model.sequence_length"}
 """Keys whose values follow the packed set, unless the preset is fixed."""
 
 
-def parse_settings(settings: Sequence[str], sections: Mapping[str, type[Any]]) -> dict[str, dict[str, Any]]:
+def parse_settings(settings: Sequence[Setting], sections: Mapping[str, type[Any]]) -> dict[str, dict[str, Any]]:
     """The values by section and field, later ones winning; an unknown key is an error with the nearest name."""
-    known = {f"{section}.{f.name}": f for section, kind in sections.items() for f in dataclasses.fields(kind)}
+    known = {
+        f"{section}.{name}": entry for section, kind in sections.items() for name, entry in options_of(kind).items()
+    }
     values: dict[str, dict[str, Any]] = {section: {} for section in sections}
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting} has no value: write --set {key}=VALUE.")
+        key, value = _split(setting) if isinstance(setting, str) else setting
         if key not in known:
             raise UsageError(f"there is no setting '{key}': {instead(key, known)}")
         section, _, name = key.partition(".")
-        values[section][name] = _parse(key, text, known[key])
+        values[section][name] = _value(setting, known[key], value)
     return values
 
 
-def _parse(key: str, text: str, field: dataclasses.Field[Any]) -> Any:
-    kind, choices = str(field.type), field.metadata.get("choices", ())
-    if choices and text not in choices:
-        raise UsageError(f"--set {key}={text} is none of {', '.join(choices)}: {nearest(text, choices)}")
-    if kind == "bool":
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"--set {key}={text}: give true or false.")
-        return text.lower() == "true"
-    if kind in ("int", "float"):
-        try:
-            value = int(text.replace("_", "")) if kind == "int" else float(text)
-        except ValueError:
-            wanted = "a whole number" if kind == "int" else "a number"
-            raise UsageError(f"--set {key}={text} is not {wanted}.") from None
-        if not math.isfinite(value):
-            # the line of doc says what switches it off, where anything does
-            raise UsageError(f"--set {key}={text} is not finite: give a finite number ({field.metadata['doc']}).")
-        return value
-    return text
+def _split(setting: str) -> tuple[str, str]:
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise UsageError(f"--set {setting} has no value: write --set {key}=VALUE.")
+    return key, text
+
+
+def _value(setting: Setting, entry: Option, value: Any) -> Any:
+    """The value of a setting, from its text or as a file has it."""
+    of_text = isinstance(setting, str)
+    said = f"--set {setting}" if of_text else f"the --config file's {setting[0]}: {value}"
+    try:
+        taken = entry.read(value) if of_text else entry.take(value)
+    except ValueError as error:
+        # the line of doc says what switches a number off, where anything does
+        doc = f" ({entry.doc})" if entry.kind is float else ""
+        raise UsageError(f"{said} is no value of this setting: {sentence(ValueError(f'{error}{doc}'))}") from None
+    if entry.choices and taken not in entry.choices:
+        raise UsageError(f"{said} is none of {', '.join(entry.choices)}: {nearest(str(taken), entry.choices)}")
+    return taken
 
 
 def setting_lines(name: str | None = None) -> list[str]:
     """Every key of `--set` with its value where none is given and its doc; values of a model's preset by its `name`."""
+    lines = []
+    for key, value, entry in _all_settings(name):
+        doc = entry.doc + (f" ({', '.join(entry.choices)})" if entry.choices else "")
+        lines.append(f"{key:<27} {str(value).lower() or '-':<20} {doc}")
+    return lines
+
+
+def settings_json(name: str | None = None) -> dict[str, Any]:
+    """The same for programs: of each key its default (null where it depends on model or data), doc and choices."""
+    said = (*_OPEN.values(), "one epoch")
+    return {
+        key: {
+            "default": None if isinstance(value, str) and value in said else value,
+            "doc": entry.doc,
+            "choices": list(entry.choices),
+        }
+        for key, value, entry in _all_settings(name)
+    }
+
+
+_OPEN = {"preset": "the model's", "data": "the data's"}
+
+
+def _all_settings(name: str | None) -> Iterator[tuple[str, object, Option]]:
+    """Keys, values where none is given, and fields of all settings."""
     preset = None if name is None else find_preset(name)
     of_preset: dict[str, Any] = {} if preset is None else {k: getattr(preset, k) for k in ("optimizer", "schedule")}
     if preset is not None:
-        usual = _training_of(preset)
-        of_preset |= {"model": preset.shape, "training": usual}
-    lines = []
+        of_preset |= {"model": preset.shape, "training": _training_of(preset)}
     for section, kind in SECTIONS.items():
-        for field in dataclasses.fields(kind):
-            key = f"{section}.{field.name}"
-            value: object = getattr(of_preset.get(section), field.name, field.default)
+        for field, entry in options_of(kind).items():
+            key = f"{section}.{field}"
+            value: object = getattr(of_preset.get(section), field, entry.default)
             if key == "training.steps":
                 value = "one epoch"
             elif preset is None and (section in _OF_PRESET or key in _OF_PRESET):
-                value = "the model's"
+                value = _OPEN["preset"]
             elif key in _OF_DATA and preset is not None and not preset.fixed:
-                value = "the data's"
-            choices = field.metadata["choices"]
-            doc = field.metadata["doc"] + (f" ({', '.join(choices)})" if choices else "")
-            lines.append(f"{key:<27} {str(value).lower() or '-':<20} {doc}")
-    return lines
+                value = _OPEN["data"]
+            yield key, value, entry
 
 
 def preset_differences(config: RunConfig) -> list[str]:

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from corpus.errors import UsageError
+from corpus.quantity import parse_quantity
 
-_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
-_STAGE = re.compile(r"\s*(\d+(?:\.\d+)?)([KMBT]?):(\d+)\s*")
+_UNIT = re.compile(r"[a-z]$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -64,22 +64,29 @@ def parse_ramp(text: str, batch_size: int, sequence_length: int) -> BatchRamp:
         return BatchRamp((0,), (batch_size,))
     ramp = BatchRamp((), ())
     for stage in text.split(","):
-        match = _STAGE.fullmatch(stage)
-        if match is None or ("." in match[1] and not match[2]):
-            raise UsageError(
-                f"training.batch_ramp has the stage '{stage}': write START:SEQUENCES stages such as 0:512,50000:1024, "
-                "START in updates, or in tokens with K, M, B or T."
-            )
-        if match[2]:
-            tokens = round(float(match[1]) * _UNITS[match[2]])
-            start = ramp.steps_for(-(-tokens // sequence_length)) if ramp.starts else tokens
-        else:
-            start = int(match[1])
+        start, sequences, of_tokens = _parse_stage(stage)
+        if of_tokens and ramp.starts:
+            start = ramp.steps_for(-(-start // sequence_length))
         if (start != 0) if not ramp.starts else (start <= ramp.starts[-1]):
             raise UsageError(
                 f"training.batch_ramp is {text}: its first stage must start at 0 and each later one after the one before."
             )
-        if int(match[3]) < 1:
+        if sequences < 1:
             raise UsageError(f"training.batch_ramp is {text}: give at least 1 sequence.")
-        ramp = BatchRamp((*ramp.starts, start), (*ramp.rows, int(match[3])))
+        ramp = BatchRamp((*ramp.starts, start), (*ramp.rows, sequences))
     return ramp
+
+
+def _parse_stage(stage: str) -> tuple[int, int, bool]:
+    """Start, sequences, and whether the start is of tokens."""
+    start, colon, sequences = (part.strip() for part in stage.partition(":"))
+    try:
+        first, size = parse_quantity(start), parse_quantity(sequences)
+        if not colon or first < 0 or size < 0:
+            raise ValueError
+        return first, size, _UNIT.search(start) is not None
+    except ValueError:
+        raise UsageError(
+            f"training.batch_ramp has the stage '{stage}': write START:SEQUENCES stages such as 0:512,50000:1024, "
+            "START in updates, or in tokens with K, M, B or T."
+        ) from None

@@ -27,14 +27,12 @@ def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} exists already: give another --output.")
     model, step = load_model(run, report)
-    config = run.read_config()
-    assert config is not None
     tokenizer_model = run.tokenizer if run.tokenizer.exists() else None
     unfinished = output.parent / f".{output.name}.unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        note = FORMATS[kind](model, int(config["data"]["eod"]), tokenizer_model, unfinished)
+        note = FORMATS[kind](model, run.sections()["data"].eod, tokenizer_model, unfinished)
         difference = compare(model, unfinished, kind)
         sync_tree(unfinished)
         unfinished.rename(output)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from corpus.errors import UsageError
+from corpus.config import check_options
 from corpus.option import option, option_required
 
 VOCABULARY_MULTIPLE = 64
@@ -19,14 +19,14 @@ VOCABULARY_MULTIPLE = 64
 class ModelShape:
     """A decoder-only transformer. The width of attention is `heads * head_size` and need not be `d_model`."""
 
-    layers: int = option_required("number of transformer blocks")
-    d_model: int = option_required("width of the residual stream")
-    heads: int = option_required("query heads")
-    n_kv_heads: int = option_required("key and value heads: equal to heads, or 1 for multi-query attention")
-    head_size: int = option_required("size of one head, free of d_model / heads")
-    feed_forward: int = option_required("inner size of the SwiGLU layer")
-    vocabulary: int = option_required("rows of the embedding; at least the tokenizer's vocabulary")
-    sequence_length: int = option_required("longest input, in tokens")
+    layers: int = option_required("number of transformer blocks", least=1)
+    d_model: int = option_required("width of the residual stream", least=1)
+    heads: int = option_required("query heads", least=1)
+    n_kv_heads: int = option_required("key and value heads: equal to heads, or 1 for multi-query attention", least=1)
+    head_size: int = option_required("size of one head, free of d_model / heads", least=1)
+    feed_forward: int = option_required("inner size of the SwiGLU layer", least=1)
+    vocabulary: int = option_required("rows of the embedding; at least the tokenizer's vocabulary", least=1)
+    sequence_length: int = option_required("longest input, in tokens", least=1)
     block: str = option("pre-norm", "how attention and MLP are joined", choices=("pre-norm", "parallel"))
     norm: str = option("rms", "RMSNorm, or LayerNorm without bias", choices=("rms", "layer"))
     norm_epsilon: float = option(1e-6, "added to the variance in a norm")
@@ -36,19 +36,7 @@ class ModelShape:
     initialisation: str = option("gpt", "law of the first weights", choices=("gpt", "palm"))
 
     def __post_init__(self) -> None:
-        sizes = (
-            "layers",
-            "d_model",
-            "heads",
-            "n_kv_heads",
-            "head_size",
-            "feed_forward",
-            "vocabulary",
-            "sequence_length",
-        )
-        for name in sizes:
-            if getattr(self, name) < 1:
-                raise UsageError(f"model.{name} is {getattr(self, name)}: give a number of at least 1.")
+        check_options(self, "model.")
 
     @property
     def query_width(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from corpus.config import check_options
 from corpus.errors import UsageError
 from corpus.option import option
 
@@ -19,15 +20,13 @@ class ScheduleConfig:
     """How the learning rate moves over a run. Lengths are steps, or below 1 a share of the run's steps."""
 
     name: str = option("cosine", "the shape of the schedule", choices=SCHEDULES)
-    warmup: float = option(2000.0, "length of the linear warm-up: steps, or below 1 a share of the run")
-    hold: float = option(10000.0, "inverse-square-root: length of the constant part (PaLM: 10,000 steps)")
-    decay: float = option(0.1, "wsd: length of the last, falling part: steps, or below 1 a share of the run")
-    final: float = option(0.1, "cosine, linear, wsd: the last rate as a share of the peak")
+    warmup: float = option(2000.0, "length of the linear warm-up: steps, or below 1 a share of the run", least=0)
+    hold: float = option(10000.0, "inverse-square-root: length of the constant part (PaLM: 10,000 steps)", least=0)
+    decay: float = option(0.1, "wsd: length of the last, falling part: steps, or below 1 a share of the run", least=0)
+    final: float = option(0.1, "cosine, linear, wsd: the last rate as a share of the peak", least=0)
 
     def __post_init__(self) -> None:
-        for name in ("warmup", "hold", "decay", "final"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"schedule.{name} is {getattr(self, name)}: give a number of at least 0.")
+        check_options(self, "schedule.")
         if self.name == "noam" and self.warmup == 0:
             raise UsageError("the noam schedule needs schedule.warmup above 0.")
 

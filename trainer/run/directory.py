@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from corpus.config import build
 from corpus.data.files import sync_file, write_atomic
 from corpus.data.manifest import differences
 from corpus.errors import DataError, UsageError
-from trainer.config.config import FORMAT, RunConfig
+from trainer.config.config import FORMAT, SECTIONS, RunConfig
+from trainer.data.validation_sets import DataIdentity
 from trainer.models.shape import ModelShape
 from trainer.spikes.skip_log import SkipLog
 
@@ -64,10 +66,27 @@ class Run:
 
     def shape(self) -> ModelShape:
         """The model's shape, from `config.json`."""
+        shape = self.sections()["model"]
+        assert isinstance(shape, ModelShape)
+        return shape
+
+    def sections(self) -> dict[str, Any]:
+        """The sections of `config.json` as what they describe, the data's as `DataIdentity`; one sentence says
+        where there is no run, or a field is unknown, missing or wrong."""
         value = self.read_config()
         if value is None:
             raise UsageError(f"{self.path} is not a run (no {CONFIG}): give the --output of trainer fit.")
-        return ModelShape(**value["model"])
+        made: dict[str, Any] = {}
+        kinds: dict[str, type[Any]] = {**SECTIONS, "data": DataIdentity}
+        for section, kind in kinds.items():
+            fields, where = value.get(section), f"{self.path / CONFIG}, section {section}"
+            if not isinstance(fields, dict):
+                raise DataError(f"{where} is missing: restore the file as trainer fit wrote it.")
+            try:
+                made[section] = kind(**fields) if kind is DataIdentity else build(where, kind, fields)
+            except TypeError as error:
+                raise DataError(f"{where}: {error}: restore the file as trainer fit wrote it.") from None
+        return made
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -103,7 +122,7 @@ class Run:
             changed = differences(old, new)
             if changed:
                 # the digests alone would not say what to inspect
-                other = old["data"]["tokenizer"] != new["data"]["tokenizer"]
+                other = _tokenizer(old) != _tokenizer(new)
                 raise UsageError(
                     f"{self.path} was made with {'another tokenizer' if other else 'another configuration'} "
                     f"({'; '.join(changed)}): "
@@ -134,3 +153,8 @@ class Run:
 
 def _pretty(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _tokenizer(config: Mapping[str, Any]) -> object:
+    data = config.get("data")
+    return data.get("tokenizer") if isinstance(data, dict) else None

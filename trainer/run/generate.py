@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,31 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from corpus.errors import UsageError
-from corpus.option import option
 from trainer.data.text import TextCodec
 from trainer.distributed.ranks import pick_device
 from trainer.models.model import LanguageModel
 from trainer.models.precision import precision_context
 from trainer.run.directory import Run
 from trainer.run.load import load_model
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How the next token is chosen."""
-
-    temperature: float = option(0.0, "0: always the most likely token; else logits are divided by this")
-    top_k: int = option(0, "sample from the k most likely tokens only; 0: from all")
-    top_p: float = option(1.0, "sample from the most likely tokens that together have this probability")
-    seed: int = option(0, "seed of the samples")
-    max_tokens: int = option(100, "most tokens to add")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf or self.top_k < 0 or self.max_tokens < 1:
-            raise UsageError("--temperature (a number) and --top-k must be at least 0, --max-tokens at least 1.")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p is {self.top_p}: give a number above 0 and at most 1.")
+from trainer.run.sampling import SamplingConfig
 
 
 def choose(logits_V: Tensor, sampling: SamplingConfig, generator: torch.Generator) -> int:

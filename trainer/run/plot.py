@@ -61,7 +61,7 @@ def plot(path: Path, output: Path) -> None:
     validation = [(at[r["step"]], r["loss"]) for r in records if r["kind"] == "validation" and r["step"] in at]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, draw(str(config["name"]), train, validation))
+        write_atomic(output, draw(str(config.get("name", path.name)), train, validation))
     except OSError as error:
         raise DataError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
 

@@ -18,23 +18,29 @@ HEADER = ("row", "domain", "epoch", "position", "length", "document", "start")
 
 
 def trace(path: Path, data: Path, step: int) -> Iterator[str]:
-    """Tab-separated lines, a header first: for each row of the step its documents' ids and where they lie.
+    """The entries of `step_documents` as tab-separated lines, a header first."""
+    entries = step_documents(path, data, step)
+    yield "\t".join(HEADER)
+    for entry in entries:
+        yield "\t".join(map(str, entry))
+
+
+def step_documents(path: Path, data: Path, step: int) -> Iterator[tuple[int, str, int, int, int, str, int]]:
+    """For each row of the step its documents' ids and where they lie, as `HEADER` names it.
 
     `position` and `length` are in tokens of the row, `start` is the first of these tokens in the document, `epoch`
     counts the readings of the document from 0. Raises UsageError where `data` is not what the run was trained on or the step is none of its
     steps.
     """
     run = Run(path)
-    run.shape()
-    config = run.read_config()
-    assert config is not None
+    made = run.sections()
     rows = PackedRows(data)
-    if rows.identity.digest != config["data"]["digest"]:
+    if rows.identity.digest != made["data"].digest:
         raise UsageError(f"{path} was not trained on {data} (another digest): give the packed set of its fit command.")
-    training = config["training"]
-    if not 1 <= step <= training["steps"]:
-        raise UsageError(f"{path} has the steps 1 to {training['steps']}: step {step} is none of them.")
-    ramp = parse_ramp(training["batch_ramp"], training["batch_size"], config["data"]["sequence_length"])
+    training = made["training"]
+    if not 1 <= step <= training.steps:
+        raise UsageError(f"{path} has the steps 1 to {training.steps}: step {step} is none of them.")
+    ramp = parse_ramp(training.batch_ramp, training.batch_size, made["data"].sequence_length)
     skip_log = SkipLog.load(run.skip_log) or SkipLog()
     ranges = step_rows(ramp.rows_before(step - 1), ramp.rows_at(step), skip_log.holes())
     if ranges[-1].stop > len(rows):
@@ -42,12 +48,10 @@ def trace(path: Path, data: Path, step: int) -> Iterator[str]:
             f"{path} ended before step {step}: {data} has no sequences left for it, since rewinds took some."
         )
     listed = DocumentList(rows.dataset)
-    yield "\t".join(HEADER)
     for part in ranges:
         taken = slice(part.start, part.stop)
         segments = rows.segments(taken)
         documents = listed.read({segment.document for row in segments for segment in row})
         for row, (domain, spans) in enumerate(zip(rows.domains(taken), segments, strict=True), part.start):
             for position, span in placed(spans):
-                fields = (row, domain, span.epoch, position, span.length, documents[span.document].id, span.start)
-                yield "\t".join(map(str, fields))
+                yield row, domain, span.epoch, position, span.length, documents[span.document].id, span.start

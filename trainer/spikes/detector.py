@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from corpus.errors import UsageError
+from corpus.config import check_options
 from corpus.option import option
 
 MODES = ("rewind", "skip-update", "stop", "ignore")
@@ -31,21 +31,21 @@ class SpikeConfig:
     """What counts as a spike, and what is done about it."""
 
     mode: str = option("rewind", "what a spike does to the run", choices=MODES)
-    window: int = option(128, "steps that a new one is compared with; at most a fifth of the run, but 20")
-    loss_threshold: float = option(8.0, "robust deviations of the log loss above the window's median; 0: never")
-    gradient_threshold: float = option(
-        10.0, "robust deviations of the log gradient norm above the window's median; 0: never"
+    window: int = option(128, "steps that a new one is compared with; at most a fifth of the run, but 20", least=_LEAST)
+    loss_threshold: float = option(
+        8.0, "robust deviations of the log loss above the window's median; 0: never", least=0
     )
-    back: int = option(0, "steps to go back at least; 0: 100, or 5 % of a run of fewer than 1,000 steps")
-    skip: int = option(0, "batches to skip around the spike; 0: 300, or 5 % of a run of fewer than 1,000 steps")
-    max_rewinds: int = option(3, "rewinds of a run; one more spike stops it")
+    gradient_threshold: float = option(
+        10.0, "robust deviations of the log gradient norm above the window's median; 0: never", least=0
+    )
+    back: int = option(0, "steps to go back at least; 0: 100, or 5 % of a run of fewer than 1,000 steps", least=0)
+    skip: int = option(
+        0, "batches to skip around the spike; 0: 300, or 5 % of a run of fewer than 1,000 steps", least=0
+    )
+    max_rewinds: int = option(3, "rewinds of a run; one more spike stops it", least=0)
 
     def __post_init__(self) -> None:
-        for name in ("back", "skip", "max_rewinds", "loss_threshold", "gradient_threshold"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"spikes.{name} is {getattr(self, name)}: give a number of at least 0.")
-        if self.window < _LEAST:
-            raise UsageError(f"spikes.window is {self.window}: give at least {_LEAST} steps.")
+        check_options(self, "spikes.")
 
     def steps_compared(self, steps: int) -> int:
         """Steps in the window of a run of `steps`: short, where the loss still falls fast."""

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from corpus.config import check_options
 from corpus.data.dataset import Dataset
 from corpus.data.files import checksum, sync_file
 from corpus.data.provenance import id_file
@@ -32,6 +33,7 @@ from corpus.mixture.pack.best_fit_limits import check_width
 from corpus.mixture.pack.ids import partitions_of
 from corpus.mixture.pack.layout import BUCKET_DOCUMENTS, Layout, make_layout, one_tokenizer
 from corpus.mixture.pack.packing import Packing
+from corpus.mixture.plan.counts import MOST
 from corpus.mixture.plan.plan import Plan, Request
 from corpus.mixture.plan.weights import Mixture, load_mixture
 from corpus.option import option
@@ -48,7 +50,9 @@ class MixConfig:
         "How the domains are mixed: a weights file, a recipe with a section `mixture`, or one that comes with the package: "
         "chinchilla, galactica, gopher, lamda, llama, palm, redpajama.",
     )
-    tokens: int | None = option(None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.")
+    tokens: int | None = option(
+        None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.", least=1, below=MOST
+    )
     basis: Literal["auto", "share", "epochs"] = option(
         "auto", "What decides: the domains' shares or their epochs; auto is shares with --tokens, epochs without."
     )
@@ -62,6 +66,8 @@ class MixConfig:
         2048,
         "Tokens that a sequence trains on; it holds one more. Concatenated, that is the first of the next sequence; "
         "best-fit sequences share none.",
+        least=1,
+        below=1 << 31,
     )
     row_order: Literal["shuffled", "stream"] = option(
         "shuffled", "Order of the sequences of a domain and epoch; stream keeps those of a document together."
@@ -72,19 +78,12 @@ class MixConfig:
     tokenizer: str = option("", "Tokenizer model (or its folder) to copy into the set; it must be that of the tokens.")
     allow_missing: bool = option(False, "Go on without domains of the mixture that have no tokens.")
     seed: int = option(0, "Seed of all orders.")
-    shard_bytes: int = option(256_000_000, "Bytes of token ids after which an output shard is closed.")
+    shard_bytes: int = option(256_000_000, "Bytes of token ids after which an output shard is closed.", least=1)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sequence_length < 1 << 31:
-            raise UsageError(
-                f"--sequence-length {self.sequence_length} makes no sequences; give at least 1, usually 2048."
-            )
-        if self.tokens is not None and self.tokens < 1:
-            raise UsageError(f"--tokens {self.tokens} is no budget; give the number of tokens to train on, at least 1.")
+        check_options(self)
         if self.packing == "best-fit":
             check_width(self.sequence_length + 1)
-        if self.shard_bytes < 1:
-            raise UsageError(f"--shard-bytes {self.shard_bytes} holds no sequence; give for example 256MB.")
         if self.split == "validation" and (self.weights or self.tokens is not None):
             raise UsageError("Validation sets are read once as they are; leave --weights and --tokens out.")
 

@@ -5,33 +5,17 @@ A YAML or JSON file: per domain its tokens (`1400000000`, `1.4T`), or a table of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 
 from corpus.errors import UsageError
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.option import nearest
+from corpus.quantity import parse_quantity
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-_COUNT = re.compile(r"((?:\d[\d_,]*\.?\d*|\.\d+)(?:e\+?\d{1,2})?)\s*([kmbgt]?)", re.IGNORECASE)
 _FIELDS = ("tokens", "documents")
 MOST = 1 << 62
-_DIGITS = 60
-"""The longest number that is read."""
-
-
-def parse_count(value: object) -> int | None:
-    """A whole number of tokens or documents, as a number or as text with a unit: K, M, B or G (10⁹), T; else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    text = str(value).strip()
-    match = _COUNT.fullmatch(text)
-    if match is None or len(text) > _DIGITS:
-        return None
-    number = Fraction(re.sub("[_,]", "", match[1])) * _UNITS[match[2].lower()]
-    return int(number) if number.denominator == 1 and number < MOST else None
+"""No count is as large as this: sums of them fit 64 bits."""
 
 
 def load_counts(path: str) -> tuple[dict[str, int], dict[str, int]]:
@@ -59,8 +43,11 @@ def load_counts(path: str) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _count(path: str, domain: str, key: str, value: object) -> int:
-    count = parse_count(value)
-    if count is None:
+    try:
+        count = parse_quantity(value, "count")
+    except ValueError:
+        count = -1
+    if not 0 <= count < MOST:
         raise UsageError(
             f"{path}: {key} of domain '{domain}' is {value!r}; give a whole number from 0 up, such as 1400000 or 1.4T."
         )

@@ -16,7 +16,6 @@ the domain is what follows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,6 +24,7 @@ from pathlib import Path
 from corpus.errors import UsageError
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.option import nearest
+from corpus.quantity import parse_decimal
 
 SHARE_TOLERANCE = Fraction(1, 1_000_000)
 """How far the shares may sum from 1 (or from 100, divided by 100)."""
@@ -34,8 +34,6 @@ _SUM = "shares_sum"
 _RECIPE_SECTIONS = ("domains", "tokenizer")
 _FOREIGN = {"train_domain_weights": {"eval_domain_weights"}, "train": {"valid", "model_name"}}
 _PREFIX = "train_"
-_NUMBER = re.compile(r"[-+]?(\d{1,30}\.?\d{0,60}|\.\d{1,60})([eE][-+]?\d{1,3})?")
-"""Digits are limited, so that no number takes long to compute with."""
 _MOST = 10**18
 
 
@@ -205,8 +203,8 @@ def _number(value: object, domain: str, key: str, where: str) -> Fraction:
 def _parsed(value: object) -> Fraction | None:
     """The decimal that was written: the shortest text of a float is what stood in the file. None for anything that is
     no number or too large."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    try:
+        number = parse_decimal(value)
+    except ValueError:
         return None
-    text = str(value).strip()
-    number = Fraction(text) if _NUMBER.fullmatch(text) else None
-    return number if number is not None and number <= _MOST else None
+    return number if number <= _MOST else None

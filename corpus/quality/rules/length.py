@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from corpus.errors import UsageError
+from corpus.config import check_options
 from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
@@ -16,10 +16,10 @@ class MinChars(Rule):
 
     name: ClassVar[str] = "min_chars"
 
-    limit: int = option(300, "Characters that a text needs at least (CCNet: 300).")
+    limit: int = option(300, "Characters that a text needs at least (CCNet: 300).", least=0)
 
     def __post_init__(self) -> None:
-        _check(self.name, self.limit)
+        check_options(self, f"filter rule {self.name}: ")
 
     def check(self, view: TextView) -> str | None:
         return "too short" if len(view.text) < self.limit else None
@@ -31,15 +31,10 @@ class MaxChars(Rule):
 
     name: ClassVar[str] = "max_chars"
 
-    limit: int = option(190_000, "Characters that a text has at most (C4: 190,000).")
+    limit: int = option(190_000, "Characters that a text has at most (C4: 190,000).", least=0)
 
     def __post_init__(self) -> None:
-        _check(self.name, self.limit)
+        check_options(self, f"filter rule {self.name}: ")
 
     def check(self, view: TextView) -> str | None:
         return "too long" if len(view.text) > self.limit else None
-
-
-def _check(name: str, limit: int) -> None:
-    if limit < 0:
-        raise UsageError(f"filter rule {name} has the limit {limit}: give a number of characters, zero or more.")

@@ -88,7 +88,7 @@ def test_inputs_that_cannot_be(raw: Path) -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(UsageError, match="--shard-bytes 0 holds nothing"):
+    with pytest.raises(UsageError, match="--shard-bytes is 0: give at least 1"):
         IngestConfig(shard_bytes=0)
     with pytest.raises(UsageError, match=r"--prefix .*udcff' is not printable"):
         IngestConfig(prefix="\udcff")

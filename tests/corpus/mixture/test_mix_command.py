@@ -157,9 +157,9 @@ def test_ids_outside_the_vocabulary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sequence_length": 0}, "--sequence-length 0 makes no sequences"),
-        ({"tokens": 0}, "--tokens 0 is no budget"),
-        ({"shard_bytes": 0}, "--shard-bytes 0 holds no sequence"),
+        ({"sequence_length": 0}, "--sequence-length is 0: give at least 1"),
+        ({"tokens": 0}, "--tokens is 0: give at least 1"),
+        ({"shard_bytes": 0}, "--shard-bytes is 0: give at least 1"),
         ({"packing": "best-fit", "sequence_length": 1 << 24}, "best-fit makes sequences of at most 16,777,215 tokens"),
         ({"split": "validation", "tokens": 5}, "leave --weights and --tokens out"),
     ],
@@ -224,8 +224,8 @@ def test_a_plan_writes_nothing(tmp_path: Path, inputs: list[Path], corpus: Any) 
         (("--plan", "--counts", "C"), "Mixing needs a mixture; give --weights"),
         (("--plan", "--counts", "C", "--split", "validation"), "leave --split validation out"),
         (("--plan", "IN", "--vocab-size", "9"), "--vocab-size belongs to --counts"),
-        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "-5"), "'-5' is no number of tokens"),
-        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "nan"), "'nan' is no number of tokens"),
+        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "-5"), "-5 is out of range: give at least 1"),
+        (("--plan", "--counts", "C", "--weights", "W", "--tokens", "nan"), "'nan' is not a whole number"),
         (("--plan", "--counts", "C", "--weights", "palm"), "has no weight for the domain 'alpha'"),
         (("--plan", "--counts", "C", "--weights", "W", "--tokens", "100"), "too few for one sequence of 2,049"),
         (("--plan", "--counts", "E", "--weights", "W"), "The domain 'alpha' of the mixture has no tokens"),

@@ -94,7 +94,7 @@ def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="between 0 and 1"):
+    with pytest.raises(UsageError, match="from 0 to 1"):
         Langid(threshold=65)
     with pytest.raises(UsageError, match="'english' is no language"):
         Langid(keep=("english",)).config()

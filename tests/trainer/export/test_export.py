@@ -21,8 +21,9 @@ from trainer.export.gguf import read_tensors
 from trainer.export.llama import llama_tensors
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
-from trainer.run.generate import SamplingConfig, continue_ids
+from trainer.run.generate import continue_ids
 from trainer.run.load import load_model
+from trainer.run.sampling import SamplingConfig
 
 VOCABULARY = 300
 SMALL = {

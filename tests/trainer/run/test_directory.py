@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.options import FitOptions
 from trainer.evaluation.run import evaluate_run
@@ -17,6 +17,31 @@ from trainer.loop.loop import fit
 
 def quiet(text: str) -> None:
     pass
+
+
+def test_a_changed_config_is_one_sentence(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", learnable_rows(12, 8, 40), 40)
+    tiny = ("model.layers=1", "model.d_model=16", "model.heads=1", "model.n_kv_heads=1", "model.head_size=8")
+    options = FitOptions(packed, "llama-tiny", tmp_path / "run", steps=2, batch_size=2, settings=tiny, threads=1)
+    fit(options, quiet)
+    path = tmp_path / "run/config.json"
+    whole = json.loads(path.read_text())
+    for section, change, match in (
+        ("model", {"hidden_size": 3}, "section model: unknown key 'hidden_size'; did you mean 'd_model'"),
+        ("optimizer", {"learning_rate": 3}, "unknown key 'learning_rate'; did you mean 'lr'"),
+        ("model", {"layers": "many"}, "layers is 'many' is not a whole number"),
+        ("model", {"layers": 0}, "layers is 0: give at least 1"),
+        ("data", {"colour": "red"}, "section data: .*'colour'.*restore the file"),
+        ("training", None, "section training is missing"),
+    ):
+        path.write_text(json.dumps({**whole, section: change and {**whole[section], **change}}))
+        with pytest.raises((UsageError, DataError), match=match) as caught:
+            evaluate_run(tmp_path / "run", packed, 2, quiet)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(UsageError, match="another configuration"):
+            fit(options, quiet)
+    path.write_text(json.dumps(whole))
+    fit(options, quiet)
 
 
 def test_a_run_of_an_earlier_version_is_one_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from corpus.errors import UsageError
 from tests.trainer.shapes import build, small
 from trainer.models.model import LanguageModel
-from trainer.run.generate import SamplingConfig, choose, continue_ids
+from trainer.run.generate import choose, continue_ids
+from trainer.run.sampling import SamplingConfig
 
 
 def sharp(family: str) -> LanguageModel:
