@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from benchmarks.chain_stages import steps_of
 from benchmarks.chain_text import Text
 from benchmarks.dedup import CORE, Row, ours, write_lines
 from benchmarks.environment import installed
-from benchmarks.measure import measure
+from benchmarks.measure import Measured, measure
 from benchmarks.synth import sample_documents, shape_of, synthetic, write_documents
 from corpus.data.buffers import text_buffers
 from corpus.data.dataset import Dataset
@@ -21,6 +22,8 @@ from corpus.engine.runner import RunOptions, run_stage
 
 _PART = 10
 """CCNet gets one of so many parts of the text."""
+_FEW = 100_000
+"""Bytes of text that are nothing beside CCNet's start."""
 _WANTED = 15.0
 
 
@@ -33,19 +36,35 @@ def compare(text: Text | None, size: int, work: Path, runs: int) -> None:
         sources = {f"{text.kind} text": ingested(text, place / text.kind)} | sources
     python = ccnet_python()
     print(f"\nLine dedup against {installed(python, 'cc-net')} on one core, median of {runs} (CCNet: of one)\n")
-    print(
-        "| text | mean line, bytes | lines that go | tool | MB | seconds | MB/s | peak MB | times CCNet (15 wanted) |"
-    )
-    print("|---|---:|---:|---|---:|---:|---:|---:|---:|")
+    print("| text | mean line, bytes | lines that go | tool | MB | seconds | MB/s | processor s | MB/s | peak MB |")
+    print("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|")
+    times = []
     for title, documents in sources.items():
         totals = Dataset.open(documents).manifest.totals
         row = ours(documents, totals["bytes"], runs, [])
         after = Dataset.open(documents.parent / "ours").manifest.totals
         peer = ccnet(documents, totals["bytes"] // _PART, python, place)
+        starts = {row.name: our_start(documents.parent), peer.name: ccnet(documents, _FEW, python, place).whole}
         line = f"{totals['bytes'] / totals['lines']:.0f} | {1 - after['lines'] / totals['lines']:.0%}"
-        for each, times in ((row, f"{row.rate / peer.rate:.1f}"), (peer, "")):
-            numbers = f"{each.size / 1e6:,.0f} | {each.inner:.2f} | {each.rate:.1f} | {each.whole.peak / 1e6:.0f}"
-            print(f"| {title} | {line} | {each.name} | {numbers} | {times} |", flush=True)
+        rates = {}
+        for each in (row, peer):
+            spent = each.whole.processor - starts[each.name].processor
+            rates[each.name] = each.size / 1e6 / spent
+            numbers = (
+                f"{each.size / 1e6:,.0f} | {each.inner:.2f} | {each.rate:.1f} | {spent:.2f} | {rates[each.name]:.1f}"
+            )
+            print(f"| {title} | {line} | {each.name} | {numbers} | {each.whole.peak / 1e6:.0f} |", flush=True)
+        ratio = f"{row.rate / peer.rate:.1f}×, by processor seconds {rates[row.name] / rates[peer.name]:.1f}×"
+        times.append(f"{title}: {ratio}")
+    print(f"\nTimes CCNet ({_WANTED:g} wanted): {'; '.join(times)}", flush=True)
+
+
+def our_start(place: Path) -> Measured:
+    """`corpus dedup` on the one document that `ours` left."""
+    shutil.rmtree(place / "ours", ignore_errors=True)
+    program = Path(sys.executable).with_name("corpus")
+    files = [place / "tiny", "--output", place / "ours"]
+    return measure([*CORE, program, "dedup", *files, "--workers", "1", "--quiet"])
 
 
 def ingested(text: Text, place: Path) -> Path:
@@ -63,13 +82,18 @@ def synthetic_documents(size: int, directory: Path) -> Path:
 
 def ccnet(documents: Path, size: int, python: Path, place: Path) -> Row:
     """CCNet on the first `size` bytes of the same documents."""
+    written, whole = run_ccnet(texts_of(documents, size), python, place)
+    return Row("cc-net", written, float(whole.output.split()[-1]), whole)
+
+
+def run_ccnet(batches: Iterator[list[bytes]], python: Path, place: Path) -> tuple[int, Measured]:
+    """Bytes of text, and CCNet's whole process."""
     folder = place / "ccnet"
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "documents" / "part.json.gz"
-    written, _ = write_lines(texts_of(documents, size), source, "raw_content")
+    written, _ = write_lines(batches, source, "raw_content")
     script = Path(__file__).with_name("dedup_ccnet.py")
-    whole = measure([*CORE, python, "-P", script, source, folder])  # -P: our own names are not its own
-    return Row("cc-net", written, float(whole.output.split()[-1]), whole)
+    return written, measure([*CORE, python, "-P", script, source, folder])  # -P: our own names are not its own
 
 
 def texts_of(documents: Path, size: int) -> Iterator[list[bytes]]:

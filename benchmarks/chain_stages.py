@@ -115,7 +115,7 @@ def run_chain(
     for step, small in zip(steps_of(text.raw, output / "main", tokenizer, join), tiny, strict=True):
         pool, seconds = start_pool(workers)
         options = RunOptions(workers=workers, pool=pool, always_pool=True, quiet=True)
-        startup = seconds + timed(small.make(), output / "tiny" / small.output, options)[0][0]
+        startup = seconds + _warm(small.make(), output, small.output, pool)
         found = [timed(step.make(), output / "main" / step.output, options) for _ in range(runs)]
         pool.close()
         yield StageTime(
@@ -127,6 +127,15 @@ def run_chain(
             max(log["peak_memory"] for _, log in found),
             {name: statistics.median(log["phases"][name] for _, log in found) for name in found[0][1]["phases"]},
         )
+
+
+def _warm(stage: Stage, output: Path, name: str, pool: WorkerPool) -> float:
+    """Have every worker run a stage on a few pages by itself, and give the seconds that this took."""
+    began = time.perf_counter()
+    places = [output / ("tiny" if not number else f"tiny-{number}") / name for number in range(pool.workers)]
+    for future in [pool.get().submit(run_stage, stage, place, RunOptions(quiet=True)) for place in places]:
+        future.result()
+    return time.perf_counter() - began
 
 
 def timed(stage: Stage, output: Path, options: RunOptions) -> tuple[tuple[float, float], dict[str, Any]]:

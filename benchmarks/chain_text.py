@@ -35,8 +35,8 @@ _POOL = 20_000
 _LINE = 400
 """Characters of a line of prose to which no other sentence is added; with it and the recurring ones lines are about as long as
 the 94 bytes that were measured on natural pages."""
-_TINY_FILES, _TINY_BYTES = 8, 200_000
-"""The small text on which workers are warmed: so many files that each has some."""
+_TINY = 1_000_000
+"""Bytes of the small text on which workers are warmed."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _write(found: Iterator[tuple[str, Lines, bool]], folder: Path, part: int) ->
     rng = Random("wet")
     sums = {"size": 0, "pages": 0, "lines": 0, "made": 0}
     members: list[bytes] = []
-    files = size = small = begun = 0
+    files = size = 0
     for number, (language, lines, made) in enumerate(found):
         page = Page(f"https://www.site{number // 40}.example/{number}", language, lines, 0)
         members.append(gz(conversion(page, number, rng)))
@@ -108,12 +108,11 @@ def _write(found: Iterator[tuple[str, Lines, bool]], folder: Path, part: int) ->
         sums["lines"] += len(lines)
         sums["made"] += made * length
         size += length
-        if small < _TINY_FILES and sums["size"] >= (small + 1) * _TINY_BYTES:
-            _write_file(folder / "tiny", small, members[begun:])
-            small, begun = small + 1, len(members)
+        if sums["size"] >= _TINY > sums["size"] - length:
+            _write_file(folder / "tiny", 0, members)
         if size >= part:
             _write_file(folder / "raw", files, members)
-            members, size, files, begun = [], 0, files + 1, 0
+            members, size, files = [], 0, files + 1
     if members:
         _write_file(folder / "raw", files, members)
     return sums
