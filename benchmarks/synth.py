@@ -41,6 +41,8 @@ class Shape:
     document_lines: Any
     repeats: float
     pool: Any
+    unknown: float = 0.0
+    """The share of words that are made up of the halves of two others."""
 
 
 def sample_documents() -> list[str]:
@@ -104,8 +106,30 @@ def _mix(state: Any) -> Any:
     return state ^ (state >> np.uint64(31))
 
 
-@kernel(types.UniTuple(types.int64, 2)(_U8, _I64, _F64, _I64, _I64, types.uint64, types.uint8[::1], types.int64))
-def _put_line(words: Any, bounds: Any, odds: Any, alias: Any, line_words: Any, seed: Any, out: Any, at: Any) -> Any:
+@kernel(types.int64(_U8, _I64, types.uint64, types.uint8[::1], types.int64))
+def _put_unknown(words: Any, bounds: Any, draw: Any, out: Any, at: Any) -> Any:
+    """Write the first half of one word and the second of another, cut between characters."""
+    number = np.uint64(bounds.size - 1)
+    for half in range(2):
+        word = np.int64((draw & np.uint64(0xFFFFFFFF) if half else draw >> np.uint64(32)) % number)
+        begin, end = bounds[word], bounds[word + 1]
+        middle = (begin + end + 1) // 2
+        while middle < end and words[middle] & 0xC0 == 0x80:
+            middle += 1
+        for j in range(middle if half else begin, end if half else middle):
+            out[at] = words[j]
+            at += 1
+    return at
+
+
+@kernel(
+    types.UniTuple(types.int64, 2)(
+        _U8, _I64, _F64, _I64, _I64, types.float64, types.uint64, types.uint8[::1], types.int64
+    )
+)
+def _put_line(
+    words: Any, bounds: Any, odds: Any, alias: Any, line_words: Any, unknown: Any, seed: Any, out: Any, at: Any
+) -> Any:
     """Write the line of `seed`: the same seed, the same line."""
     step = np.uint64(0x9E3779B97F4A7C15)
     seed += step
@@ -119,6 +143,10 @@ def _put_line(words: Any, bounds: Any, odds: Any, alias: Any, line_words: Any, s
         if i:
             out[at] = 32
             at += 1
+        other = _mix(~draw)
+        if (other & np.uint64(0xFFFFFFFF)) / 4294967296.0 < unknown:
+            at = _put_unknown(words, bounds, _mix(other), out, at)
+            continue
         for j in range(bounds[word], bounds[word + 1]):
             out[at] = words[j]
             at += 1
@@ -135,6 +163,7 @@ def _put_line(words: Any, bounds: Any, odds: Any, alias: Any, line_words: Any, s
         _I64,
         types.float64,
         types.int64,
+        types.float64,
         types.uint64,
         types.uint8[::1],
         types.int64[::1],
@@ -150,6 +179,7 @@ def _make(
     document_lines: Any,
     repeats: Any,
     pool: Any,
+    unknown: Any,
     seed: Any,
     out: Any,
     ends: Any,
@@ -170,9 +200,9 @@ def _make(
             if (draw & np.uint64(0xFFFFFFFF)) / 4294967296.0 < repeats:
                 # the pool's line of rank r with a chance like 1 / r
                 rank = np.uint64(pool ** ((draw >> np.uint64(32)) / 4294967296.0))
-                at, _ = _put_line(words, bounds, odds, alias, line_words, _mix(rank), out, at)
+                at, _ = _put_line(words, bounds, odds, alias, line_words, 0.0, _mix(rank), out, at)
             else:
-                at, _ = _put_line(words, bounds, odds, alias, line_words, _mix(draw), out, at)
+                at, _ = _put_line(words, bounds, odds, alias, line_words, unknown, _mix(draw), out, at)
         ends[documents] = at
         documents += 1
         if documents == ends.size or at + 4_000_000 > out.size:
@@ -196,6 +226,7 @@ def synthetic(shape: Shape, size: int, seed: int = 0) -> Iterator[list[bytes]]:
             shape.document_lines,
             shape.repeats,
             shape.pool,
+            shape.unknown,
             np.uint64((seed * 1_000_003 + number) * 0x9E3779B97F4A7C15 % 2**64),
             out,
             ends,
