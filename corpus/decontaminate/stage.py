@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from corpus.config import check_options
 from corpus.decontaminate.comparison import read_piece
 from corpus.decontaminate.matches import MATCH_SCHEMA
+from corpus.decontaminate.presets import PRESETS
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentStage, StageKind
 from corpus.engine.stage import Estimate, InputRef, Phase
@@ -34,11 +35,6 @@ from corpus.option import SHARDS_ARE_INHERITED, option
 if TYPE_CHECKING:
     from corpus.decontaminate.evaluation import EvaluationGrams
     from corpus.decontaminate.ngrams import Ints
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "gpt3": {"ngram": 13, "share": 0.0, "mode": "cut", "most_documents": 10},
-    "palm": {"ngram": 8, "share": 0.7, "mode": "drop", "most_documents": 0},
-}
 
 
 @dataclass(frozen=True)

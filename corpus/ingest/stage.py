@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import xxhash
 
 from corpus.config import check_options
 from corpus.data.columns import Column, document_schema, merge_columns
@@ -24,13 +23,10 @@ from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
+from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, SurveyingReader, Unreadable
 from corpus.option import option
 
-_GROUP_BYTES = 32_000_000
-"""Raw bytes of a task, about: there are as many groups of files as the power of two that comes nearest from below."""
-_GROUP_KEY = 0x636F72707573
-"""Seed of the hash by which files are put into groups."""
 _GATHERED = "gathered"
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
@@ -191,16 +187,6 @@ class IngestStage(Stage):
             commit.input_digests.update(result.notes["digests"])
         commit.extra["domains"] = [self.domain_name]
         commit.columns = self.columns
-
-
-def group_count(size: int) -> int:
-    """How many groups raw files of `size` bytes together are put into."""
-    return 1 << max(0, (size // _GROUP_BYTES).bit_length() - 1)
-
-
-def group_of(name: str, groups: int) -> int:
-    """The group of the file `name` among `groups`, a power of two. Twice as many groups halve each."""
-    return xxhash.xxh3_64_intdigest(name.encode("utf-8"), _GROUP_KEY) * groups >> 64
 
 
 @contextmanager

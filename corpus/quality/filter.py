@@ -10,31 +10,9 @@ from corpus.config import build, option_names, parse_option
 from corpus.engine.document_map import DocumentMap
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
+from corpus.quality.rules.registry import PRESETS, RULES
 from corpus.quantity import parse_quantity
-from corpus.registry import Registry
 
-PRESETS: Mapping[str, tuple[str, ...]] = {
-    "gopher": ("gopher_quality", "gopher_repetition"),
-    "c4-paper": ("c4_paper",),
-    "length": ("min_chars:300",),
-}
-"""Names for several rule sets, or for one with its usual limit."""
-RULES = Registry(
-    "filter rule",
-    "corpusmill.rules",
-    {
-        "gopher_quality": "corpus.quality.rules.gopher:GopherQuality",
-        "gopher_repetition": "corpus.quality.rules.gopher:GopherRepetition",
-        "c4": "corpus.quality.rules.c4:C4",
-        "c4_paper": "corpus.quality.rules.c4:C4Paper",
-        "code": "corpus.quality.rules.code:Code",
-        "min_chars": "corpus.quality.rules.length:MinChars",
-        "max_chars": "corpus.quality.rules.length:MaxChars",
-        "languages": "corpus.quality.rules.languages:Languages",
-    },
-    reserved=PRESETS,
-)
-"""The rule sets by name."""
 _LIMITED = ("min_chars", "max_chars")
 """Rule sets that can be written with their limit, as in `min_chars:300`."""
 RuleEntry = str | Mapping[str, Any]
@@ -88,7 +66,7 @@ def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]
             _known(name)
             if colon and name not in _LIMITED:
                 raise UsageError(f"filter rule '{part}' takes no limit: give '{name}'.")
-            yield name, {"limit": _limit(part, name, limit)} if name in _LIMITED else {}
+            yield name, {"limit": _limit(part, name, limit)} if colon else {}
 
 
 def _limit(rule: str, name: str, limit: str) -> int:

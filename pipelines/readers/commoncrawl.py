@@ -15,6 +15,7 @@ from corpus.data.columns import DATE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
+from corpus.quality.rules.length import CCNET_CHARACTERS
 from pipelines.formats.warc import WarcRecord, read_records
 
 _METADATA = {
@@ -37,7 +38,9 @@ class CommonCrawlReader:
         DATE,
     )
 
-    min_characters: int = option(300, "Drop pages with fewer characters after their first line (CCNet: 300).")
+    min_characters: int = option(
+        CCNET_CHARACTERS, "Drop pages with fewer characters after their first line (CCNet: 300)."
+    )
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         if file.path.stat().st_size == 0:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from corpus.data.buffers import Array
+from corpus.data.buffers import Array, count_breaks
 from corpus.kernel import kernel
 
 U8 = types.Array(types.uint8, 1, "C", readonly=True)
@@ -184,7 +184,7 @@ def _is_final_sigma(data: Any, classes: Any, start: Any, at: Any, end: Any) -> A
 
 def count_lines(data: Array[np.uint8], offsets: Array[np.int64]) -> int:
     """Lines of all texts: one more per text than it has line feeds."""
-    return int(np.count_nonzero(data[offsets[0] : offsets[-1]] == 10)) + len(offsets) - 1
+    return count_breaks(data[offsets[0] : offsets[-1]]) + len(offsets) - 1
 
 
 @kernel(types.uint64(U8, types.int64))

@@ -154,8 +154,10 @@ def _line_end(data: Any, i: Any, end: Any) -> Any:
 
 @kernel(types.int64(_U8, types.int64, types.int64, types.uint8[::1], types.int64))
 def _copy(data: Any, start: Any, stop: Any, out: Any, at: Any) -> Any:
-    for j in range(stop - start):
-        out[at + j] = data[start + j]
+    """Copy bytes; the end in `out`. Unsigned positions: signed ones could be negative, and are copied one by one."""
+    source, target = np.uint64(start), np.uint64(at)
+    for j in range(np.uint64(stop - start)):
+        out[target + j] = data[source + j]
     return at + stop - start
 
 

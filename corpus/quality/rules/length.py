@@ -9,6 +9,9 @@ from corpus.config import check_options
 from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
+CCNET_CHARACTERS = 300
+"""CCNet drops pages of fewer characters (arXiv 1911.00359, section 3.1)."""
+
 
 @dataclass(frozen=True)
 class MinChars(Rule):
@@ -16,7 +19,7 @@ class MinChars(Rule):
 
     name: ClassVar[str] = "min_chars"
 
-    limit: int = option(300, "Characters that a text needs at least (CCNet: 300).", least=0)
+    limit: int = option(CCNET_CHARACTERS, "Characters that a text needs at least (CCNet: 300).", least=0)
 
     def __post_init__(self) -> None:
         check_options(self, f"filter rule {self.name}: ")

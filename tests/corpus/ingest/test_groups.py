@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from corpus.data.columns import Column
 from corpus.data.dataset import Dataset
 from corpus.engine.runner import RunOptions, run_stage
-from corpus.ingest import stage as stage_module
+from corpus.ingest import groups as groups_module
+from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.reader import Item, RawFile, Reader, Record
-from corpus.ingest.stage import IngestStage, group_count, group_of
+from corpus.ingest.stage import IngestStage
 from tests.toy import LineReader
 
 QUIET = RunOptions(quiet=True)
@@ -44,7 +45,7 @@ def write(folder: Path, names: Sequence[str]) -> None:
 
 
 def test_a_new_file_changes_one_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_module, "_GROUP_BYTES", 400)
+    monkeypatch.setattr(groups_module, "_GROUP_BYTES", 400)
     raw = tmp_path / "raw"
     write(raw, [f"file{number}" for number in range(20)])
     stage = IngestStage(LineReader(), (str(raw),))
@@ -96,7 +97,7 @@ class NotesReader:
 def test_a_reader_knows_all_files_before_it_reads_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(stage_module, "_GROUP_BYTES", 8)
+    monkeypatch.setattr(groups_module, "_GROUP_BYTES", 8)
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "a.txt").write_text("see $b and $c")
