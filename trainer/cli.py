@@ -57,16 +57,15 @@ def _renamed(context: click.Context, option: click.Parameter, value: object) -> 
 @click.option("--config", type=_DIRECTORY, help="YAML file of these options and settings; the command line wins.")
 @config_options(FitOptions, required=False)
 @click.option("--ledger", hidden=True, expose_value=False, callback=_renamed)
-@quiet_option()
 @click.pass_context
-def fit(context: click.Context, /, config: Path | None, quiet: bool, **options: object) -> None:
+def fit(context: click.Context, /, config: Path | None, **options: object) -> None:
     """Train a model; the same command again goes on where a stopped run was."""
     given = {name: value for name, value in options.items() if _is_given(context, name)}
     _share_cores()
     from trainer.config.options import make_options
     from trainer.loop.loop import fit as run_fit
 
-    run_fit(make_options(given, config), say=_silent if quiet else click.echo)
+    run_fit(make_options(given, config), say=click.echo)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
