@@ -309,10 +309,10 @@ def test_broken_examples(tmp_path: Path, make_documents: Make, lines: str, wante
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:
     for config, wanted in (
         ({"against": ()}, "nothing to compare with"),
-        ({"ngram": 0}, "--ngram 0"),
-        ({"share": 1.5}, "--share 1.5"),
-        ({"window": -1}, "--window -1"),
-        ({"most_documents": -1}, "--most-documents -1"),
+        ({"ngram": 0}, "--ngram is 0"),
+        ({"share": 1.5}, "--share is 1.5"),
+        ({"window": -1}, "--window is -1"),
+        ({"most_documents": -1}, "--most-documents is -1"),
     ):
         with pytest.raises(UsageError, match=wanted):
             DecontaminateConfig(**({"against": ("e",)} | config))  # type: ignore[arg-type]
