@@ -61,11 +61,8 @@ def _renamed(context: click.Context, option: click.Parameter, value: object) -> 
 @click.option(
     "--plugin", "plugins", multiple=True, metavar="FILE.py", help="A file that adds model families. (repeatable)"
 )
-@quiet_option()
 @click.pass_context
-def fit(
-    context: click.Context, /, config: Path | None, plugins: tuple[str, ...], quiet: bool, **options: object
-) -> None:
+def fit(context: click.Context, /, config: Path | None, plugins: tuple[str, ...], **options: object) -> None:
     """Train a model; the same command again goes on where a stopped run was."""
     load_plugins(plugins)
     given = {name: value for name, value in options.items() if _is_given(context, name)}
@@ -73,7 +70,7 @@ def fit(
     from trainer.config.options import make_options
     from trainer.loop.loop import fit as run_fit
 
-    run_fit(make_options(given, config), say=_silent if quiet else click.echo)
+    run_fit(make_options(given, config), say=click.echo)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

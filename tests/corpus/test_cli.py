@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -91,6 +93,13 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, signum: int, code: int) -> No
     assert run_stage(SlowStage(), tmp_path / "out", RunOptions(quiet=True)).rows == 8
 
 
+def _json(command: str, *args: str | Path) -> dict[str, Any]:
+    result = CliRunner().invoke(cli, [command, *map(str, args), "--json"])
+    assert result.exit_code == 0, result.output
+    value: dict[str, Any] = json.loads(result.stdout)
+    return value
+
+
 def test_looking_at_a_dataset(tmp_path: Path, make_documents: Callable[..., Path]) -> None:
     out = tmp_path / "out"
     run_stage(SlowStage(), out, RunOptions(quiet=True))
@@ -106,8 +115,18 @@ def test_looking_at_a_dataset(tmp_path: Path, make_documents: Callable[..., Path
     nothing = runner.invoke(cli, ["inspect", str(out), "--id", "toy/9#9"])
     assert nothing.exit_code == 2
     assert runner.invoke(cli, ["verify", str(tmp_path)]).exit_code == 0
+    assert runner.invoke(cli, ["verify", "--quiet", str(tmp_path)]).output == ""
+    assert _json("verify", tmp_path)["datasets"][0]["state"] == "ok"
+    seen = _json("inspect", out, "-n", "2")
+    assert len(seen["documents"]) == 2 and seen["counts"]["documents"]["seen"] == 12
+    assert _json("inspect", out, "--id", "toy/3#1")["documents"][0]["id"] == "toy/3#1"
+    assert _json("inspect", out, "--dropped")["dropped"][0]["reason"] == "odd"
+    assert _json("inspect", out, "--quarantined")["quarantined"] == []
+    assert _json("status", out)["stages"][0]["state"] == "done"
     (out / "00000.parquet").write_bytes(b"")
     assert runner.invoke(cli, ["verify", str(tmp_path)]).exit_code == 1
+    broken = runner.invoke(cli, ["verify", "--json", str(tmp_path)])
+    assert broken.exit_code == 1 and json.loads(broken.stdout)["broken"] == 1
     assert "all done" in runner.invoke(cli, ["status", str(out)]).output
 
 

@@ -53,6 +53,7 @@ class FitOptions:
     )
     tensorboard: bool = option(False, "Write the metrics for TensorBoard too.")
     overwrite: bool = option(False, "Start the run anew, with another configuration too.")
+    quiet: bool = option(False, "Print errors only.")
 
     def __post_init__(self) -> None:
         check_options(self)

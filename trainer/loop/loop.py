@@ -30,7 +30,7 @@ def fit(options: FitOptions, say: Say = print, fault: Fault = no_fault) -> None:
     """
     with joined(options.device) as ranks:
         try:
-            _fit(options, ranks, say if ranks.first else _silence, fault)
+            _fit(options, ranks, say if ranks.first and not options.quiet else _silence, fault)
         except click.ClickException as error:
             if ranks.first:
                 raise
@@ -70,4 +70,4 @@ def _retention(options: FitOptions, config: RunConfig) -> Retention:
 
 
 def _silence(text: str) -> None:
-    """What a rank says that is not the first."""
+    """What a quiet run says, and a rank that is not the first."""

@@ -64,7 +64,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.log = MetricsLog(self.run.metrics)
-        self.line = LiveLine(self.config.training.steps, silent=not self.ranks.first)
+        self.line = LiveLine(self.config.training.steps, silent=self.options.quiet or not self.ranks.first)
         self.saver = Saver(self.store, self.options.background_saves)
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
 

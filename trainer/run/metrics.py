@@ -117,7 +117,7 @@ class LiveLine:
     """Progress on stderr: one line that is rewritten, or about twenty plain lines where stderr is no terminal."""
 
     def __init__(self, steps: int, stream: TextIO | None = None, silent: bool = False) -> None:
-        """`silent`: nothing is shown (a rank that is not the first)."""
+        """`silent`: nothing is shown (a quiet run, a rank that is not the first)."""
         self.stream = sys.stderr if stream is None else stream
         self.live = self.stream.isatty()
         self.every = max(1, steps // 20)

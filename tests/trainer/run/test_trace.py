@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,6 +58,10 @@ def test_documents_of_a_step(tmp_path: Path) -> None:
         [str(row), "ab"[row % 2], "0", position, length, f"d{10 * row + n}", start]
         for row in range(8, 12)
         for n, (position, length, start) in enumerate((("0", "5", "70"), ("5", "12", "0")))
+    ]
+    found = json.loads(call("trace", run, "--data", packed, "--step", "3", "--json").stdout)["documents"]
+    assert [[str(field) for field in entry.values()] for entry in found] == [
+        line.split("\t") for line in result.output.splitlines()[1:]
     ]
     assert call("trace", run, "--data", packed, "--step", "4").exit_code == 2
     other = write_packed(tmp_path / "other", learnable_rows(20, 16, 60, 9), 60)
