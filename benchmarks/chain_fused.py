@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.chain_stages import DOMAIN, recipe_for, start_pool, steps_of, timed
+from benchmarks.chain_stages import DOMAIN, recipe_for, start_executor, steps_of, timed
 from benchmarks.chain_text import Text, natural, synthetic_pages
 from benchmarks.synth import write_documents
 from corpus.data.columns import conform, document_schema, merge_columns
@@ -99,8 +99,8 @@ def fused(text: Text, work: Path, tokenizer: Path, runs: int) -> None:
     """Print the seconds of the joined passes and of what they are made of. The caller pins this to one core."""
     output = work / "fused"
     shutil.rmtree(output, ignore_errors=True)
-    pool, _ = start_pool(1)
-    options = RunOptions(workers=1, pool=pool, always_pool=True, quiet=True)
+    executor, _ = start_executor(1)
+    options = RunOptions(workers=1, running=executor, quiet=True)
     seconds: dict[str, list[tuple[float, float]]] = {}
     own = []
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
@@ -112,7 +112,7 @@ def fused(text: Text, work: Path, tokenizer: Path, runs: int) -> None:
                 own.append(alone.submit(own_time, documents, place / "written").result())
                 for name, stage in stages.items():
                     seconds[name].append(timed(stage, place / "passes" / name, options)[0])
-    pool.close()
+    executor.close()
     _print_fused(text, own, {name: median(found) for name, found in seconds.items()})
 
 
@@ -173,13 +173,13 @@ def huge(work: Path, prose: Path | None, have_natural: bool, number: int, memory
     print(f"\nGopher's rules over {number} documents of 10 MB, --memory {memory / 1e6:,.0f} MB\n")
     print("| | seconds | peak MB | before the data, MB |\n|---|---:|---:|---:|")
     for title, settings in {"as they are": (), "no limit of words": ("gopher_quality.max_words=1000000000",)}.items():
-        pool, _ = start_pool(1)
+        executor, _ = start_executor(1)
         stage = MapStage((str(documents),), "filter", maps=FilterConfig(rules=("gopher",), set=settings).maps())
-        options = RunOptions(workers=1, memory=memory, pool=pool, always_pool=True, quiet=True)
+        options = RunOptions(workers=1, memory=memory, running=executor, quiet=True)
         try:
             (seconds, _), log = timed(stage, work / "huge-filtered", options)
         finally:
-            pool.close()
+            executor.close()
         print(
             f"| {title} | {seconds:.1f} | {log['peak_memory'] / 1e6:,.0f} | {log['fixed_memory'] / 1e6:,.0f} |",
             flush=True,

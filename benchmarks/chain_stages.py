@@ -16,7 +16,8 @@ from typing import Any
 from benchmarks.chain_text import Text
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import Manifest
-from corpus.engine.executors.local import WorkerPool
+from corpus.engine.executors.base import Executor, Settings
+from corpus.engine.executors.local import LocalExecutor, WorkerPool
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import Stage
 from pipelines.recipes.recipe import Recipe, load_recipe
@@ -96,14 +97,14 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def start_pool(workers: int) -> tuple[WorkerPool, float]:
-    """A pool whose workers have all answered, and the seconds that this took."""
-    pool = WorkerPool(workers)
+def start_executor(workers: int) -> tuple[LocalExecutor, float]:
+    """An executor whose workers have all answered, and the seconds that this took."""
+    executor = LocalExecutor(Settings(workers, always_pool=True))
     began = time.perf_counter()
     seen: set[int] = set()
     while len(seen) < workers:
-        seen |= {each.result() for each in [pool.get().submit(os.getpid) for _ in range(workers)]}
-    return pool, time.perf_counter() - began
+        seen |= {each.result() for each in [executor.pool.get().submit(os.getpid) for _ in range(workers)]}
+    return executor, time.perf_counter() - began
 
 
 def run_chain(
@@ -113,11 +114,11 @@ def run_chain(
     shutil.rmtree(output, ignore_errors=True)
     tiny = steps_of(text.tiny, output / "tiny", tokenizer, join)
     for step, small in zip(steps_of(text.raw, output / "main", tokenizer, join), tiny, strict=True):
-        pool, seconds = start_pool(workers)
-        options = RunOptions(workers=workers, pool=pool, always_pool=True, quiet=True)
-        startup = seconds + _warm(small.make(), output, small.output, pool)
+        executor, seconds = start_executor(workers)
+        options = RunOptions(workers=workers, running=executor, quiet=True)
+        startup = seconds + _warm(small.make(), output, small.output, executor.pool)
         found = [timed(step.make(), output / "main" / step.output, options) for _ in range(runs)]
-        pool.close()
+        executor.close()
         yield StageTime(
             step.output.removeprefix(f"documents/{DOMAIN}/"),
             text_in(step, output / "main", text.size),
@@ -142,17 +143,17 @@ def timed(stage: Stage, output: Path, options: RunOptions) -> tuple[tuple[float,
     """Run a stage afresh on a pool: seconds from its first task to its manifest, by the wall and of the processor; and
     its log."""
     shutil.rmtree(output, ignore_errors=True)
-    before = _processor_seconds(options.pool)
+    before = _processor_seconds(options.running)
     run_stage(stage, output, options)
-    spent = _processor_seconds(options.pool) - before
+    spent = _processor_seconds(options.running) - before
     log = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
     return (log["seconds"], spent), log
 
 
-def _processor_seconds(pool: WorkerPool | None) -> float:
+def _processor_seconds(executor: Executor | None) -> float:
     """Of this process and of the workers so far."""
     seconds = time.process_time()
-    for process in pool.get()._processes if pool else ():  # type: ignore[attr-defined]
+    for process in executor.pool.get()._processes if isinstance(executor, LocalExecutor) else ():  # type: ignore[attr-defined]
         fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return seconds
@@ -205,8 +206,8 @@ def scaling(text: Text, work: Path, tokenizer: Path, runs: int) -> None:
     """Each stage with one worker and with two."""
     tables = []
     for workers in (1, 2):
-        pool, seconds = start_pool(workers)
-        pool.close()
+        executor, seconds = start_executor(workers)
+        executor.close()
         print(f"\nStart of a pool of {workers}: {seconds:.2f} s (0.5 wanted)", flush=True)
         rows = run_chain(text, work / "scaling", tokenizer, True, runs, workers)
         tables.append(stage_table(f"{workers} worker(s)", text.size, rows))

@@ -83,14 +83,14 @@ class LocalExecutor(Executor):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._pool = WorkerPool(settings.workers)
+        self.pool = WorkerPool(settings.workers)
         self._submissions: dict[str, _Submission] = {}
 
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
         """Send the tasks to the workers, or keep them for `poll`."""
         submission = _Submission(step, [], {}, out_of_memory_kills())
         if self._parallel(step, len(ranks)):
-            pool = self._pool.get(needs_main(step, f"stage {step.stage.name}"))
+            pool = self.pool.get(needs_main(step, f"stage {step.stage.name}"))
             try:
                 submission.futures = {rank: pool.submit(step, None, rank) for rank in ranks}
             except BrokenProcessPool:
@@ -119,12 +119,12 @@ class LocalExecutor(Executor):
         """Forget the tasks; workers that are at one of them are killed."""
         submission = self._submissions.pop(handle, None)
         if submission is not None and submission.futures:
-            self._pool.close(kill=True)
+            self.pool.close(kill=True)
 
     def close(self) -> None:
         """Kill the workers."""
         self._submissions.clear()
-        self._pool.close(kill=True)
+        self.pool.close(kill=True)
 
     def _parallel(self, step: TaskStep, tasks: int) -> bool:
         settings = self.settings
@@ -146,9 +146,9 @@ class LocalExecutor(Executor):
                 submission.failed[rank] = error
 
     def _death(self, submission: _Submission) -> DataError:
-        codes = self._pool.exit_codes()
+        codes = self.pool.exit_codes()
         kills = out_of_memory_kills() - submission.kills
-        self._pool.close(kill=True)
+        self.pool.close(kill=True)
         step = submission.step
         return DataError(
             f"a worker of stage {step.stage.name} {describe(codes, kills)} in phase {step.phase}: {remedy(codes, kills)}."
