@@ -86,7 +86,7 @@ def main() -> None:
         code = 2
     except OSError as error:
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"Error: {place}{error.strerror or error}; mend that and run the same command again.", file=sys.stderr)
+        print(f"Error: {place}{error.strerror or error}; fix that and run the same command again.", file=sys.stderr)
         code = 1
     sys.exit(code)
 

@@ -112,7 +112,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
 
 def nearest_name(key: str, known: Iterable[str]) -> str | None:
     """The nearest of the `known` names: the same but for case and dashes, then one that means the same in the field
-    (`learning_rate` is `lr`), then one that is spelled alike. Of `section.name` the section that is given goes first."""
+    (`learning_rate` is `lr`), then one of similar spelling. Of `section.name` the section that is given goes first."""
     names = sorted(known)
     section, dot, leaf = key.rpartition(".")
     parts = {name: name.rpartition(".") for name in names}

@@ -147,9 +147,7 @@ def _imported(plugin: Plugin) -> ModuleType:
         exec(compile(plugin.source, plugin.path, "exec", dont_inherit=True), module.__dict__)
     except Exception as error:
         del sys.modules[plugin.module]
-        raise UsageError(
-            f"the plug-in {plugin.path} cannot be imported ({_reason(plugin, error)}): mend it."
-        ) from error
+        raise UsageError(f"the plug-in {plugin.path} cannot be imported ({_reason(plugin, error)}): fix it.") from error
     return module
 
 

@@ -125,11 +125,11 @@ def parse_share(text: str) -> Fraction:
     return value
 
 
-def parse_likeness(text: str) -> Fraction:
+def parse_similarity(text: str) -> Fraction:
     """`75%` or `0.75` as an exact fraction; a `UsageError` unless it is over 0 and at most 1."""
     value = _part(text)
     if value is None or not 0 < value <= 1:
-        raise UsageError(f"--near-overlap {text} is no likeness of texts; give a number over 0% up to 100%, as 75%.")
+        raise UsageError(f"--near-overlap {text} is no similarity of texts; give a number over 0% up to 100%, as 75%.")
     return value
 
 

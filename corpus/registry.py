@@ -104,7 +104,7 @@ class Registry(Mapping[str, Origin]):
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UsageError(
-                f"the {self.what} '{name}' of {_package(point)} cannot be imported ({reason}): mend or uninstall it."
+                f"the {self.what} '{name}' of {_package(point)} cannot be imported ({reason}): fix or uninstall it."
             ) from error
 
 

@@ -100,7 +100,7 @@ class DedupConfig:
     key_bits: int = option(64, "Bits of the keys that lines or documents are compared by: 64 or 128.")
     threshold: float | None = option(
         None,
-        "How alike duplicates are: books overlap by more than this (default 0.9), near documents by this or more (default"
+        "How similar duplicates are: books overlap by more than this (default 0.9), near documents by this or more (default"
         " 0.75).",
         metavar="SHARE",
         above=0,

@@ -52,7 +52,7 @@ from corpus.heldout.choice import (
     hash_documents,
 )
 from corpus.option import SHARDS_ARE_INHERITED, option
-from corpus.quantity import parse_fraction, parse_likeness, parse_share
+from corpus.quantity import parse_fraction, parse_similarity, parse_share
 
 if TYPE_CHECKING:
     from corpus.data.dataset import Dataset
@@ -90,7 +90,7 @@ class ChoiceConfig:
         parse_fraction(self.validation)
         parse_share(self.line_overlap)
         if self.near_overlap is not None:
-            parse_likeness(self.near_overlap)
+            parse_similarity(self.near_overlap)
         if self.min_bytes < 0:
             raise UsageError(f"--min-bytes {self.min_bytes} is less than zero; give the bytes of text you need.")
         if self.training and self.near_overlap is None and parse_share(self.line_overlap) == 1:
@@ -112,7 +112,7 @@ class ChoiceStage(ReadingStage):
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
         wanted = settings.near_overlap
-        near = {} if wanted is None else {"near_overlap": str(parse_likeness(wanted))}
+        near = {} if wanted is None else {"near_overlap": str(parse_similarity(wanted))}
         # how many of the inputs, the last ones, are only compared with
         training = {"training": len(self._training)} if self._training else {}
         return {
@@ -150,7 +150,7 @@ class ChoiceStage(ReadingStage):
         if settings.near_overlap is not None:
             from corpus.heldout.near import NearOverlap
 
-            found.append(NearOverlap(scans, tasks, settings.min_bytes, parse_likeness(settings.near_overlap)))
+            found.append(NearOverlap(scans, tasks, settings.min_bytes, parse_similarity(settings.near_overlap)))
         return tuple(found)
 
     def phases(self) -> tuple[Phase, ...]:

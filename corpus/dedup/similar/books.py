@@ -64,6 +64,6 @@ class BookDedupStage(SimilarDedupStage):
     def similarity(self, shared: Any, left: Any, right: Any) -> Any:
         return shared / np.minimum(left, right)
 
-    def alike(self, similarity: float) -> bool:
+    def similar(self, similarity: float) -> bool:
         """More than the threshold; a book that is in another one whole is always a duplicate."""
         return similarity > self.threshold or similarity == 1.0

@@ -37,7 +37,7 @@ CLUSTER_SCHEMA = pa.schema(
         pa.field("kept_size", pa.uint64(), nullable=False),
     ]
 )
-"""One row per removed document, in the order of the input: its id, the id of the document that stays, how alike they
+"""One row per removed document, in the order of the input: its id, the id of the document that stays, how similar they
 are (1 for equal ones, the overlap of books, the Jaccard index of near-duplicates), and what that follows from: distinct
 shingles that both have and that each has; bytes of UTF-8 at level document."""
 
@@ -46,7 +46,7 @@ REMOVAL = np.dtype([(name, np.uint64) for name in _NUMBERS])
 """A removed document, the one that stays, and what they share; documents by their number in the whole input."""
 _SIDES = ("second", "first", "shared", "second_size", "first_size")
 EDGE = np.dtype([*((name, np.uint64) for name in _SIDES), ("similarity", np.float64)])
-"""Two documents found alike; `first` goes before `second` in the order of preference."""
+"""Two documents found similar; `first` goes before `second` in the order of preference."""
 LARGEST = 20
 """Clusters that a run names."""
 _TABLE = "clusters.parquet"
@@ -69,7 +69,7 @@ def choose_kept(edges: Records, by_size: bool) -> Records:
     """Who goes and because of whom: `REMOVAL` sorted by `removed`, from all `EDGE`s.
 
     Documents are looked at in the order of preference: the larger first if `by_size`, the earlier first among equals.
-    One goes if it is alike to one before it that stays, and is listed with the most similar of these (the preferred
+    One goes if it is similar to one before it that stays, and is listed with the most similar of these (the preferred
     one among equals). So no edge is between two documents that stay, and A ~ B ~ C does not remove C for A's sake.
     """
     numbers = np.unique(np.concatenate([edges["second"], edges["first"]]))

@@ -37,5 +37,5 @@ class NearDedupStage(SimilarDedupStage):
     def similarity(self, shared: Any, left: Any, right: Any) -> Any:
         return shared / (left + right - shared)
 
-    def alike(self, similarity: float) -> bool:
+    def similar(self, similarity: float) -> bool:
         return similarity >= self.threshold

@@ -3,9 +3,9 @@
 Seven phases. `sketch`: each task writes the keys of its documents as sorted runs. `vote`: for each range of keys, the
 pairs of documents that share them. `pairs`: for each range of documents, the pairs with votes enough. `shingles`: each
 task writes the full shingle sets of its documents that are in a pair. `compare`: for each range of documents, the pairs
-that are alike by their full sets. `choose`: who goes, and because of whom (`choose_kept`). `rewrite`: each task writes
+that are similar by their full sets. `choose`: who goes, and because of whom (`choose_kept`). `rewrite`: each task writes
 its documents without those, and its part of the cluster table. `choose` holds about 100 bytes for every pair found
-alike and 120 more for every removed document; everything else is spilled. Work grows with the input and with the pairs compared, of which a key brings at most
+similar and 120 more for every removed document; everything else is spilled. Work grows with the input and with the pairs compared, of which a key brings at most
 `MOST_BEFORE` per document.
 """
 
@@ -55,7 +55,7 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class SimilarDedupStage(DocumentStage):
-    """Removes documents that are alike to one that stays, by the shingles they share."""
+    """Removes documents that are similar to one that stays, by the shingles they share."""
 
     name: ClassVar[str] = "dedup"
 
@@ -79,10 +79,10 @@ class SimilarDedupStage(DocumentStage):
 
     @abstractmethod
     def similarity(self, shared: Any, left: Any, right: Any) -> Any:
-        """How alike two sets are, 0 to 1, from the number of shingles they share and those of each (arrays too)."""
+        """How similar two sets are, 0 to 1, from the number of shingles they share and those of each (arrays too)."""
 
     @abstractmethod
-    def alike(self, similarity: float) -> bool:
+    def similar(self, similarity: float) -> bool:
         """Whether that is enough."""
 
     def step_config(self) -> Mapping[str, Any]:
@@ -221,14 +221,14 @@ class SimilarDedupStage(DocumentStage):
                 edges.write(np.array([edge for edge in found if edge is not None], EDGE).data)
 
     def _edge(self, sets: SetReader, pair: int) -> tuple[int, int, int, int, int, float] | None:
-        """The `EDGE` of a pair, or None if its documents are not alike."""
+        """The `EDGE` of a pair, or None if its documents are not similar."""
         second, first = pair >> 32, pair & 0xFFFFFFFF
         left, right = sets.size(second), sets.size(first)
-        if not self.alike(self.similarity(min(left, right), left, right)):
+        if not self.similar(self.similarity(min(left, right), left, right)):
             return None
         shared = count_shared(sets.read(second), sets.read(first))
         similarity = float(self.similarity(shared, left, right))
-        return (second, first, shared, left, right, similarity) if self.alike(similarity) else None
+        return (second, first, shared, left, right, similarity) if self.similar(similarity) else None
 
     def _choose(self, index: int, task: Task) -> None:
         folders = task_directories(task.work, "compare", self._parts)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-REMOVED = "\x02"  # stands for a template removed within a line, until `tidy_removed` mends what was around it
+REMOVED = "\x02"  # stands for a template removed within a line, until `tidy_removed` repairs what was around it
 MAX_TEXT = 10_000  # characters; a longer one is no phrase
 MAX_DEPTH = 20  # what is nested deeper is removed, so that no text is copied more often
 BRACES = re.compile(r"\{{2,}|\}{2,}")

@@ -298,5 +298,5 @@ def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
 
 @pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "nan", "", "near"])
 def test_likenesses_that_make_no_sense(text: str) -> None:
-    with pytest.raises(UsageError, match="is no likeness of texts; give a number over 0% up to 100%, as 75%"):
+    with pytest.raises(UsageError, match="is no similarity of texts; give a number over 0% up to 100%, as 75%"):
         ChoiceConfig(near_overlap=text)
