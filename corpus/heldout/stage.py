@@ -52,7 +52,7 @@ from corpus.heldout.choice import (
     hash_documents,
 )
 from corpus.option import SHARDS_ARE_INHERITED, option
-from corpus.quantity import parse_fraction, parse_similarity, parse_share
+from corpus.quantity import parse_fraction, parse_share, parse_similarity
 
 if TYPE_CHECKING:
     from corpus.data.dataset import Dataset
