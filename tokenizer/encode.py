@@ -78,7 +78,7 @@ class Encoder:
     def _encode(self, text: Array, offsets: Array, eod: int, ends: Array) -> Array:
         """The ids of some texts, and into `ends` where each one's end."""
         texts, size = len(offsets) - 1, int(offsets[-1] - offsets[0])
-        # words of eight bytes are read from every place, so the texts are copied to where they have room behind them
+        # words of eight bytes are read from every place, so the texts are copied to where they have room after them
         room = np.empty(size + self._prefix * texts + 40, dtype=np.uint8)
         room[-40:] = 0
         starts = np.empty(texts + 1, dtype=np.int64)

@@ -1,6 +1,6 @@
 """The end-of-document id: which control symbol it is, and that it ends every document and is nowhere else.
 
-The encoder puts it behind the ids of each text where `eod` is asked for (`Tokenizer.encode_batch`), as `corpus tokenize` does.
+The encoder puts it after the ids of each text where `eod` is asked for (`Tokenizer.encode_batch`), as `corpus tokenize` does.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from tokenizer.model import Tokenizer
 TOKENIZER_JSON = "tokenizer.json"
 """What `tokenizers.Tokenizer.from_file` reads."""
 CONFIG_JSON = "tokenizer_config.json"
-"""What `transformers.AutoTokenizer.from_pretrained` reads beside it."""
+"""What `transformers.AutoTokenizer.from_pretrained` reads along with it."""
 FILES = (TOKENIZER_JSON, CONFIG_JSON)
 
 

@@ -181,7 +181,7 @@ def plot(run: Path, output: str) -> None:
 
 
 def _note(quiet: bool) -> Callable[[str], None]:
-    """What is said beside a result goes to standard error, or nowhere."""
+    """What is said besides a result goes to standard error, or nowhere."""
     return _silent if quiet else lambda text: click.echo(text, err=True)
 
 

@@ -130,7 +130,7 @@ def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> 
 
     A validation document whose text, or most of whose lines, training has too is dropped. Training is the other side of
     DOCS alone: name what else is trained on, such as other domains, with --training. What was chosen, and why, is in
-    OUTPUT/choice; for one side it is beside OUTPUT, in _choice/.
+    OUTPUT/choice; for one side it is next to OUTPUT, in _choice/.
     """
     place = Path(output)
     if side == "both" and (place / MANIFEST).exists():
@@ -145,7 +145,7 @@ def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> 
     else:
         chosen, outputs = place.absolute().parent / CHOICE_FOLDER / place.absolute().name, {side: place}
     stage = ChoiceStage(existing(documents), config)
-    for directory in filter(Path.exists, outputs.values()):  # before anything is written beside it
+    for directory in filter(Path.exists, outputs.values()):  # before anything is written next to it
         check_output(directory, stage.input_paths())
     choice = run_stage(stage, chosen, options)
     for one, directory in outputs.items():

@@ -1,4 +1,4 @@
-"""Open columns: what readers and stages add to documents beside the columns that all of them have."""
+"""Open columns: what readers and stages add to documents besides the columns that all of them have."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def resolve(paths: Sequence[Path | str], kind: str) -> list[Dataset]:
 
 
 def _check_apart(datasets: Sequence[Dataset]) -> None:
-    """Refuse inputs that hold the same rows: a dataset twice, or one beside what was made from it."""
+    """Refuse inputs that hold the same rows: a dataset twice, or one along with what was made from it."""
     seen: dict[str, Dataset] = {}
     for dataset in datasets:
         if dataset.digest in seen:

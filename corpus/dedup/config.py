@@ -12,7 +12,7 @@ from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
 
 LEAST_MEMORY = 96_000_000
-"""Bytes that a process needs beside its interpreter and its kernels however little memory it is given: a row group (8 MB
+"""Bytes that a process needs besides its interpreter and its kernels however little memory it is given: a row group (8 MB
 of data) being read, one being made and one being written, at its largest with lines of few characters."""
 KEY_BITS = (64, 128)
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -79,7 +79,7 @@ class DedupConfig:
     )
     preset: Literal["ccnet", "fineweb"] | None = option(
         None,
-        "Settings by name; others given beside it go first. ccnet, for lines: keep none, scope 3%, blank lines compared too;"
+        "Settings by name; others given besides go first. ccnet, for lines: keep none, scope 3%, blank lines compared too;"
         " fineweb, for near: its MinHash (default).",
     )
     normalize: Literal["ccnet", "exact", "folded"] | None = option(

@@ -67,7 +67,7 @@ class Stage(ABC):
 
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """The resolved configuration as JSON values: all that decides the output beside the inputs."""
+        """The resolved configuration as JSON values: all that decides the output besides the inputs."""
 
     def whole_config(self) -> dict[str, Any]:
         """The configuration, with the digests of the plug-in files that the stage or a part of it comes from."""

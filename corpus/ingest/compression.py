@@ -339,7 +339,7 @@ def open_stream(path: Path, offset: int = 0) -> Stream:
 def find_member(path: Path, start: int, prefix: bytes) -> int | None:
     """The first stored byte from `start` on at which a gzip member begins whose text begins with `prefix`.
 
-    That is where a file of one member per record becomes readable again behind a damaged one.
+    That is where a file of one member per record becomes readable again after a damaged one.
     """
     with _open(path) as file:
         if file.seek(0, io.SEEK_END) <= start:

@@ -37,7 +37,7 @@ _HUB_NAME = 200
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """Settings of `corpus ingest` beside the reader's own."""
+    """Settings of `corpus ingest` besides the reader's own."""
 
     prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
     shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.", least=1)

@@ -192,7 +192,7 @@ class _Tar:
         return data
 
     def _data(self, size: int) -> bytes:
-        """The data of a member, with the padding behind them passed."""
+        """The data of a member, with the padding after them passed."""
         data = self._take(size)
         self._take(-size % _BLOCK)
         return data

@@ -1,4 +1,4 @@
-"""Walks a tar stream member by member, goes on behind damage and never ends silently.
+"""Walks a tar stream member by member, goes on after damage and never ends silently.
 
 Python's `tarfile` takes a damaged header for the end of the archive; a bulk archive would lose its rest unseen.
 """

@@ -1,7 +1,7 @@
 """Records of WARC files (ISO 28500), by named headers and Content-Length in bytes.
 
-What cannot be read becomes `Damage` and reading goes on at the next record: behind a torn record at the next line that
-begins one, behind a corrupt gzip member at the next member that begins with one.
+What cannot be read becomes `Damage` and reading goes on at the next record: after a torn record at the next line that
+begins one, after a corrupt gzip member at the next member that begins with one.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _skip_blank(window: _Window) -> None:
 
 
 def _record(window: _Window) -> WarcRecord | str:
-    """The record at the position, which moves behind it; or the reason that there is none, and the position stays."""
+    """The record at the position, which moves after it; or the reason that there is none, and the position stays."""
     window.more(_NEXT_BYTES)
     if not _BEGIN.match(window.data, window.position):
         return "no WARC header"

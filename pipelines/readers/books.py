@@ -198,7 +198,7 @@ def _without_credits(body: str) -> str:
 
 
 def _behind_note(first: str, rest: str) -> str:
-    """The text behind a note of which `first` is the first paragraph: a heading or a bracket goes on over paragraphs."""
+    """The text after a note of which `first` is the first paragraph: a heading or a bracket goes on over paragraphs."""
     end = -1
     if NOTE_HEADING.fullmatch(first):  # its text ends where two blank lines are
         rest = rest.lstrip("\n")

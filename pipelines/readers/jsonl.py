@@ -52,7 +52,7 @@ def read_json_lines(path: Path, fields: Fields) -> Iterator[Item]:
     """The items of a file of JSON lines.
 
     Blank lines are no records. A line that is not UTF-8, not a JSON object, too long or without a text string is one
-    `Unreadable` and reading goes on behind it; where a compressed file ends too early or is corrupt, the rest is one.
+    `Unreadable` and reading goes on after it; where a compressed file ends too early or is corrupt, the rest is one.
     """
     ordinal = 0
     with open_stream(path) as stream:
@@ -65,7 +65,7 @@ def read_json_lines(path: Path, fields: Fields) -> Iterator[Item]:
         if lines.damage is not None:
             tail = _item(ordinal, lines.tail, fields)
             data = lines.tail.data[:QUARANTINE_BYTES]
-            if not isinstance(tail, Unreadable):  # the stream broke just behind a whole line
+            if not isinstance(tail, Unreadable):  # the stream broke just after a whole line
                 yield tail
                 ordinal += 1
                 data = b""

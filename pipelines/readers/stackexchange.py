@@ -205,7 +205,7 @@ def _load(stream: ByteStream, database: sqlite3.Connection, fault: str | None) -
 
 
 def _rows(ordinal: int, piece: Piece, marked: bool, database: sqlite3.Connection) -> Iterator[Item | None]:
-    """The row of a piece (None: stored for the join) and what stands behind it if that is not blank."""
+    """The row of a piece (None: stored for the join) and what stands after it if that is not blank."""
     shape = SHAPE.match(piece.data) if marked else None
     begin = 0
     if shape is not None:

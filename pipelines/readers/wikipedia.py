@@ -83,7 +83,7 @@ class WikipediaReader:
                 yield last
 
     def _page(self, ordinal: int, piece: Piece, site: Site) -> Iterator[Item]:
-        """The page of a piece, and what stands behind it if that is not blank."""
+        """The page of a piece, and what stands after it if that is not blank."""
         cut = piece.data.find(PAGE_END)
         if cut < 0:
             reason = "page over 32 MiB" if piece.length > len(piece.data) else "malformed XML"

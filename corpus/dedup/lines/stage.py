@@ -72,7 +72,7 @@ class LineDedupStage(DocumentStage):
         write_report(commit, self.settings, self.input_bytes(), self.findings(commit))
 
     def findings(self, commit: Commit) -> dict[str, Any]:
-        """What the report says beside its counts: what was removed for what reason, and the most frequent lines."""
+        """What the report says besides its counts: what was removed for what reason, and the most frequent lines."""
         from corpus.dedup.report import false_merges
 
         rewrites = commit.results["rewrite"]

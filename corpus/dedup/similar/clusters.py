@@ -1,4 +1,4 @@
-"""Which document is a duplicate of which: the decision, the table of it beside the output, and the rewrite.
+"""Which document is a duplicate of which: the decision, the table of it next to the output, and the rewrite.
 
 Every removed document is a duplicate of one that stays; nothing is removed because of a document that goes itself.
 """
@@ -224,7 +224,7 @@ def removals_between(path: Path, low: int, high: int) -> Records:
 
 
 def adopt_tables(commit: Commit, results: Sequence[TaskResult]) -> None:
-    """Put the parts of the cluster table beside the output, in order; nothing where nothing was removed."""
+    """Put the parts of the cluster table next to the output, in order; nothing where nothing was removed."""
     for number, result in enumerate(result for result in results if result.notes["table"]):
         commit.adopt(result.directory / _TABLE, f"{CLUSTERS}/{number:05d}.parquet")
 

@@ -26,7 +26,7 @@ class TaskStep:
     strict: bool
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
-        """Run task `rank`; its progress goes to a small file beside the results."""
+        """Run task `rank`; its progress goes to a small file next to the results."""
         self.run(rank, _ProgressFile(Path(self.work, self.phase, f".progress-{rank:05d}")))
 
     def run(self, rank: int, tick: Callable[[int, int], None]) -> None:

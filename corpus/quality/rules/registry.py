@@ -1,4 +1,4 @@
-"""The rule sets by name, and presets of them. To add one: a file beside this one, and a line here (or a plug-in)."""
+"""The rule sets by name, and presets of them. To add one: a file next to this one, and a line here (or a plug-in)."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Expander:
         self.table: dict[str, Macro] = {}
         self.out: list[str] = []
         self.size = self.expansions = self.failures = 0
-        self.rest_depth = 0  # of the text behind the arguments just read
+        self.rest_depth = 0  # of the text after the arguments just read
         self.limit = max(GROWTH * len(text), GROWTH_FLOOR)
         self.text, self.at, self.depth = text, 0, 0
         self.frames: list[tuple[str, int, int]] = []
@@ -107,7 +107,7 @@ class Expander:
         self.out.append(self.frames[0][0][self.frames[0][1] :] if self.frames else self.text[self.at :])
 
     def _pull(self) -> bool:
-        """Appends what follows the current frame, so that an argument may lie behind the end of a macro's body."""
+        """Appends what follows the current frame, so that an argument may lie after the end of a macro's body."""
         if not self.frames:
             return False
         text, at, depth = self.frames.pop()
@@ -120,7 +120,7 @@ class Expander:
     # Definitions.
 
     def _define(self, definer: str) -> bool:
-        """Reads a definition behind its command; False if it is not one that is understood (it then stays)."""
+        """Reads a definition after its command; False if it is not one that is understood (it then stays)."""
         begin, text = self.at, self.text
         at = begin + 1 if text.startswith("*", begin) else begin
         command = COMMAND.match(text, at)
@@ -222,7 +222,7 @@ def expand(text: str) -> str:
 
 
 def _newcommand(text: str, at: int) -> tuple[Macro | None, int]:
-    """`[count][default]{body}` behind the name."""
+    """`[count][default]{body}` after the name."""
     count, default = 0, None
     number, end = _bracket(text, _skip(text, at))
     if number is not None:
@@ -248,7 +248,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _group(text: str, at: int) -> tuple[str | None, int]:
-    """The inside of the `{…}` at `at` and the place behind it; (None, -1) without one."""
+    """The inside of the `{…}` at `at` and the place after it; (None, -1) without one."""
     if at < 0 or not text.startswith("{", at):
         return None, -1
     depth = 0
@@ -263,7 +263,7 @@ def _group(text: str, at: int) -> tuple[str | None, int]:
 
 
 def _bracket(text: str, at: int) -> tuple[str | None, int]:
-    """The inside of the `[…]` at `at` and the place behind it; (None, -1) without one."""
+    """The inside of the `[…]` at `at` and the place after it; (None, -1) without one."""
     if not text.startswith("[", at):
         return None, -1
     depth = 0

@@ -137,7 +137,7 @@ def strip_comments(text: str, kept: list[str]) -> str:
 
 
 def _after_comment(text: str, begin: int, end: int) -> int:
-    """Where the text goes on behind the comment: past the blanks of the next line, unless the comment had its own line."""
+    """Where the text goes on after the comment: past the blanks of the next line, unless the comment had its own line."""
     line = text.rfind("\n", 0, begin) + 1
     if not text[line:begin].strip(" \t"):
         return end
@@ -235,7 +235,7 @@ def first_section(text: str) -> int:
     """Where the text of a paper begins: at its first section heading; 0 without one.
 
     Letters have headings for acknowledgements, appendices or single paragraphs alone. Where more than a front matter
-    stands before the first of them, the text begins behind the abstract (without one, the title).
+    stands before the first of them, the text begins after the abstract (without one, the title).
     """
     section = SECTION.search(text)
     if section is None:
@@ -261,7 +261,7 @@ def _closed(head: str, abstract: re.Match[str]) -> str:
 
 
 def remove_bibliography(text: str) -> str:
-    """Cuts the lists of references and the commands that print them; the text behind them stays."""
+    """Cuts the lists of references and the commands that print them; the text after them stays."""
     pieces: list[str] = []
     last = 0
     while match := LIST_BEGIN.search(text, last):

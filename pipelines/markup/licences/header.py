@@ -102,7 +102,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _comment_end(lines: list[str], start: int, style: _Style) -> int:
-    """The line behind the comment that begins at `start`, which is `start` if none does or code follows on its last line."""
+    """The line after the comment that begins at `start`, which is `start` if none does or code follows on its last line."""
     first = lines[start].lstrip("\ufeff \t")
     for opener, closer in style.blocks:
         if first.startswith(opener):

@@ -56,7 +56,7 @@ def expand_templates(text: str) -> str:
     """
     if "{{" not in text:
         return text
-    runs: list[tuple[int, int, list[str]]] = [(0, 0, [])]  # open runs: position, braces left in it, pieces behind it
+    runs: list[tuple[int, int, list[str]]] = [(0, 0, [])]  # open runs: position, braces left in it, pieces after it
     last = 0
     for match in BRACES.finditer(text):
         begin, end = match.span()
@@ -186,7 +186,7 @@ def _wrapped(before: str, after: str) -> Callable[[Arguments], str]:
 
 
 def _joined(separator: str) -> Callable[[Arguments], str]:
-    """The words behind the language code: the parts of a compound, synonyms."""
+    """The words after the language code: the parts of a compound, synonyms."""
     return lambda given: separator.join(given.behind_language())
 
 
@@ -272,7 +272,7 @@ def _sound(given: Arguments) -> str:
 
 
 def _word(place: int) -> Callable[[Arguments], str]:
-    """A word of Wiktionary behind `place - 1` language codes, with transcription and meaning: `слово (slovo, “word”)`."""
+    """A word of Wiktionary after `place - 1` language codes, with transcription and meaning: `слово (slovo, “word”)`."""
 
     def shower(given: Arguments) -> str:
         shown = given.named.get("alt") or given.at(place + 1) or given.at(place)
