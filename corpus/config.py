@@ -168,7 +168,7 @@ def parse_option(config: type[Any], name: str, text: str) -> Any:
     try:
         value = entry.read(text)
     except ValueError as error:
-        raise UsageError(f"{name} is {sentence(error)}") from None
+        raise UsageError(f"{name}: {sentence(error)}") from None
     problem = entry.problem(value)
     if problem:
         raise UsageError(f"{name} is {text}: {problem}.")

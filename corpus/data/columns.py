@@ -40,9 +40,9 @@ class Column:
         """The Arrow field; a UsageError for a type that is none of the known ones."""
         return pa.field(self.name, arrow_type(self.type))
 
-    def accepts(self, value: object) -> bool:
-        """Whether a JSON value can be one of this column, as it is."""
-        return value is not None and _accepts(self.type, value)
+    def convert(self, value: object) -> object:
+        """A raw value as one of this column, exactly, or None where it cannot be one."""
+        return None if value is None else _convert(self.type, value)
 
     def to_json(self) -> dict[str, str]:
         """The entry in the manifest."""
@@ -64,20 +64,36 @@ COMMON = (TITLE, AUTHOR, DATE, LICENCE)
 """Columns that readers of several domains have."""
 
 
-def _accepts(kind: str, value: object) -> bool:
+_EXACT = {"float32": 1 << 24, "float64": 1 << 53}
+"""The largest whole number up to which all are exact."""
+
+
+def _convert(kind: str, value: object) -> object:
     if kind.startswith("list<"):
-        return isinstance(value, list | tuple) and all(_accepts(kind[5:-1], item) for item in value)
+        items = [_convert(kind[5:-1], item) for item in value] if isinstance(value, list | tuple) else [None]
+        return None if None in items else items
     if kind in ("string", "large_string"):
-        return isinstance(value, str)
+        return value if isinstance(value, str) else None
     if isinstance(value, bool) or kind == "bool":
-        return isinstance(value, bool) and kind == "bool"
-    if kind.startswith("float"):
-        return isinstance(value, int | float)
+        return value if isinstance(value, bool) and kind == "bool" else None
+    if kind in _EXACT:
+        exact = isinstance(value, float) or (isinstance(value, int) and abs(value) <= _EXACT[kind])
+        return float(value) if exact else None  # type: ignore[arg-type]  # a number
     if kind == "date":
-        return isinstance(value, datetime.date)
+        return _date(value)
     bits = int(kind.removeprefix("u").removeprefix("int"))
     low, high = (0, 1 << bits) if kind.startswith("u") else (-(1 << bits - 1), 1 << bits - 1)
-    return isinstance(value, int) and low <= value < high
+    return value if isinstance(value, int) and low <= value < high else None
+
+
+def _date(value: object) -> datetime.date | None:
+    """A date as it is, or from its ISO form."""
+    if isinstance(value, datetime.date):
+        return None if isinstance(value, datetime.datetime) else value
+    try:
+        return datetime.date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 @functools.cache
@@ -97,6 +113,8 @@ def merge_columns(groups: Iterable[Iterable[Column]]) -> tuple[Column, ...]:
     """
     found: dict[str, Column] = {}
     for column in (column for group in groups for column in group):
+        if not column.name.strip():
+            raise UsageError("a column needs a name: write it as NAME or NAME:TYPE.")
         if column.name in DOCUMENT_SCHEMA.names:
             raise UsageError(f"a column cannot be called '{column.name}', which all documents have: rename it.")
         first = found.setdefault(column.name, column)

@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 SIDE_FOLDERS = ("_choice", "_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer")
 """Folders of a dataset that hold more than its data."""
 SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "_report.json")
-"""Files of a tokenizer's directory."""
+"""Files of a tokenizer's directory, and the report of it or of a dedup."""
 
 
 @dataclass

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from corpus.data.columns import Column
 from corpus.data.files import checksum
+from corpus.errors import UsageError
 
 V = TypeVar("V")
 
@@ -112,7 +113,11 @@ class DocumentMap(ABC):
             for entry in dataclasses.fields(self)  # type: ignore[arg-type]  # every map is a dataclass
             if "doc" in entry.metadata
         }
-        return values | {name: checksum(path) for name, path in self.files().items()}
+        values |= {name: checksum(path) for name, path in self.files().items()}
+        for name, value in values.items():
+            if isinstance(value, Path):
+                raise UsageError(f"setting {name} of the map {self.name} is a path: have its method `files` name it.")
+        return values
 
 
 def maps_of(config: Any) -> tuple[DocumentMap, ...]:

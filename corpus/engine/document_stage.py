@@ -15,18 +15,19 @@ import pyarrow.compute as pc
 
 from corpus.data.buffers import breaks_and_bytes
 from corpus.data.columns import Column, conform, document_schema, merge_columns
+from corpus.data.dataset import Dataset
 from corpus.data.manifest import Counts
 from corpus.engine.commit import Commit
 from corpus.engine.document_map import DocumentBatch, DocumentMap, stays_of, titles
 from corpus.engine.inputs import inherited_domains
 from corpus.engine.piecewise import PiecewiseStage
-from corpus.engine.stage import Phase
+from corpus.engine.stage import InputRef, Phase
 from corpus.engine.task import Task
 
 _PART_BYTES = 1_000_000
 BYTES_BEFORE = "bytes before maps"
 MAP_UNIT = "documents of map "
-"""The accounting of a map in a chain is kept in a unit of its own; the commit moves it to `maps` in the manifest."""
+"""The accounting of a map in a chain is kept in a unit of its own; the commit moves it to `extra.maps` of the manifest."""
 
 
 class DocumentWriter:
@@ -50,6 +51,7 @@ class DocumentWriter:
         if not self._maps:
             self._write(data)
             return
+        data = conform(data, self._schema)
         self._task.total(**{BYTES_BEFORE: breaks_and_bytes(data.column("text"))[1]})
         for part in _parts(data):
             self._write(self._map(part))
@@ -100,6 +102,16 @@ def _parts(data: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         begin = end
 
 
+def _named(value: Any, names: Mapping[str, Any]) -> Any:
+    """A configuration with the directories of other datasets replaced by what the recipe calls them: no path is in a
+    manifest, and the dataset itself is among the inputs."""
+    if isinstance(value, Mapping):
+        return {key: _named(entry, names) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(entry, names) for entry in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
 @dataclass(frozen=True)
 class DocumentStage(PiecewiseStage):
     """Documents in, documents out. What is written runs through `maps`."""
@@ -108,10 +120,19 @@ class DocumentStage(PiecewiseStage):
     unit: ClassVar[str] = "documents"
 
     maps: tuple[DocumentMap, ...] = field(default=(), kw_only=True)
+    reads: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
+    """Other datasets that settings name: what the recipe calls each (`domain/step`), and its directory."""
+
+    def check(self) -> None:
+        _ = self.columns  # that they have one type each
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        others = ((name, Dataset.open(path).digest) for name, path in self.reads)
+        return (*super().inputs(), *(InputRef(name, digest, digest) for name, digest in others))
 
     def step_config(self) -> Mapping[str, Any]:
         """The configuration of the stage's own work: by default all fields of the stage but its inputs and maps."""
-        names = [entry.name for entry in dataclasses.fields(self) if entry.name not in ("documents", "maps")]
+        names = [entry.name for entry in dataclasses.fields(self) if entry.name not in ("documents", "maps", "reads")]
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         return {
             name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
@@ -125,10 +146,13 @@ class DocumentStage(PiecewiseStage):
     def config(self) -> Mapping[str, Any]:
         names = titles(self.maps)
         maps = [{"map": name} | step.config() for name, step in zip(names, self.maps, strict=True)]
-        return dict(self.step_config()) | ({"maps": maps} if maps else {})
+        config = dict(self.step_config()) | ({"maps": maps} if maps else {})
+        named: dict[str, Any] = _named(config, {path: {"step": name} for name, path in self.reads})
+        return named
 
     def input_paths(self) -> tuple[Path, ...]:
-        return (*super().input_paths(), *(path for step in self.maps for path in step.files().values()))
+        others = (Path(path) for _, path in self.reads)
+        return (*super().input_paths(), *others, *(path for step in self.maps for path in step.files().values()))
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -99,10 +99,19 @@ class PiecewiseStage(ReadingStage):
             return
         target = task.directory / entries[0][0].name
         paths = [path for path, _ in entries]
-        if len(paths) == 1:
-            os.link(paths[0], target)
+        if len(paths) == 1 and _linked(paths[0], target):
+            pass
         elif target.suffix == ".parquet":
             concat_parquet(paths, target)
         else:
             concat_arrow(paths, target)
         task.add_shard(target, [piece for _, entry in entries for piece in entry.pieces])
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether the file system gave the file a second name; some have none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True

@@ -65,6 +65,7 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
     output = Path(output)
     check_not_imported_by_worker(f"stage {stage.name}")
     try:
+        stage.check()
         check_output(output, stage.input_paths())
         with locked(output, _say(options)):
             return _run_locked(stage, output, options)

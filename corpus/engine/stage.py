@@ -89,6 +89,9 @@ class Stage(ABC):
     def finish(self, commit: Commit) -> None:
         """Add to the manifest (`commit.extra`) and to the side files once all tasks are done."""
 
+    def check(self) -> None:
+        """Raise what is wrong with settings and inputs together, before anything is written."""
+
     def check_finished(self, output: Path) -> None:
         """Look at an output that was found finished: a DataError where the stage, as set now, would not have made it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -133,6 +134,9 @@ class IngestStage(Stage):
         """The open columns of the reader."""
         return merge_columns([self.reader.columns])
 
+    def check(self) -> None:
+        _ = self.columns
+
     def phases(self) -> tuple[Phase, ...]:
         read = Phase("read", len(self.groups))
         if not isinstance(self.reader, SurveyingReader):
@@ -233,9 +237,14 @@ class _FileIngest:
         try:
             size = len(record.text.encode("utf-8"))
             rest = dict(record.metadata)
-            columns = {c.name: rest.pop(c.name) for c in self.stage.columns if c.accepts(rest.get(c.name))}
+            columns = self._columns(rest)
             metadata = canonical_json(rest)
-            (metadata + canonical_json(columns) + (record.url or "") + (record.language or "")).encode("utf-8")
+            (
+                metadata
+                + json.dumps(columns, default=str, ensure_ascii=False)
+                + (record.url or "")
+                + (record.language or "")
+            ).encode("utf-8")
         except ValueError as error:  # lone surrogates, or NaN in the metadata
             data = record.text.encode("utf-8", "surrogatepass")
             reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
@@ -260,6 +269,16 @@ class _FileIngest:
         self.bytes += size
         if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
             self._flush()
+
+    def _columns(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The values of the open columns, taken out of `metadata`; one that is not of the column's type stays there."""
+        found = {}
+        for column in self.stage.columns:
+            value = column.convert(metadata.get(column.name))
+            if value is not None:
+                found[column.name] = value
+                del metadata[column.name]
+        return found
 
     def _flush(self) -> None:
         if self.rows:

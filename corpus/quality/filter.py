@@ -55,7 +55,7 @@ def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]
     """Names and settings of the rule sets, presets replaced by what they stand for."""
     for rule in rules:
         if isinstance(rule, Mapping):
-            for name, settings in rule.items():
+            for name, settings in ((str(key), value) for key, value in rule.items()):
                 if not isinstance(settings, Mapping | None):
                     raise UsageError(f"filter rule {name} is {settings!r}: give its settings as a table.")
                 _known(name)

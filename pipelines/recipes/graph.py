@@ -81,14 +81,18 @@ def references(where: str, settings: Any) -> Iterator[StepRef]:
             yield from references(where, value)
 
 
-def substituted(settings: Any, paths: Mapping[StepRef, str]) -> Any:
-    """The settings with every `{step: …}` replaced by the path of that step's output."""
+def substituted(settings: Mapping[str, Any], paths: Mapping[StepRef, str]) -> dict[str, Any]:
+    """The settings with every value `{step: …}` replaced by the path of that step's output."""
+    return {key: _substituted(value, paths) for key, value in settings.items()}
+
+
+def _substituted(settings: Any, paths: Mapping[StepRef, str]) -> Any:
     if isinstance(settings, Mapping):
         if set(settings) == {"step"}:
             return paths[StepRef.parse("", settings["step"])]
-        return {key: substituted(value, paths) for key, value in settings.items()}
+        return {key: _substituted(value, paths) for key, value in settings.items()}
     if isinstance(settings, list | tuple):
-        return [substituted(value, paths) for value in settings]
+        return [_substituted(value, paths) for value in settings]
     return settings
 
 
@@ -99,7 +103,8 @@ def domain_steps(domain: str, stages: Sequence[tuple[str, Mapping[str, Any], boo
     for name, settings, maps in stages:
         seen[name] = seen.get(name, 0) + 1
         ref = StepRef(domain, name if seen[name] == 1 else f"{name}.{seen[name]}")
-        reads = tuple(references(f"domain {domain}, stage {name}", settings))
+        where = f"domain {domain}, stage {name}"
+        reads = tuple(ref for value in settings.values() for ref in references(where, value))
         steps.append(GraphStep(ref, name, settings, reads, maps))
     return steps
 

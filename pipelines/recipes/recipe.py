@@ -210,6 +210,13 @@ def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[
             if name not in STAGES and name not in MAPS:
                 raise UsageError(f"domain {domain}: there is no stage '{name}': {nearest(name, [*STAGES, *MAPS])}")
         steps[domain] = domain_steps(domain, [(name, settings, name in MAPS) for name, settings in entries])
+    for step in (step for own in steps.values() for step in own):
+        for ref in step.reads:
+            if ref.domain in recipe.domains and ref.domain not in steps:
+                raise UsageError(
+                    f"step {step.ref} reads {{step: {ref}}}, and domain {ref.domain} has no input: add it, or take the"
+                    " reference out."
+                )
     return passes(steps, recipe.join)
 
 
@@ -226,9 +233,11 @@ def make_stage(documents: tuple[str, ...], one: Pass, paths: Mapping[StepRef, st
     chain = [maps_of(config) for config in configs[0 if first.maps else 1 :]]
     maps = tuple(step for part in chain for step in part)
     if first.maps:
-        return MapStage(documents, "+".join(step.name for step in one.steps), maps=maps)
-    stage: DocumentStage = STAGES.load(first.name).make(documents, configs[0])
-    return dataclasses.replace(stage, maps=maps)
+        stage: DocumentStage = MapStage(documents, "+".join(step.name for step in one.steps))
+    else:
+        stage = STAGES.load(first.name).make(documents, configs[0])
+    reads = dict.fromkeys(ref for step in one.steps for ref in step.reads)
+    return dataclasses.replace(stage, maps=maps, reads=tuple((str(ref), paths[ref]) for ref in reads))
 
 
 def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:

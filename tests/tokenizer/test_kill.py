@@ -29,11 +29,7 @@ def train(output: Path, documents: Path, workers: int) -> list[str]:
 
 
 def tokenize(output: Path, documents: Path, model: Path, workers: int) -> list[str]:
-    return corpus("tokenize", documents, "-o", output, "--tokenizer", model, "--workers", str(workers), *SHARDS)
-
-
-SHARDS = ("--shard-bytes", "100")
-"""Small enough for a task for every shard."""
+    return corpus("tokenize", documents, "-o", output, "--tokenizer", model, "--workers", str(workers))
 
 
 @pytest.fixture(scope="module")

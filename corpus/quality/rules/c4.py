@@ -36,10 +36,10 @@ class C4(CleaningRule):
 
     name: ClassVar[str] = "c4"
 
-    min_line_words: int = option(5, "Words that a line needs (the code: 5; the paper: 3).")
-    min_sentences: int = option(3, "Sentences that a page needs (the code: 3; the paper: 5).")
-    max_word: int = option(1000, "Characters over which a word takes its line away (the code).")
-    max_page: int = option(190_000, "Characters that a page has at most (the code).")
+    min_line_words: int = option(5, "Words that a line needs (the code: 5; the paper: 3).", least=0)
+    min_sentences: int = option(3, "Sentences that a page needs (the code: 3; the paper: 5).", least=0)
+    max_word: int = option(1000, "Characters over which a word takes its line away (the code).", least=0)
+    max_page: int = option(190_000, "Characters that a page has at most (the code).", least=0)
     whole_page: bool = option(
         False,
         "Whether { and lorem ipsum count anywhere on the page (paper) or only on lines that passed so far (code).",
@@ -88,6 +88,6 @@ class C4Paper(C4):
 
     name: ClassVar[str] = "c4_paper"
 
-    min_line_words: int = option(3, "Words that a line needs (the paper: 3).")
-    min_sentences: int = option(5, "Sentences that a page needs (the paper: 5).")
+    min_line_words: int = option(3, "Words that a line needs (the paper: 3).", least=0)
+    min_sentences: int = option(5, "Sentences that a page needs (the paper: 5).", least=0)
     whole_page: bool = option(True, "Whether { and lorem ipsum count anywhere on the page (paper).")

@@ -26,9 +26,11 @@ class Code(Rule):
 
     name: ClassVar[str] = "code"
 
-    max_line: int = option(1000, "Characters that the longest line has at most (RedPajama v1: 1000).")
-    max_mean_line: float = option(100, "Characters per line that a file has at most (RedPajama v1: 100).")
-    min_alphanumeric: float = option(0.25, "Share of characters that are alphanumeric, at least (RedPajama v1: 0.25).")
+    max_line: int = option(1000, "Characters that the longest line has at most (RedPajama v1: 1000).", least=0)
+    max_mean_line: float = option(100, "Characters per line that a file has at most (RedPajama v1: 100).", least=0)
+    min_alphanumeric: float = option(
+        0.25, "Share of characters that are alphanumeric, at least (RedPajama v1: 0.25).", least=0
+    )
 
     def check(self, view: TextView) -> str | None:
         text = view.text

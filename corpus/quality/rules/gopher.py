@@ -29,16 +29,16 @@ class GopherQuality(Rule):
 
     name: ClassVar[str] = "gopher_quality"
 
-    min_words: int = option(50, "Words that a document needs (A1.1: 50).")
-    max_words: int = option(100_000, "Words that it has at most (A1.1: 100,000).")
-    min_mean_word: float = option(3, "Characters of a word on average, at least (A1.1: 3).")
-    max_mean_word: float = option(10, "Characters of a word on average, at most (A1.1: 10).")
-    max_hashes: float = option(0.1, "Hash signs per word, at most (A1.1: 0.1).")
-    max_ellipses: float = option(0.1, "Ellipses per word, at most (A1.1: 0.1).")
-    max_bullet_lines: float = option(0.9, "Share of lines that begin with a bullet, at most (A1.1: 0.9).")
-    max_ellipsis_lines: float = option(0.3, "Share of lines that end with an ellipsis, at most (A1.1: 0.3).")
-    min_lettered: float = option(0.8, "Share of words with a letter, at least (A1.1: 0.8).")
-    min_stop_words: int = option(2, "How many of the stop words occur, at least (A1.1: 2).")
+    min_words: int = option(50, "Words that a document needs (A1.1: 50).", least=0)
+    max_words: int = option(100_000, "Words that it has at most (A1.1: 100,000).", least=0)
+    min_mean_word: float = option(3, "Characters of a word on average, at least (A1.1: 3).", least=0)
+    max_mean_word: float = option(10, "Characters of a word on average, at most (A1.1: 10).", least=0)
+    max_hashes: float = option(0.1, "Hash signs per word, at most (A1.1: 0.1).", least=0)
+    max_ellipses: float = option(0.1, "Ellipses per word, at most (A1.1: 0.1).", least=0)
+    max_bullet_lines: float = option(0.9, "Share of lines that begin with a bullet, at most (A1.1: 0.9).", least=0)
+    max_ellipsis_lines: float = option(0.3, "Share of lines that end with an ellipsis, at most (A1.1: 0.3).", least=0)
+    min_lettered: float = option(0.8, "Share of words with a letter, at least (A1.1: 0.8).", least=0)
+    min_stop_words: int = option(2, "How many of the stop words occur, at least (A1.1: 2).", least=0)
     stop_words: tuple[str, ...] = option(STOP_WORDS, "The stop words (A1.1: eight of English).", metavar="WORD")
 
     def check(self, view: TextView) -> str | None:
@@ -78,19 +78,21 @@ class GopherRepetition(Rule):
 
     name: ClassVar[str] = "gopher_repetition"
 
-    duplicate_lines: float = option(0.30, "Share of lines, and of paragraphs, that are repeats, at most (table A1).")
-    duplicate_line_characters: float = option(
-        0.20, "Share of characters in repeated lines, and in repeated paragraphs, at most (table A1)."
+    duplicate_lines: float = option(
+        0.30, "Share of lines, and of paragraphs, that are repeats, at most (table A1).", least=0
     )
-    top_2_gram: float = option(0.20, "Share of characters in the most frequent 2-gram, at most (table A1).")
-    top_3_gram: float = option(0.18, "The same of 3-grams (table A1).")
-    top_4_gram: float = option(0.16, "The same of 4-grams (table A1).")
-    duplicate_5_grams: float = option(0.15, "Share of characters in repeated 5-grams, at most (table A1).")
-    duplicate_6_grams: float = option(0.14, "The same of 6-grams (table A1).")
-    duplicate_7_grams: float = option(0.13, "The same of 7-grams (table A1).")
-    duplicate_8_grams: float = option(0.12, "The same of 8-grams (table A1).")
-    duplicate_9_grams: float = option(0.11, "The same of 9-grams (table A1).")
-    duplicate_10_grams: float = option(0.10, "The same of 10-grams (table A1).")
+    duplicate_line_characters: float = option(
+        0.20, "Share of characters in repeated lines, and in repeated paragraphs, at most (table A1).", least=0
+    )
+    top_2_gram: float = option(0.20, "Share of characters in the most frequent 2-gram, at most (table A1).", least=0)
+    top_3_gram: float = option(0.18, "The same of 3-grams (table A1).", least=0)
+    top_4_gram: float = option(0.16, "The same of 4-grams (table A1).", least=0)
+    duplicate_5_grams: float = option(0.15, "Share of characters in repeated 5-grams, at most (table A1).", least=0)
+    duplicate_6_grams: float = option(0.14, "The same of 6-grams (table A1).", least=0)
+    duplicate_7_grams: float = option(0.13, "The same of 7-grams (table A1).", least=0)
+    duplicate_8_grams: float = option(0.12, "The same of 8-grams (table A1).", least=0)
+    duplicate_9_grams: float = option(0.11, "The same of 9-grams (table A1).", least=0)
+    duplicate_10_grams: float = option(0.10, "The same of 10-grams (table A1).", least=0)
 
     def check(self, view: TextView) -> str | None:
         size = len(view.text)

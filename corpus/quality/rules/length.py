@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from corpus.config import check_options
 from corpus.option import option
 from corpus.quality.rules.rule import Rule, TextView
 
@@ -21,9 +20,6 @@ class MinChars(Rule):
 
     limit: int = option(CCNET_CHARACTERS, "Characters that a text needs at least (CCNet: 300).", least=0)
 
-    def __post_init__(self) -> None:
-        check_options(self, f"filter rule {self.name}: ")
-
     def check(self, view: TextView) -> str | None:
         return "too short" if len(view.text) < self.limit else None
 
@@ -35,9 +31,6 @@ class MaxChars(Rule):
     name: ClassVar[str] = "max_chars"
 
     limit: int = option(190_000, "Characters that a text has at most (C4: 190,000).", least=0)
-
-    def __post_init__(self) -> None:
-        check_options(self, f"filter rule {self.name}: ")
 
     def check(self, view: TextView) -> str | None:
         return "too long" if len(view.text) > self.limit else None

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from corpus.config import check_options
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 
 
@@ -35,6 +36,9 @@ class TextView:
 
 class Rule(DocumentMap):
     """A rule set that drops documents. The reason in the manifest is `name: reason`."""
+
+    def __post_init__(self) -> None:
+        check_options(self, f"filter rule {self.name}: ")
 
     @abstractmethod
     def check(self, view: TextView) -> str | None:

@@ -205,7 +205,7 @@ def test_kill_at_random_moments_and_run_again_at_once(make_documents: Make, tmp_
         "--output",
         str(tmp_path / "out"),
     ]
-    command += ["--level", level, "--shard-bytes", "4", "--workers", "2", "--quiet"]
+    command += ["--level", level, "--workers", "2", "--quiet"]
     rng = random.Random(level)
     for _ in range(25):
         process = subprocess.Popen(command, start_new_session=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.data import inspect
-from corpus.data.columns import Column
+from corpus.data.columns import TITLE, Column
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import Counts, Manifest
 from corpus.data.verify import verify_dataset
@@ -197,3 +199,75 @@ def test_the_manifest_names_maps_and_thresholds(tmp_path: Path) -> None:
     assert manifest.config["maps"][1]["max_line"] == 50
     assert json.loads((tmp_path / "out/manifest.json").read_text())["extra"]["maps"][0]["map"] == "min_chars"
     assert pc.sum(pc.utf8_length(pa.concat_tables(rows(tmp_path / "out")).column("text"))).as_py() == 7
+
+
+@dataclass(frozen=True)
+class NeedsTitle(DocumentMap):
+    """Drops documents without a title."""
+
+    name: ClassVar[str] = "needs_title"
+
+    least: int = option(1, "Letters of a title.")
+
+    def apply(self, batch: DocumentBatch) -> Mapped:
+        return Mapped(reasons=[None if title else "no title" for title in batch.column("title").to_pylist()])
+
+
+def test_maps_see_columns_that_some_inputs_lack(tmp_path: Path) -> None:
+    first = write_documents(tmp_path / "a", ["one", "two"], open_columns=[TITLE], title=["A", None])
+    second = write_documents(tmp_path / "b", ["three"], domain="books")
+    manifest = run_stage(MapStage((str(first), str(second)), "t", maps=(NeedsTitle(),)), tmp_path / "out", QUIET)
+    assert manifest.counts["documents"].dropped == {"no title": 2}
+
+
+def test_columns_that_do_not_fit_are_found_before_anything_is_written(tmp_path: Path) -> None:
+    first = write_documents(tmp_path / "a", ["one"], open_columns=[TITLE], title=["A"])
+    second = write_documents(tmp_path / "b", ["two"], open_columns=[Column("title", "int32", "n")], title=[1])
+    with pytest.raises(UsageError, match="is string in one place and int32 in another"):
+        run_stage(dedup_stage((str(first), str(second))), tmp_path / "out", QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_that_reads_another_dataset_knows_its_digest_and_no_path(tmp_path: Path) -> None:
+    source = write_documents(tmp_path / "in", ["aaaa", "xyz"])
+    other = write_documents(tmp_path / "other", ["one"])
+    stage = MapStage((str(source),), "s", maps=(Score(tag=str(other)),), reads=(("wiki/filter", str(other)),))
+    first = run_stage(stage, tmp_path / "out", QUIET)
+    assert first.config["maps"][0]["tag"] == {"step": "wiki/filter"} and str(tmp_path) not in json.dumps(first.config)
+    assert [entry["name"] for entry in first.inputs] == ["ingest c4", "wiki/filter"]
+    moved = tmp_path / "moved"
+    other.rename(moved)
+    again = dataclasses.replace(stage, maps=(Score(tag=str(moved)),), reads=(("wiki/filter", str(moved)),))
+    assert run_stage(again, tmp_path / "out", QUIET).digest == first.digest
+    shutil.rmtree(moved)
+    write_documents(moved, ["another"])
+    with pytest.raises(UsageError, match="wiki/filter changed"):
+        run_stage(again, tmp_path / "out", QUIET)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [
+        ("float64", 1 << 53, float(1 << 53)),
+        ("float64", (1 << 53) + 1, None),
+        ("float32", (1 << 24) + 1, None),
+        ("float64", True, None),
+        ("float64", 0.1, 0.1),
+        ("int8", 127, 127),
+        ("int8", 128, None),
+        ("uint8", -1, None),
+        ("bool", False, False),
+        ("string", 5, None),
+        ("list<string>", ["a", "b"], ["a", "b"]),
+        ("list<string>", ["a", None], None),
+        ("list<int8>", "ab", None),
+        ("date", "2020-02-29", datetime.date(2020, 2, 29)),
+        ("date", "2021-02-29", None),
+        ("date", datetime.date(2020, 1, 1), datetime.date(2020, 1, 1)),
+    ],
+)
+def test_values_of_columns_are_exact_or_stay_in_the_metadata(kind: str, value: object, wanted: object) -> None:
+    column = Column("c", kind, "c")
+    found = column.convert(value)
+    assert found == wanted and type(found) is type(wanted)
+    assert pa.array([found], column.field().type).to_pylist() == [wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -116,6 +117,8 @@ def test_the_recipe_names_what_is_wrong(tmp_path: Path) -> None:
         ("{langidd: {}}", "there is no stage 'langidd': did you mean 'langid'"),
         ("{filter: {rules: [{gopher_quality: {min_word: 3}}]}}", "did you mean 'min_words'"),
         ("{dedup: {shard_bytes: 3}}", "shards are cut once, by ingest"),
+        ("{filter: {step: books/dedup}}", "unknown key 'step'"),
+        ("{filter: {rules: [{5: {}}]}}", "there is no filter rule '5'"),
     ):
         path.write_text(RECIPE.replace("{langid: {threshold: 0.1}}", wrong), encoding="utf-8")
         with pytest.raises(UsageError, match=message):
@@ -141,6 +144,17 @@ def test_what_a_step_reads_is_made_before_it(tmp_path: Path) -> None:
         made = "documents/books/" + ("00-ingest" if ref.endswith("ingest") else "01-dedup")
         assert outputs.index(made) < outputs.index("documents/commoncrawl/01-dedup+langid+filter")
         assert outputs.index("documents/commoncrawl/00-ingest") < outputs.index(made)
+
+
+def test_a_step_of_a_domain_without_input_is_named(tmp_path: Path) -> None:
+    write_raw(tmp_path / "raw", documents=2, files=1)
+    shutil.rmtree(tmp_path / "raw/books")
+    path = tmp_path / "recipe.yaml"
+    text = RECIPE.replace("{langid: {threshold: 0.1}}", "{langid: {model: {step: books/dedup}}}")
+    path.write_text(text, encoding="utf-8")
+    run = RecipeRun(load_recipe(str(path)), tmp_path / "raw", tmp_path / "out", allow_missing=True)
+    with pytest.raises(UsageError, match="and domain books has no input"):
+        list(run.steps())
 
 
 def rows(path: Path) -> pa.Table:
