@@ -130,6 +130,11 @@ def nearest_name(key: str, known: Iterable[str]) -> str | None:
     )
 
 
+def meant_name(key: str, known: Iterable[str]) -> str | None:
+    """The one of the `known` names, of which the last part counts, that means the same as `key`."""
+    return _by_meaning(key, {name: name.rpartition(".")[2] for name in known})
+
+
 def _by_meaning(leaf: str, names: dict[str, str]) -> str | None:
     """The name whose last part is `leaf` written otherwise, or a synonym of it; a slip in a long synonym is allowed."""
     wanted = _plain(leaf)

@@ -145,13 +145,13 @@ def _imported(plugin: Plugin) -> ModuleType:
     sys.modules[plugin.module] = module
     try:
         exec(compile(plugin.source, plugin.path, "exec", dont_inherit=True), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[plugin.module]
         raise UsageError(f"the plug-in {plugin.path} cannot be imported ({_reason(plugin, error)}): fix it.") from error
     return module
 
 
-def _reason(plugin: Plugin, error: Exception) -> str:
+def _reason(plugin: Plugin, error: BaseException) -> str:
     """The error and the line of the file at which it was raised."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == plugin.path]
     if isinstance(error, SyntaxError):

@@ -49,7 +49,7 @@ validate_every eval_steps eval_interval eval_every
 validation eval val dev valid eval_data validation_data held_out
 data dataset train_data training_data
 output out output_dir out_dir save_dir
-keep save_total_limit keep_last
+keep save_total_limit keep_last languages lang
 workers num_workers jobs n_jobs processes nproc
 threads num_threads
 device accelerator

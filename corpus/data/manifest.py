@@ -152,6 +152,8 @@ class Manifest:
         try:
             stat = path.stat()
         except OSError:
+            if not path.parent.exists():
+                raise DataError(f"{directory} does not exist: check the path.") from None
             raise DataError(f"{directory} is not a finished dataset (no {MANIFEST}): run its stage again.") from None
         return _read(path, stat.st_mtime_ns, stat.st_size)
 

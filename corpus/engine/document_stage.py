@@ -124,6 +124,7 @@ class DocumentStage(PiecewiseStage):
     """Other datasets that settings name: what the recipe calls each (`domain/step`), and its directory."""
 
     def check(self) -> None:
+        super().check()
         _ = self.columns  # that they have one type each
 
     def inputs(self) -> tuple[InputRef, ...]:

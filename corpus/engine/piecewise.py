@@ -35,6 +35,9 @@ class ReadingStage(Stage):
         """The pieces of the inputs, in order."""
         return input_pieces(self.datasets)
 
+    def check(self) -> None:
+        _ = self.datasets  # that they are there, and documents
+
     def inputs(self) -> tuple[InputRef, ...]:
         return dataset_inputs(self.datasets)
 

@@ -93,10 +93,15 @@ def _override(entries: Sequence[tuple[str, dict[str, Any]]], assignments: Iterab
         named = [settings for entry, settings in entries if entry == name]
         if not named:
             given = sorted({entry for entry, _ in entries})
+            if name in RULES:
+                raise UsageError(f"--set {assignment}: {name} is not among the rules: add --rules {name}.")
             raise UsageError(f"--set {assignment}: {name} is not among the rules; {nearest(name, given)}")
         rule = RULES.load(name)
         if key not in option_names(rule):
             raise UsageError(f"--set {assignment}: {name} has no setting '{key}'; {nearest(key, option_names(rule))}")
-        number = parse_option(rule, key, value)
+        try:
+            number = parse_option(rule, key, value)
+        except UsageError as error:
+            raise UsageError(f"--set {assignment}: {error.message}") from None
         for settings in named:
             settings[key] = number

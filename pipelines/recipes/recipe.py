@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from corpus.config import build
 from corpus.engine.document_map import maps_of
@@ -43,6 +44,15 @@ COUNT, BYTES = BeforeValidator(_count), BeforeValidator(_bytes)
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's true and false are no numbers, which pydantic takes them for."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise PydanticCustomError("truth_value", "it is {value}, which is no number or name", {"value": str(value).lower()})
+        return value
 
 
 class DomainRecipe(_Section):
@@ -197,7 +207,9 @@ def make_reader(domain: str, entry: DomainRecipe) -> Any:
     """The reader of a domain with the recipe's settings."""
     reader = entry.reader or domain
     if reader not in READERS:
-        raise UsageError(f"domain {domain} needs a reader: {nearest(reader, READERS)}")
+        raise UsageError(
+            f"domain {domain} needs a reader, built in or of a plug-in (--plugin FILE.py): {nearest(reader, READERS)}"
+        )
     return build(f"reader {reader}", READERS.load(reader), entry.settings)
 
 

@@ -130,7 +130,7 @@ def errors(result: Result, code: int, text: str) -> None:
 
 def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    errors(fit(tmp_path / "nowhere", run), 1, "not a finished dataset")
+    errors(fit(tmp_path / "nowhere", run), 1, "does not exist")
     errors(fit(packed, run, "--set", "optimizer.rate=1"), 2, "there is no setting 'optimizer.rate'")
     errors(fit(packed, run, "--set", "model.width=32"), 2, "'model.width': it is called 'model.d_model' now")
     errors(fit(packed, run, "--ledger", "x.json"), 2, "--ledger is called --skip-log now")

@@ -9,8 +9,8 @@ from typing import Any
 
 from corpus.config import Option, check_options, options_of, sentence
 from corpus.errors import UsageError
-from corpus.option import option, option_required
-from trainer.config.renamed import instead
+from corpus.option import meant_name, option, option_required
+from trainer.config.renamed import RENAMED, instead
 
 Setting = str | tuple[str, Any]
 """A setting as text, `optimizer.lr=3e-4`, or as the key and the value of a file."""
@@ -136,9 +136,19 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], tuple[tuple[str, Any],
         elif name in fields and name != "settings":
             options[name] = _taken(path, str(key), fields[name], content)
         else:
-            known = [*(field.replace("_", "-") for field in fields if field != "settings"), *_SECTIONS]
-            raise UsageError(f"--config {path} has the unknown key '{key}': {instead(str(key), known)}")
+            known = {*(field.replace("_", "-") for field in fields if field != "settings"), *_SECTIONS}
+            raise UsageError(f"--config {path} has the unknown key '{key}': {_instead(str(key), known)}")
     return options, tuple(settings)
+
+
+def _instead(key: str, known: set[str]) -> str:
+    """What to write for an unknown key: the setting that it means, else the nearest option or section."""
+    from trainer.config.config import SECTIONS
+
+    settings = [f"{section}.{name}" for section, kind in SECTIONS.items() for name in options_of(kind)]
+    former = {name.rpartition(".")[2]: new for name, new in RENAMED.items()}
+    meant = former.get(key) or meant_name(key, settings)
+    return f"did you mean '{meant}'?" if meant and key not in RENAMED else instead(key, known)
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:

@@ -89,7 +89,7 @@ def test_a_manifest_round_trips_and_notices_changes(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(DataError, match="not a readable manifest"):
         Manifest.load(tmp_path)
-    with pytest.raises(DataError, match="not a finished dataset"):
+    with pytest.raises(DataError, match="does not exist"):
         Manifest.load(tmp_path / "nowhere")
 
 

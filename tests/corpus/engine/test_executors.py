@@ -290,7 +290,7 @@ def test_one_pool_serves_many_stages(tmp_path: Path) -> None:
     try:
         for number in range(2):
             run_stage(SlowStage(), tmp_path / str(number), RunOptions(running=executor, quiet=True))
-        processes = [process.pid for process in executor._pool._context.started]
+        processes = [process.pid for process in executor.pool._context.started]
     finally:
         executor.close()
     assert len(processes) == 2

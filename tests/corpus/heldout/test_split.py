@@ -357,7 +357,7 @@ def test_sides_that_make_no_sense(tmp_path: Path, make_documents: Make) -> None:
     with pytest.raises(UsageError, match="side is 'both': give train or validation"):
         Side("choice", "both")  # type: ignore[arg-type]
     source = make_documents("in", ["one", "two"])
-    with pytest.raises(DataError, match="is not a finished dataset"):
+    with pytest.raises(DataError, match="does not exist"):
         run_stage(side_stage((str(source),), tmp_path / "none", "train"), tmp_path / "out", QUIET)
     with pytest.raises(UsageError, match="holds documents, but choice are wanted here"):
         run_stage(side_stage((str(source),), source, "train"), tmp_path / "out", QUIET)
