@@ -230,8 +230,8 @@ def _training_error(message: str, vocab_size: int) -> DataError:
     """One sentence for what SentencePiece says of a vocabulary that does not fit the sample."""
     if found := re.search(r"value <= (\d+)", message):
         return DataError(
-            f"the sample is too small for a vocabulary of {vocab_size}: it gives at most {found[1]} pieces, so ask for"
-            " --vocab-size of that or less, or give more text, with --overwrite."
+            f"the sample is too small for a vocabulary of {vocab_size}: it gives at most {found[1]} pieces, so give"
+            " --overwrite and a --vocab-size of that or less, or more text."
         )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return DataError(
