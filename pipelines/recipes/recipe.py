@@ -51,7 +51,9 @@ class _Section(BaseModel):
         """YAML's true and false are no numbers, which pydantic takes them for."""
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and field.annotation is not bool:
-            raise PydanticCustomError("truth_value", "it is {value}, which is no number or name", {"value": str(value).lower()})
+            raise PydanticCustomError(
+                "truth_value", "it is {value}, which is no number or name", {"value": str(value).lower()}
+            )
         return value
 
 
