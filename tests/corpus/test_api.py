@@ -81,7 +81,7 @@ def test_runs(tmp_path: Path) -> None:
         run["wiki/trian"]
     with pytest.raises(corpus.UsageError, match=r"corpus\.open_run"):
         corpus.open(tmp_path)
-    with pytest.raises(corpus.DataError, match="is not a finished dataset"):
+    with pytest.raises(corpus.DataError, match="does not exist"):
         corpus.open(tmp_path / "none")
 
 
