@@ -153,7 +153,7 @@ def timed(stage: Stage, output: Path, options: RunOptions) -> tuple[tuple[float,
 def _processor_seconds(executor: Executor | None) -> float:
     """Of this process and of the workers so far."""
     seconds = time.process_time()
-    for process in executor.pool.get()._processes if isinstance(executor, LocalExecutor) else ():  # type: ignore[attr-defined]
+    for process in executor.pool.pids() if isinstance(executor, LocalExecutor) else ():
         fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return seconds

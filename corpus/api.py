@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,10 +120,8 @@ class OpenDataset:
 
     def to_pandas(self, columns: Sequence[str] | None = None, limit: int | None = None) -> pandas.DataFrame:
         """The rows, or the first `limit`, as a data frame."""
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise UsageError("to_pandas needs the package pandas: install it, or take to_table().") from None
+        if importlib.util.find_spec("pandas") is None:
+            raise UsageError("to_pandas needs the package pandas: install it, or take to_table().")
         return self.to_table(columns, limit).to_pandas()
 
     def document(self, id: str) -> dict[str, Any]:

@@ -77,8 +77,9 @@ def _convert(kind: str, value: object) -> object:
     if isinstance(value, bool) or kind == "bool":
         return value if isinstance(value, bool) and kind == "bool" else None
     if kind in _EXACT:
-        exact = isinstance(value, float) or (isinstance(value, int) and abs(value) <= _EXACT[kind])
-        return float(value) if exact else None  # type: ignore[arg-type]  # a number
+        if isinstance(value, int):
+            return float(value) if abs(value) <= _EXACT[kind] else None
+        return value if isinstance(value, float) else None
     if kind == "date":
         return _date(value)
     bits = int(kind.removeprefix("u").removeprefix("int"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ class MappedArrays:
 
     def save(self, directory: Path, part: int = 0) -> None:
         """Write the arrays."""
-        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+        for field in fields(cast(Any, self)):  # every subclass is a dataclass
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 np.save(_file(directory, part, field.name), value)
@@ -26,7 +26,7 @@ class MappedArrays:
     @classmethod
     def load(cls, directory: Path, part: int = 0, **others: Any) -> Self:
         """Map the arrays into memory, which all processes then share; `others` are the fields that are no arrays."""
-        names = [field.name for field in fields(cls) if field.name not in others]  # type: ignore[arg-type]
+        names = [field.name for field in fields(cast(Any, cls)) if field.name not in others]
         arrays = {name: np.asarray(np.load(_file(directory, part, name), mmap_mode="r")) for name in names}
         return cls(**arrays, **others)
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from corpus.engine.commit import Commit
 from corpus.engine.task import Task
@@ -59,7 +59,7 @@ class Stage(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone: a task works out by itself what is cached."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(cast(Any, self))}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The plug-in files first: where the stage is unpickled they are loaded before anything of them is needed."""

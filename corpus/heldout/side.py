@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from corpus.config import build
 from corpus.data.dataset import Dataset
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 from corpus.engine.document_stage import MapStage
@@ -95,7 +96,7 @@ class Side(DocumentMap):
 
 def side_stage(documents: tuple[str, ...], choice: Path, side: str) -> MapStage:
     """The stage `split`, which writes one side of the documents of a choice."""
-    return MapStage(documents, "split", maps=(Side(str(choice), side),))  # type: ignore[arg-type]  # checked by Side
+    return MapStage(documents, "split", maps=(build("split", Side, {"choice": str(choice), "side": side}),))
 
 
 @lru_cache(maxsize=4)

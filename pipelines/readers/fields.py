@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from corpus.data.columns import COMMON, Column, merge_columns
 from corpus.ingest.reader import Record, Skipped
+from corpus.option import option
 
 
 class NoDocument(Exception):
@@ -104,3 +105,17 @@ def valid(text: str) -> str:
     if well_formed(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+@dataclass(frozen=True)
+class DeclaresColumns:
+    """The base of readers of rows with any keys: the user says which become columns of the documents."""
+
+    column: tuple[str, ...] = option(
+        (), "Field to keep as a column of the documents, as title or score:float64.", metavar="NAME[:TYPE]"
+    )
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The open columns of the documents."""
+        return declared_columns(self.column)

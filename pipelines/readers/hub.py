@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from corpus.data.columns import Column
 from corpus.errors import DataError
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import nearest, option
-from pipelines.readers.fields import Fields, NoDocument, declared_columns
+from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 _LIBRARIES = frozenset(
     "datasets huggingface_hub fsspec pyarrow httpx httpx2 httpcore requests urllib3 aiohttp yaml"
@@ -26,7 +25,7 @@ _ERROR_TEXT = 1024
 
 
 @dataclass(frozen=True)
-class HubReader:
+class HubReader(DeclaresColumns):
     """`corpus ingest hub`. Its INPUT is a path that exists, else the name of a data set on the hub."""
 
     domain: ClassVar[str] = "hub"
@@ -39,13 +38,6 @@ class HubReader:
     id_field: str = option("id", "Field of the record's own id, kept as metadata.id.")
     url_field: str = option("url", "Field of the URL.")
     language_field: str = option("language", "Field of the language code.")
-    column: tuple[str, ...] = option(
-        (), "Field to keep as a column of the documents, as title or score:float64.", metavar="NAME[:TYPE]"
-    )
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return declared_columns(self.column)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """One item a row. An error of the library in the middle of the stream is one `Unreadable` for the rest."""

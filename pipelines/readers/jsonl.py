@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from corpus.data.columns import Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Stream, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import option
-from pipelines.readers.fields import Fields, NoDocument, declared_columns
+from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 MAX_LINE_BYTES = 512 * 1024 * 1024
 """A longer line is quarantined instead of being held in memory."""
@@ -22,7 +21,7 @@ _DECODER = json.JSONDecoder(parse_constant=str)
 
 
 @dataclass(frozen=True)
-class JsonlReader:
+class JsonlReader(DeclaresColumns):
     """`corpus ingest jsonl`."""
 
     domain: ClassVar[str] = "jsonl"
@@ -35,13 +34,6 @@ class JsonlReader:
     id_field: str = option("id", "Key of the record's own id, kept as metadata.id.")
     url_field: str = option("url", "Key of the URL.")
     language_field: str = option("language", "Key of the language code.")
-    column: tuple[str, ...] = option(
-        (), "Field to keep as a column of the documents, as title or score:float64.", metavar="NAME[:TYPE]"
-    )
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return declared_columns(self.column)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         fields = Fields(self.text_field, self.id_field, self.url_field, self.language_field)

@@ -10,18 +10,17 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.data.columns import Column
 from corpus.errors import DataError
 from corpus.ingest.compression import QUARANTINE_BYTES
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import nearest, option
-from pipelines.readers.fields import Fields, NoDocument, declared_columns
+from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 _BATCH_ROWS = 512
 
 
 @dataclass(frozen=True)
-class ParquetReader:
+class ParquetReader(DeclaresColumns):
     """`corpus ingest parquet`."""
 
     domain: ClassVar[str] = "parquet"
@@ -32,13 +31,6 @@ class ParquetReader:
     id_column: str = option("id", "Column of the record's own id, kept as metadata.id.")
     url_column: str = option("url", "Column of the URL.")
     language_column: str = option("language", "Column of the language code.")
-    column: tuple[str, ...] = option(
-        (), "Field to keep as a column of the documents, as title or score:float64.", metavar="NAME[:TYPE]"
-    )
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return declared_columns(self.column)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """One item a row. A row group that cannot be decoded is one `Unreadable` a row, the others are read."""

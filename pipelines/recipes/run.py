@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -100,7 +101,7 @@ class RecipeRun:
                 read = [ref.domain for step in one.steps for ref in step.reads]
                 yield from self._ingests([one.domain, *read], domains, ingested)
                 source, last[one.domain] = last[one.domain], str(self.output / one.output)
-                yield Step(one.output, lambda o=one, s=source: make_stage((s,), o, paths), kept=False)  # type: ignore[misc]
+                yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
             yield from self._split(domain, last[domain])
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
@@ -108,12 +109,12 @@ class RecipeRun:
             yield Step(trained, lambda: self._train_tokenizer(domains))
         model = path or str(self.output / trained)
         for domain in domains:
-            yield Step(f"tokens/{domain}", lambda domain=domain: self._tokenize(domain, "train", model))  # type: ignore[misc]
+            yield Step(f"tokens/{domain}", partial(self._tokenize, domain, "train", model))
         yield Step("packed", lambda: self._mix(domains, model))
         for domain in domains:
             name = f"validation-tokens/{domain}"
-            yield Step(name, lambda domain=domain: self._tokenize(domain, "validation", model), kept=False)  # type: ignore[misc]
-            yield Step(f"validation/{domain}", lambda domain=domain: self._pack_validation(domain, model))  # type: ignore[misc]
+            yield Step(name, partial(self._tokenize, domain, "validation", model), kept=False)
+            yield Step(f"validation/{domain}", partial(self._pack_validation, domain, model))
 
     def _ingests(
         self, wanted: Iterable[str], domains: dict[str, tuple[str, ...]], ingested: set[str]
@@ -148,7 +149,7 @@ class RecipeRun:
         choice = self.side(domain, CHOICE)
         yield Step(self._below(choice), lambda: ChoiceStage((source,), config), kept=False)
         for side in SIDES:
-            yield Step(self._below(self.side(domain, side)), lambda s=side: side_stage((source,), choice, s))  # type: ignore[misc]
+            yield Step(self._below(self.side(domain, side)), partial(side_stage, (source,), choice, side))
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.output).as_posix()

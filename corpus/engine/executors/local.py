@@ -43,6 +43,10 @@ class WorkerPool:
             )
         return self._pool
 
+    def pids(self) -> list[int]:
+        """The processes that were started, in order."""
+        return [process.pid for process in self._context.started if process.pid is not None]
+
     def exit_codes(self) -> list[int | None]:
         """How the workers of a broken pool ended; waits a moment until all have."""
         deadline = time.monotonic() + _DEATH_SECONDS

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -164,10 +164,10 @@ def test_verify_knows_the_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["line", "document"])
-def test_dedup_ends_in_a_chain(tmp_path: Path, level: str) -> None:
+def test_dedup_ends_in_a_chain(tmp_path: Path, level: Literal["line", "document"]) -> None:
     texts = ["same\nlines", "one aeiou line", "same\nlines", "other aei text\nsame"] * 3 + ["unique here"]
     source = write_documents(tmp_path / "in", texts, shard_rows=7, piece_rows=2)
-    config = DedupConfig(level=level, keep="first", max_drop=1.0)  # type: ignore[arg-type]
+    config = DedupConfig(level=level, keep="first", max_drop=1.0)
     plain = dedup_stage((str(source),), config)
     run_stage(plain, tmp_path / "dedup", QUIET)
     maps = (Score(3), Modulo(2))

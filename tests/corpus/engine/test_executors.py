@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,12 @@ def test_executors_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setitem(registry.EXECUTORS, "fake", "tests.corpus.engine.fake:FakeExecutor")
     sent: list[int] = []
     submit = FakeExecutor.submit
-    monkeypatch.setattr(FakeExecutor, "submit", lambda *args: sent.append(1) or submit(*args))  # type: ignore[func-returns-value]  # a spy
+
+    def spy(executor: FakeExecutor, step: TaskStep, ranks: Sequence[int]) -> str:
+        sent.append(1)
+        return submit(executor, step, ranks)
+
+    monkeypatch.setattr(FakeExecutor, "submit", spy)
     result = runner.invoke(cli, [*args, "--executor", "fake"], catch_exceptions=False)
     assert result.exit_code == 0 and sent and Manifest.load(tmp_path / "out").rows == 1
 
@@ -290,7 +296,7 @@ def test_one_pool_serves_many_stages(tmp_path: Path) -> None:
     try:
         for number in range(2):
             run_stage(SlowStage(), tmp_path / str(number), RunOptions(running=executor, quiet=True))
-        processes = [process.pid for process in executor.pool._context.started]
+        processes = executor.pool.pids()
     finally:
         executor.close()
     assert len(processes) == 2

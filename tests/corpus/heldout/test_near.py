@@ -160,7 +160,8 @@ def rows(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def matches(dataset: Dataset) -> list[dict[str, Any]]:
-    return pq.read_table(chosen(dataset.path) / "_matches" / near.MATCHES).to_pylist()  # type: ignore[no-any-return]
+    rows: list[dict[str, Any]] = pq.read_table(chosen(dataset.path) / "_matches" / near.MATCHES).to_pylist()
+    return rows
 
 
 @pytest.mark.parametrize("share", ["75%", "0.9", "100%"])
