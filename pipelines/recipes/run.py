@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import yaml
@@ -29,7 +29,7 @@ from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
-from pipelines.recipes.graph import CHOICE, INGEST, SIDES, StepRef
+from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
 from pipelines.recipes.recipe import Recipe, make_reader, make_stage, recipe_passes, tokenizer_config
 
 _BYTES_PER_TOKEN = 16
@@ -86,10 +86,15 @@ class RecipeRun:
         weights = self.recipe.weights().weights
         return Mixture(tuple(weight for weight in weights if weight.domain in domains))
 
+    @cached_property
+    def _passes(self) -> list[Pass]:
+        """The passes over the documents; to know the domains that have input, all raw folders are gone through."""
+        return recipe_passes(self.recipe, self.domains())
+
     def steps(self) -> Iterator[Step]:
         """All stages in order."""
         domains = self.domains()
-        ordered = recipe_passes(self.recipe, domains)
+        ordered = list(self._passes)
         paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
         paths |= {one.steps[-1].ref: str(self.output / one.output) for one in ordered}
         last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
@@ -156,7 +161,7 @@ class RecipeRun:
 
     def side(self, domain: str, side: str) -> Path:
         """The directory of a domain's documents for training or for validation, or of the choice of these."""
-        done = sum(one.domain == domain for one in recipe_passes(self.recipe, self.domains()))
+        done = sum(one.domain == domain for one in self._passes)
         return self.output / f"documents/{domain}/{done + 1 + (CHOICE, *SIDES).index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
