@@ -1,4 +1,5 @@
-"""Files as streams of their decompressed bytes: plain, gzip, bzip2, xz and zstd, told apart by content and never by name.
+"""Files as streams of their decompressed bytes: plain, gzip, bzip2, xz, zstd and lz4, told apart by content and never by
+name.
 
 A damaged file gives every byte that can be decoded and only then raises `TruncatedStream`. Files of several members (one
 gzip member per record, multistream bzip2) read as one stream, and `find_member` finds where reading can begin again.
@@ -14,9 +15,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
+import lz4.frame
 import zstandard
+from isal import isal_zlib
 
 from corpus.errors import DataError
 
@@ -33,7 +36,16 @@ _BZ2_BLOCK = (
     bytes.fromhex("314159265359"),
     bytes.fromhex("177245385090"),
 )  # first block, or the end of an empty stream
-_ERRORS = (zlib.error, OSError, ValueError, EOFError, lzma.LZMAError, zstandard.ZstdError)
+_ERRORS: tuple[type[Exception], ...] = (
+    zlib.error,
+    cast(type[Exception], isal_zlib.error),
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +87,13 @@ class _Decoder(Protocol):
     @property
     def needs_input(self) -> bool: ...
     @property
-    def unused_data(self) -> bytes: ...
+    def unused_data(self) -> bytes | None: ...
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 class _Gzip:
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._zlib = isal_zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._full = False
 
     @property
@@ -125,11 +137,12 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ),
     "zstd": _Zstd,
+    "lz4": lz4.frame.LZ4FrameDecompressor,
 }
 
 
 def sniff(head: bytes) -> str:
-    """The compression a file's first bytes (at least 10, if there are) tell: gzip, bzip2, xz, zstd or plain."""
+    """The compression a file's first bytes (at least 10, if there are) tell: gzip, bzip2, xz, zstd, lz4 or plain."""
     if head[:2] == b"\x1f\x8b":
         return "gzip"
     if head[:3] == b"BZh" and head[3:4] in b"123456789" and len(head) >= 4:
@@ -137,6 +150,8 @@ def sniff(head: bytes) -> str:
         return "bzip2" if any(start.startswith(block) for start in _BZ2_BLOCK) else "plain"
     if head[:6] == b"\xfd7zXZ\x00":
         return "xz"
+    if head[:4] == b"\x04\x22\x4d\x18":
+        return "lz4"
     skippable = len(head) >= 4 and 0x50 <= head[0] <= 0x5F and head[1:4] == b"\x2a\x4d\x18"
     return "zstd" if skippable or head[:4] == b"\x28\xb5\x2f\xfd" else "plain"
 
@@ -268,7 +283,7 @@ class Stream(io.RawIOBase):
                 if decoder.eof or decoder.needs_input:
                     break
                 data = b""
-            used = len(stored) - (len(decoder.unused_data) if decoder.eof else 0)
+            used = len(stored) - (len(decoder.unused_data or b"") if decoder.eof else 0)
             pending = pending[used:]
             position += used
             if not decoder.eof:

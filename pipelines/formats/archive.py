@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from corpus.errors import DataError
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage, Stream, TruncatedStream, open_stream
 
 MAX_MEMBER_BYTES = 64 * 1024 * 1024
@@ -65,8 +64,12 @@ def read_archive(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
 def _zip(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
     try:
         archive = zipfile.ZipFile(path)
-    except _ZIP_ERRORS as error:
-        raise DataError(f"{path} is no whole zip archive ({error}): fetch it again.") from error
+    except PermissionError:
+        raise
+    except _ZIP_ERRORS:
+        with path.open("rb") as stored:
+            yield Damage(0, path.stat().st_size, "no whole zip archive", stored.read(QUARANTINE_BYTES))
+        return
     with archive:
         for info in archive.infolist():
             name = _clean(info.filename)

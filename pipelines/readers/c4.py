@@ -13,7 +13,7 @@ from typing import ClassVar
 from corpus.data.columns import DATE, Column
 from corpus.ingest.reader import Item, RawFile
 from pipelines.readers.fields import Fields
-from pipelines.readers.jsonl import read_json_lines
+from pipelines.readers.jsonl import read_json
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,4 @@ class C4Reader:
     columns: ClassVar[tuple[Column, ...]] = (DATE,)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        return read_json_lines(file.path, Fields(date="timestamp"))
+        return read_json(file.path, Fields(date="timestamp"))

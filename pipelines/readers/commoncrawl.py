@@ -24,6 +24,7 @@ _METADATA = {
     "digest": "warc-block-digest",
     "content_language": "warc-identified-content-language",
 }
+_KINDS = frozenset(("warcinfo", "request", "resource", "metadata", "revisit", "continuation"))
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class CommonCrawlReader:
         for ordinal, record in enumerate(read_records(file.path)):
             if isinstance(record, Damage):
                 yield Unreadable(ordinal, record.offset, record.length, record.reason, record.data)
-            elif record.headers.get("warc-type", "").lower() != "conversion":
-                yield Skipped(ordinal, "not a conversion record")
+            elif reason := _not_a_page(record):
+                yield Skipped(ordinal, reason)
             else:
                 yield self._page(ordinal, record)
 
@@ -76,6 +77,17 @@ class CommonCrawlReader:
         if host := _host(url):
             metadata["source_domain"] = host
         return Record(ordinal, text, url, None, metadata)
+
+
+def _not_a_page(record: WarcRecord) -> str | None:
+    """Why a record holds no text of a page; None if it does."""
+    kind = record.headers.get("warc-type", "").lower()
+    if kind == "response":
+        return "HTTP response: this reader takes WET"
+    if kind != "conversion":
+        return f"{kind} record" if kind in _KINDS else "record of no known type"
+    content = record.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
+    return None if content == "text/plain" else "not text/plain"
 
 
 def clean_lines(body: bytes) -> str:

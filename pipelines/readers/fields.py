@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from corpus.data.columns import COMMON, Column, merge_columns
 from corpus.ingest.reader import Record, Skipped
 from corpus.option import option
+from pipelines.formats.json import transposed
 
 
 class NoDocument(Exception):
@@ -18,44 +20,145 @@ class NoDocument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The keys of the text, the row's own id, its URL, its language and its date; all other keys become metadata."""
+    """The keys of the text, the row's own id, its URL, its language and its date; all other keys become metadata.
+
+    `text` may name several fields, whose texts are joined by a blank line (`title,text`), and fields inside others
+    (`article.body`). A list of strings is joined by line ends, a list of messages by blank lines, with `speakers` each
+    after its role.
+    """
 
     text: str = "text"
     id: str = "id"
     url: str = "url"
     language: str = "language"
     date: str = "date"
+    speakers: bool = False
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The keys of a row in which its text is."""
+        return tuple(path[0] for path in _paths(self.text)) + tuple(self.text.split(","))
+
+    def rows(self, row: dict[str, object]) -> list[dict[str, object]]:
+        """The row itself, or the rows of one that holds them column by column."""
+        text = row.get(self.text)
+        if isinstance(text, list | dict):
+            return transposed(row) or [row]
+        return [row]
 
     def item(self, ordinal: int, row: Mapping[str, object]) -> Record | Skipped:
-        """The document of `row`, whose text is kept to the byte. Raises NoDocument if there is no text string in it.
+        """The document of `row`, whose text is kept to the byte. Raises NoDocument if there is no text in it.
 
-        `url` and `language` are taken if they are strings and are metadata otherwise; the row's id is `metadata.id`, its date `metadata.date`.
+        `url` and `language` are taken if they are strings and are metadata otherwise, empty ones nowhere; the row's id is
+        `metadata.id`, its date `metadata.date`, a `license` `metadata.licence` and `authors` `metadata.author`.
         """
-        if self.text not in row:
-            raise NoDocument(f"no field '{self.text}'")
-        text = row[self.text]
+        text = row.get(self.text)
+        metadata = {valid(key): plain(value) for key, value in row.items() if key != self.text}
         if not isinstance(text, str):
-            raise NoDocument(f"field '{self.text}' is not a string")
+            text = self._text(row, metadata)
         if not well_formed(text):
             raise NoDocument("lone surrogate")
         if not text:
             return Skipped(ordinal, "no text")
-        metadata = {valid(key): plain(value) for key, value in row.items() if key != self.text}
-        for name, key in (("id", self.id), ("date", self.date)):
-            if key != name and key in metadata:
+        for name, key in (("id", self.id), ("date", self.date), ("licence", "license")):
+            if key != name and key in metadata and metadata.get(name) is None:
                 metadata[name] = metadata.pop(key)
-        url, language = metadata.get(self.url), metadata.get(self.language)
-        if isinstance(url, str):
-            del metadata[self.url]
-        if isinstance(language, str):
-            del metadata[self.language]
-        return Record(
-            ordinal,
-            text,
-            url if isinstance(url, str) else None,
-            language if isinstance(language, str) else None,
-            metadata,
-        )
+        authors = metadata.get("authors")
+        if "author" not in metadata and isinstance(authors, list) and all(isinstance(name, str) for name in authors):
+            del metadata["authors"]
+            metadata["author"] = ", ".join(authors)
+        found = {}
+        for key in (self.url, self.language):
+            value = metadata.get(key)
+            if isinstance(value, str):
+                del metadata[key]
+                found[key] = value
+        return Record(ordinal, text, found.get(self.url) or None, found.get(self.language) or None, metadata)
+
+    def _text(self, row: Mapping[str, object], metadata: dict[str, object]) -> str:
+        """The text of fields that are several, inside others or lists; what it is made of goes from `metadata`."""
+        texts = []
+        missing = True
+        for path in _paths(self.text) if self.text not in row else ((self.text,),):
+            value = _inside(row, path)
+            missing = missing and value is _MISSING
+            if value is _MISSING or (value is None and "," in self.text):
+                continue
+            text = text_of(value, self.speakers)
+            if text is None:
+                raise NoDocument(f"field '{'.'.join(path)}' is not a string")
+            if text:
+                texts.append(text)
+            if path != ("title",):
+                _remove(metadata, path)
+        if missing:
+            raise NoDocument(f"no field '{self.text}'; the record has {_named(row)}")
+        return "\n\n".join(texts)
+
+
+_MISSING = object()
+_NAMED_KEYS = 8
+_NAMED_CHARACTERS = 40
+_ROLES = ("role", "from", "speaker", "author")
+_CONTENTS = ("content", "value", "text", "body", "message")
+
+
+@functools.cache
+def _paths(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(name.strip().split(".")) for name in text.split(","))
+
+
+def _inside(value: object, path: tuple[str, ...]) -> object:
+    """What lies at `path`; in a list, of each of its entries. `_MISSING` where there is none."""
+    for number, key in enumerate(path):
+        if isinstance(value, list | tuple):
+            found = [_inside(entry, path[number:]) for entry in value]
+            found = [entry for entry in found if entry is not _MISSING]
+            return found or _MISSING
+        if not isinstance(value, Mapping) or key not in value:
+            return _MISSING
+        value = value[key]
+    return value
+
+
+def text_of(value: object, speakers: bool = False) -> str | None:
+    """The text of a string, a list of strings, or a list of messages; None where it has none."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple):
+        return None
+    if all(isinstance(entry, str) for entry in value):
+        return "\n".join(map(str, value))
+    texts = []
+    for entry in value:
+        if not isinstance(entry, Mapping):
+            return None
+        content = next((entry[key] for key in _CONTENTS if key in entry), None)
+        if isinstance(content, list | tuple):  # parts, of which images have no text
+            content = "\n".join(part if isinstance(part, str) else str(part.get("text") or "") for part in content)
+        if not isinstance(content, str):
+            if content is None:  # such as the call of a tool
+                continue
+            return None
+        role = next((entry[key] for key in _ROLES if isinstance(entry.get(key), str)), "") if speakers else ""
+        if content.strip():
+            texts.append(f"{role}: {content}" if role else content)
+    return "\n\n".join(texts)
+
+
+def _remove(metadata: dict[str, object], path: tuple[str, ...]) -> None:
+    """Take what lies at `path` out of `metadata`, which is a copy, and what is then empty."""
+    value = metadata.get(path[0])
+    if len(path) > 1 and isinstance(value, dict):
+        _remove(value, path[1:])
+    if len(path) == 1 or not value or isinstance(value, list):
+        metadata.pop(path[0], None)
+
+
+def _named(row: Mapping[str, object]) -> str:
+    """The keys of a row for a message."""
+    keys = [valid(str(key))[:_NAMED_CHARACTERS] for key in list(row)[:_NAMED_KEYS]]
+    return ", ".join(keys) + (", …" if len(row) > _NAMED_KEYS else "") or "none"
 
 
 def declared_columns(entries: Iterable[str]) -> tuple[Column, ...]:
@@ -117,5 +220,7 @@ class DeclaresColumns:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The open columns of the documents."""
-        return declared_columns(self.column)
+        """The open columns of the documents: those that the user names, and the common ones."""
+        declared = declared_columns(self.column)
+        names = {column.name for column in declared}
+        return (*(column for column in COMMON if column.name not in names), *declared)

@@ -34,14 +34,18 @@ class HubReader(DeclaresColumns):
 
     config: str = option("", "Configuration of the data set; empty for its default.")
     split: str = option("train", "Split to read.")
-    text_field: str = option("text", "Field of the text.")
+    text_field: str = option("text", "Field of the text; a.b of one inside another, a,b of several that are joined.")
     id_field: str = option("id", "Field of the record's own id, kept as metadata.id.")
     url_field: str = option("url", "Field of the URL.")
     language_field: str = option("language", "Field of the language code.")
+    date_field: str = option("date", "Field of the date.")
+    speakers: bool = option(False, "Put its role before each message of a list of messages.")
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """One item a row. An error of the library in the middle of the stream is one `Unreadable` for the rest."""
-        fields = Fields(self.text_field, self.id_field, self.url_field, self.language_field)
+        fields = Fields(
+            self.text_field, self.id_field, self.url_field, self.language_field, self.date_field, self.speakers
+        )
         rows = self._rows(str(file.path), scratch)
         for ordinal in itertools.count():
             try:

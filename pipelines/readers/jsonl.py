@@ -1,20 +1,26 @@
-"""JSON lines: one object a line, in any compression. The text is kept to the byte, every other key becomes metadata."""
+"""JSON: an object a line, arrays, or objects that hold lists of them, in any compression. The text is kept to the byte,
+every other key becomes metadata.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from corpus.ingest.compression import QUARANTINE_BYTES, Stream, TruncatedStream, open_stream
+from corpus.ingest.compression import QUARANTINE_BYTES, Damage, Stream, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import option
+from pipelines.formats.json import HEAD_BYTES, Value, Values, is_lines
 from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 MAX_LINE_BYTES = 512 * 1024 * 1024
 """A longer line is quarantined instead of being held in memory."""
+
+SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zst", ".lz4")
+"""Names of the compressions that are read."""
 
 _BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder(parse_constant=str)
@@ -25,55 +31,106 @@ class JsonlReader(DeclaresColumns):
     """`corpus ingest jsonl`."""
 
     domain: ClassVar[str] = "jsonl"
-    patterns: ClassVar[tuple[str, ...]] = tuple(
-        f"*.{name}{suffix}" for name in ("jsonl", "ndjson", "json") for suffix in ("", ".gz", ".bz2", ".xz", ".zst")
+    patterns: ClassVar[tuple[str, ...]] = (
+        *(f"*.{name}{suffix}" for name in ("jsonl", "ndjson", "json") for suffix in SUFFIXES),
+        *(f"R[CS]_*{suffix}" for suffix in SUFFIXES),  # Pushshift's months have no other ending
     )
-    doc: ClassVar[str] = "JSON lines: one object with a text in it a line."
+    doc: ClassVar[str] = "JSON lines or arrays: objects with a text in each."
 
-    text_field: str = option("text", "Key of the text.")
+    text_field: str = option("text", "Key of the text; a.b of one inside another, a,b of several that are joined.")
     id_field: str = option("id", "Key of the record's own id, kept as metadata.id.")
     url_field: str = option("url", "Key of the URL.")
     language_field: str = option("language", "Key of the language code.")
+    date_field: str = option("date", "Key of the date.")
+    speakers: bool = option(False, "Put its role before each message of a list of messages.")
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        fields = Fields(self.text_field, self.id_field, self.url_field, self.language_field)
-        return read_json_lines(file.path, fields)
+        fields = Fields(
+            self.text_field, self.id_field, self.url_field, self.language_field, self.date_field, self.speakers
+        )
+        return read_json(file.path, fields)
 
 
-def read_json_lines(path: Path, fields: Fields) -> Iterator[Item]:
-    """The items of a file of JSON lines.
+def read_json(path: Path, fields: Fields) -> Iterator[Item]:
+    """The items of a file of JSON.
 
-    Blank lines are no records. A line that is not UTF-8, not a JSON object, too long or without a text string is one
-    `Unreadable` and reading goes on after it; where a compressed file ends too early or is corrupt, the rest is one.
+    What is not UTF-8, no JSON object, too long or without a text is one `Unreadable` and reading goes on after it; where a
+    compressed file ends too early or is corrupt, the rest is one.
     """
     ordinal = 0
-    with open_stream(path) as stream:
-        lines = Lines(stream)
-        for line in lines:
-            if not line.data.strip() and line.length <= MAX_LINE_BYTES:
-                continue
-            yield _item(ordinal, line, fields)
+    for found in read_objects(path, fields.wanted):
+        rows = [found] if isinstance(found, Damage) else fields.rows(found.row)
+        for row in rows:
+            yield _item(ordinal, row, found, fields)
             ordinal += 1
-        if lines.damage is not None:
-            tail = _item(ordinal, lines.tail, fields)
-            data = lines.tail.data[:QUARANTINE_BYTES]
-            if not isinstance(tail, Unreadable):  # the stream broke just after a whole line
-                yield tail
-                ordinal += 1
-                data = b""
-            rest = max(0, path.stat().st_size - lines.damage.offset)
-            yield Unreadable(ordinal, lines.damage.offset, rest, lines.damage.reason, data)
-        elif path.stat().st_size == 0:
-            yield Unreadable(0, 0, 0, "empty file", b"")
 
 
-def _item(ordinal: int, line: Line, fields: Fields) -> Item:
+def _item(ordinal: int, row: dict[str, object] | Damage, found: Object | Damage, fields: Fields) -> Item:
+    if isinstance(row, Damage):
+        return Unreadable(ordinal, row.offset, row.length, row.reason, row.data)
     try:
-        if line.length > MAX_LINE_BYTES:
-            raise NoDocument("line too long")
-        return fields.item(ordinal, parse(line.data.removeprefix(_BOM) if line.offset == 0 else line.data))
+        return fields.item(ordinal, row)
     except NoDocument as error:
-        return Unreadable(ordinal, line.offset, line.length, str(error), line.data[:QUARANTINE_BYTES])
+        assert isinstance(found, Object)
+        return Unreadable(ordinal, found.offset, len(found.data), str(error), found.data[:QUARANTINE_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object; `data` are its bytes, `offset` counts in the decompressed stream."""
+
+    offset: int
+    data: bytes
+    row: dict[str, object]
+
+
+def read_objects(path: Path, wanted: Sequence[str]) -> Iterator[Object | Damage]:
+    """The objects of a file of JSON, and `Damage` for whatever is none.
+
+    It is read by lines, or as values that go over several (`pipelines/formats/json.py`), as its beginning tells; `wanted`
+    are keys that make an object a record even if it holds a list of objects.
+    """
+    with open_stream(path) as stream:
+        try:
+            head = stream.read(HEAD_BYTES)
+        except TruncatedStream:
+            head = b""
+    if path.stat().st_size == 0:
+        yield Damage(0, 0, "empty file", b"")
+        return
+    lines = is_lines(head, len(head) < HEAD_BYTES, wanted)
+    with open_stream(path) as stream:
+        values = Lines(stream) if lines else Values(stream, wanted)
+        for value in values:
+            if isinstance(value, Damage):
+                yield value
+            elif isinstance(value, Value):
+                yield _object(value.offset, len(value.data), value.data)
+            elif value.data.strip() or value.length > MAX_LINE_BYTES:
+                yield _object(value.offset, value.length, value.data)
+    if values.damage is not None:
+        yield from _torn(path, values, values.damage)
+
+
+def _torn(path: Path, values: Lines | Values, damage: TruncatedStream) -> Iterator[Object | Damage]:
+    """The end of a stream that broke off: what of its last line is whole after all, and the damage."""
+    data = b""
+    if isinstance(values, Lines):
+        tail = _object(values.tail.offset, values.tail.length, values.tail.data)
+        if isinstance(tail, Object):  # the stream broke just after a whole line
+            yield tail
+        else:
+            data = values.tail.data[:QUARANTINE_BYTES]
+    yield Damage(damage.offset, max(0, path.stat().st_size - damage.offset), damage.reason, data)
+
+
+def _object(offset: int, length: int, data: bytes) -> Object | Damage:
+    try:
+        if length > MAX_LINE_BYTES:
+            raise NoDocument("line too long")
+        return Object(offset, data, parse(data.removeprefix(_BOM) if offset == 0 else data))
+    except NoDocument as error:
+        return Damage(offset, length, str(error), data[:QUARANTINE_BYTES])
 
 
 def parse(line: bytes) -> dict[str, object]:

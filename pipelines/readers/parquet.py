@@ -17,6 +17,8 @@ from corpus.option import nearest, option
 from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 _BATCH_ROWS = 512
+_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError, RuntimeError)
+"""What a damaged file makes Arrow raise: text that is no UTF-8 in its footer, sizes that no memory has."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,30 @@ class ParquetReader(DeclaresColumns):
     patterns: ClassVar[tuple[str, ...]] = ("*.parquet", "*.pq")
     doc: ClassVar[str] = "Parquet files with a column of text."
 
-    text_column: str = option("text", "Column of the text.")
+    text_column: str = option("text", "Column of the text; a.b of one inside another, a,b of several that are joined.")
     id_column: str = option("id", "Column of the record's own id, kept as metadata.id.")
     url_column: str = option("url", "Column of the URL.")
     language_column: str = option("language", "Column of the language code.")
+    date_column: str = option("date", "Column of the date.")
+    speakers: bool = option(False, "Put its role before each message of a list of messages.")
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        """One item a row. A row group that cannot be decoded is one `Unreadable` a row, the others are read."""
+        """One item a row. A row group that cannot be decoded is one `Unreadable` a row, the others are read; a file whose
+        end is missing or damaged is one `Unreadable`."""
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
-        fields = Fields(self.text_column, self.id_column, self.url_column, self.language_column)
-        with _open(file.path) as parquet:
+        fields = Fields(
+            self.text_column, self.id_column, self.url_column, self.language_column, self.date_column, self.speakers
+        )
+        try:
+            opened = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20)
+        except PermissionError:
+            raise
+        except _ERRORS:
+            yield torn_file(file.path, "no whole Parquet file")
+            return
+        with opened as parquet:
             self._check(file.path, parquet.schema_arrow)
             first = 0
             for group in range(parquet.metadata.num_row_groups):
@@ -47,26 +61,23 @@ class ParquetReader(DeclaresColumns):
                 first += rows.num_rows
 
     def _check(self, path: Path, schema: pa.Schema) -> None:
-        if self.text_column not in schema.names:
-            hint = nearest(self.text_column, schema.names)
-            raise DataError(
-                f"{path} has no column '{self.text_column}' for the text ({hint}): choose it with --text-column."
-            )
-        kind = schema.field(self.text_column).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        if not _is_text(kind):
-            raise DataError(
-                f"column '{self.text_column}' of {path} is {kind}, not text: choose another with --text-column."
-            )
+        """A DataError unless the columns of the text are there, and can hold text."""
+        for name in [self.text_column] if self.text_column in schema.names else self.text_column.split(","):
+            column = name.strip().partition(".")[0]
+            if column not in schema.names and (name == self.text_column or "," not in self.text_column):
+                hint = nearest(column, schema.names)
+                raise DataError(f"{path} has no column '{column}' for the text ({hint}): choose it with --text-column.")
+            kind = schema.field(column).type if column in schema.names else pa.string()
+            if pa.types.is_dictionary(kind):
+                kind = kind.value_type
+            if not (_is_text(kind) or pa.types.is_nested(kind)):
+                raise DataError(f"column '{column}' of {path} is {kind}, not text: choose another with --text-column.")
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path} is no whole Parquet file ({reason}): fetch it again.") from error
+def torn_file(path: Path, reason: str) -> Unreadable:
+    """A file of which nothing can be read: it is set aside whole."""
+    with path.open("rb") as stored:
+        return Unreadable(0, 0, path.stat().st_size, reason, stored.read(QUARANTINE_BYTES))
 
 
 def _group(parquet: pq.ParquetFile, group: int, first: int, fields: Fields) -> Iterator[Item]:
@@ -78,7 +89,7 @@ def _group(parquet: pq.ParquetFile, group: int, first: int, fields: Fields) -> I
             for row in _rows(batch):
                 yield _item(ordinal, row, fields)
                 ordinal += 1
-    except (pa.ArrowException, OSError):
+    except _ERRORS:
         column = rows.column(0)
         offset = column.dictionary_page_offset or column.data_page_offset
         for lost in range(ordinal, first + rows.num_rows):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lz4.frame
 import pytest
 import zstandard
 from hypothesis import given
@@ -27,6 +28,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "zstd": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),
+    "lz4": lambda data: lz4.frame.compress(data, content_checksum=True),
     "plain": lambda data: data,
 }
 FORMATS = [name for name in COMPRESS if name != "plain"]
@@ -62,6 +64,7 @@ def decoder(name: str) -> Any:
         "bzip2": bz2.BZ2Decompressor,
         "xz": lzma.LZMADecompressor,
         "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+        "lz4": lz4.frame.LZ4FrameDecompressor,
     }[name]()
 
 

@@ -62,7 +62,7 @@ def test_a_page_keeps_its_heading_and_the_headers_it_needs(tmp_path: Path, name:
         record(body, extra="WARC-Identified-Content-Language: deu\r\n"),
     )
     skipped, found = items_of(READER, path)
-    assert skipped == Skipped(0, "not a conversion record")
+    assert skipped == Skipped(0, "warcinfo record")
     assert isinstance(found, Record)
     assert found.text == "Überschrift\n\ntwo\nthree\nfour"
     assert found.url == "http://host.example/p?a=b"
@@ -88,6 +88,23 @@ def test_a_record_quoted_in_a_page_does_not_split_it(tmp_path: Path) -> None:
     for name in ("a.wet", "a.wet.gz"):
         items = items_of(READER, write(tmp_path / name, record(page(0)), record(body), record(page(2))))
         assert texts_of(items) == [*expected(0), body.decode().rstrip("\n"), *expected(2)]
+
+
+def test_what_is_no_text_of_a_page_is_said_as_what_it_is(tmp_path: Path) -> None:
+    html = record(page(1)).replace(b"text/plain", b"text/html; charset=utf-8")
+    charset = record(page(2)).replace(b"text/plain", b"Text/Plain; charset=utf-8")
+    untyped = record(page(3)).replace(b"Content-Type: text/plain\r\n", b"")
+    others = [record(page(4), kind) for kind in ("response", "request", "metadata", "revisit", "chess")]
+    items = items_of(READER, write(tmp_path / "a.wet", html, charset, untyped, *others))
+    assert texts_of(items) == expected(2, 3)
+    assert reasons_of(items) == [
+        "not text/plain",
+        "HTTP response: this reader takes WET",
+        "request record",
+        "metadata record",
+        "revisit record",
+        "record of no known type",
+    ]
 
 
 def test_short_empty_and_foreign_pages(tmp_path: Path) -> None:
@@ -190,7 +207,7 @@ def test_a_bit_flipped_in_a_member_costs_that_record_at_most(tmp_path: Path) -> 
         items = items_of(READER, path)
         found = texts_of(items)
         assert found in (expected(0, 1, 3, 4, size=300), expected(0, 1, 2, 3, 4, size=300)), place
-        if len(found) == 4:
+        if len(found) == 4 and "not text/plain" not in reasons_of(items):  # a header was hit
             lost += 1
             (unreadable,) = [item for item in items if isinstance(item, Unreadable)]
             assert (unreadable.offset, unreadable.length) == (start, end - start)
@@ -260,7 +277,7 @@ def test_clean_lines() -> None:
 
 def test_real_pages(samples: Path) -> None:
     items = items_of(CommonCrawlReader(), samples / "commoncrawl/derived_pages.warc.wet.gz")
-    assert reasons_of(items) == ["not a conversion record"] + ["too short"] * 4
+    assert reasons_of(items) == ["warcinfo record"] + ["too short"] * 4
     assert len(records_of(items)) == 313
     assert items_of(READER, samples / "commoncrawl/derived_pages.warc.wet.gz")[1:] == [
         item for item in items_of(READER, samples / "commoncrawl/derived_pages.warc.wet.gz") if isinstance(item, Record)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import gzip
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,7 +60,8 @@ def test_url_and_language_that_are_no_strings_stay_metadata(tmp_path: Path) -> N
         (b"[" * 200_000, "JSON nested too deeply"),
         (b'["text"]', "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b'{"txt": "a"}', "no field 'text'"),
+        (b'{"txt": "a", "n": 1}', "no field 'text'; the record has txt, n"),
+        (b"{}", "no field 'text'; the record has none"),
         (b'{"text": 3}', "field 'text' is not a string"),
         (b'{"text": null}', "field 'text' is not a string"),
         (b'{"text": "a\\ud800b"}', "lone surrogate"),
@@ -186,3 +190,116 @@ def test_plain_and_valid() -> None:
     assert valid("\ud83d x \U0001f600") == "\ufffd x \U0001f600"
     with pytest.raises(NoDocument, match="not JSON"):
         parse(b"")
+
+
+ROWS = [{"text": f"text {number}", "n": number, "more": {"deep": ["a, b]", {}]}} for number in range(2_000)]
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_arrays_are_streamed(tmp_path: Path, indent: int | None, compress: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(compress(json.dumps(ROWS, indent=indent).encode()))
+    records = records_of(items_of(JsonlReader(), path))
+    assert [record.text for record in records] == [row["text"] for row in ROWS]
+    assert records[3].metadata == {"n": 3, "more": {"deep": ["a, b]", {}]}}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_object_with_a_list(tmp_path: Path, indent: int | None) -> None:
+    path = tmp_path / "a.json"
+    whole = {"version": "1", "labels": ["x", "y"], "data": ROWS[:5], "note": {"by": "z"}, "rest": ROWS[5:7], "n": 2}
+    path.write_text(json.dumps(whole, indent=indent))
+    assert [r.text for r in records_of(items_of(JsonlReader(), path))] == [row["text"] for row in ROWS[:7]]
+    path.write_text(json.dumps({"text": "own", "data": ROWS[:5]}, indent=indent))
+    assert [r.text for r in records_of(items_of(JsonlReader(), path))] == ["own"]
+
+
+def test_other_layouts(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+
+    def texts(content: str, **options: Any) -> list[str]:
+        path.write_text(content)
+        return [record.text for record in records_of(items_of(JsonlReader(**options), path))]
+
+    pretty = "\n".join(json.dumps(row, indent=1) for row in ROWS[:3])
+    assert texts(pretty) == ["text 0", "text 1", "text 2"]
+    assert texts(json.dumps({"text": ["a", "b"], "n": [1, 2]})) == ["a", "b"]
+    assert texts(json.dumps({"text": {"0": "a", "7": "b"}, "n": {"0": 1, "7": 2}}, indent=2)) == ["a", "b"]
+    assert texts(json.dumps([{"t": "T", "a": {"b": "B"}, "c": [{"d": "1"}, {"d": "2"}]}]), text_field="t,a.b,c.d") == [
+        "T\n\nB\n\n1\n2"
+    ]
+    messages = {"messages": [{"role": "user", "content": "Hi"}, {"role": "bot", "content": [{"text": "Yes"}]}]}
+    assert texts(json.dumps(messages), text_field="messages", speakers=True) == ["user: Hi\n\nbot: Yes"]
+    assert texts("[]") == []
+
+
+def test_common_fields(tmp_path: Path) -> None:
+    row = {
+        "text": "t",
+        "url": "",
+        "language": "",
+        "license": "mit",
+        "authors": ["A", "B"],
+        "title": "T",
+        "date": "2020",
+    }
+    (record,) = records_of(items_of(JsonlReader(), write(tmp_path / "a.jsonl", row)))
+    assert (record.url, record.language) == (None, None)
+    assert record.metadata == {"licence": "mit", "author": "A, B", "title": "T", "date": "2020"}
+    assert [column.name for column in JsonlReader(column=("title", "n:int64")).columns] == [
+        "author",
+        "date",
+        "licence",
+        "title",
+        "n",
+    ]
+
+
+@pytest.mark.parametrize("name", ["RC_2005-12.zst", "rs_2011-01.bz2", "RC_2005-12", "a.json.lz4"])
+def test_names_of_files(name: str) -> None:
+    assert any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in JsonlReader.patterns)
+
+
+def mutated_array(tmp_path: Path, seed: int) -> None:
+    """A damaged array gives every element that no damage touched."""
+    generator = random.Random(seed)
+    rows = [{"text": f"{number} {generator.randbytes(8).hex()}", "x": [{"y": '"{['}]} for number in range(200)]
+    stored = bytearray(json.dumps(rows, indent=generator.choice([None, 1])).encode())
+    hit = generator.randrange(1, len(stored))
+    kind = generator.randrange(3)
+    if kind == 0:
+        stored[hit] = generator.randrange(256)
+    elif kind == 1:
+        del stored[hit : hit + generator.randrange(1, 90)]
+    else:
+        stored[hit:hit] = generator.randbytes(20)
+    path = tmp_path / "a.json"
+    path.write_bytes(stored)
+    found = {record.text for record in records_of(items_of(JsonlReader(), path))}
+    lost = [row for row in rows if row["text"] not in found]
+    assert len(lost) <= 4, (seed, len(lost))
+
+
+def test_a_damaged_array(tmp_path: Path) -> None:
+    for seed in range(40):
+        mutated_array(tmp_path, seed)
+
+
+@pytest.mark.slow
+def test_many_damaged_arrays(tmp_path: Path) -> None:
+    for seed in range(2_000):
+        mutated_array(tmp_path, seed)
+
+
+def test_a_cut_array(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    stored = json.dumps(ROWS).encode()
+    path.write_bytes(stored[: len(stored) // 2])
+    items = items_of(JsonlReader(), path)
+    assert 980 < len(records_of(items)) < 1020
+    assert reasons_of(items)[-1] == "JSON breaks off"
+    path.write_bytes(gzip.compress(stored)[:-3000])
+    items = items_of(JsonlReader(), path)
+    assert len(records_of(items)) > 100
+    assert reasons_of(items)[-1] == "truncated gzip"

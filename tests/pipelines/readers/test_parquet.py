@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import json
@@ -12,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError
 from corpus.ingest.reader import Record, Skipped, Unreadable
+from corpus.ingest.stage import IngestStage
 from pipelines.readers.parquet import ParquetReader
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
@@ -111,8 +114,48 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         items_of(ParquetReader(), path)
     with pytest.raises(DataError, match=r"column 'number' of .* is int64, not text"):
         items_of(ParquetReader(text_column="number"), path)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"a.parquet is no whole Parquet file"):
-        items_of(ParquetReader(), path)
+    stored = path.read_bytes()
+    for cut in (stored[:-20], b"text", b"PAR1" + bytes(100) + b"PAR1"):
+        path.write_bytes(cut)
+        assert items_of(ParquetReader(), path) == [Unreadable(0, 0, len(cut), "no whole Parquet file", cut)]
     path.write_bytes(b"")
     assert items_of(ParquetReader(), path) == [Unreadable(0, 0, 0, "empty file", b"")]
+
+
+def test_a_torn_file_does_not_end_the_run(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    write(raw / "a.parquet", {"text": ["kept"]})
+    (raw / "b.parquet").write_bytes((raw / "a.parquet").read_bytes()[:-9])
+    (raw / "c.parquet").write_bytes(b"no Parquet")
+    manifest = run_stage(IngestStage(ParquetReader(), (str(raw),)), tmp_path / "out", RunOptions(quiet=True))
+    assert (manifest.rows, manifest.counts["records"].quarantined) == (1, 2)
+
+
+def test_flipped_bytes_never_raise(tmp_path: Path) -> None:
+    texts = [f"text {number} {random.Random(number).randbytes(9).hex()}" for number in range(400)]
+    stored = write(tmp_path / "a.parquet", {"text": texts}, row_group_size=100, compression="zstd").read_bytes()
+    for seed in range(60):
+        generator = random.Random(seed)
+        broken = bytearray(stored)
+        for _ in range(3):
+            broken[generator.randrange(len(broken))] = generator.randrange(256)
+        path = tmp_path / "b.parquet"
+        path.write_bytes(broken)
+        with contextlib.suppress(DataError):  # the name of the column was hit
+            items_of(ParquetReader(), path)
+
+
+def test_text_inside_other_columns(tmp_path: Path) -> None:
+    messages = [[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]]
+    columns = {"a": pa.array([{"b": "deep", "c": 1}]), "title": ["T"], "body": ["B"], "messages": pa.array(messages)}
+    path = write(tmp_path / "a.parquet", columns)
+
+    def text(column: str, speakers: bool = False) -> str:
+        (record,) = records_of(items_of(ParquetReader(text_column=column, speakers=speakers), path))
+        return record.text
+
+    assert text("a.b") == "deep"
+    assert text("title,body") == "T\n\nB"
+    assert text("messages") == "Hi\n\nHello"
+    assert text("messages", speakers=True) == "user: Hi\n\nassistant: Hello"
