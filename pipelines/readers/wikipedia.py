@@ -14,14 +14,13 @@ from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_st
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.formats.xml import Piece, Utf8Stream, ended, pieces
-from pipelines.markup.wikitext.page import Namespaces, wikitext_to_text
+from pipelines.markup.wikitext.names import Namespaces, is_redirect
+from pipelines.markup.wikitext.page import Wiki, wikitext_to_text
 
 PAGE = re.compile(rb"<page>")
 PAGE_END = b"</page>"
 PAGE_BYTES = 32 << 20  # MediaWiki's own limit is 2 MiB of wikitext
 AROUND = re.compile(rb"</mediawiki\s*>|<!--.*?-->", re.S)
-REDIRECT = re.compile(r"\s*#[^\W\d_]+[ \t]*:?[ \t]*\[\[")
-REDIRECT_CHARS = 1000
 TEXT_MODELS = ("", "wikitext")
 ARTICLE, FILE, MEDIA, CATEGORY = "0", "6", "-2", "14"
 
@@ -56,18 +55,21 @@ class WikipediaReader:
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
-        site, ordinal, end, closed, fault = Site(), 0, 0, False, ""
+        site, ordinal, end, fault = Site(), 0, 0, ""
+        rooted, closed = True, False
         last: Item | None = None  # held back: at a broken end it is told apart from a broken page
         with closing(open_stream(file.path)) as stream:
             try:
                 for number, piece in enumerate(pieces(Utf8Stream(stream), PAGE, PAGE_BYTES)):
-                    end, closed = piece.offset + piece.length, b"</mediawiki" in piece.data[-64:]
+                    end = piece.offset + piece.length
+                    closed = b"</mediawiki" in piece.data[-64:]
                     if number == 0:
-                        site = read_site(piece.data)
-                        if b"<mediawiki" not in piece.data:
+                        site, rooted = read_site(piece.data), b"<mediawiki" in piece.data
+                        if not rooted:
                             fault = "malformed XML" if b"<page" in piece.data else "not a MediaWiki export"
                         continue
                     fault = ""
+                    closed = closed or (not rooted and piece.data.rstrip().endswith(PAGE_END))
                     for item in self._page(ordinal, piece, site):
                         if last is not None:
                             yield last
@@ -114,15 +116,17 @@ class WikipediaReader:
         revisions = page.findall("revision")
         if not revisions:
             return Skipped(ordinal, "no revision", title)
-        revision = revisions[-1]
+        revision = _newest(revisions)
+        if revision is None:
+            return Skipped(ordinal, "text deleted", title)
         model = (revision.findtext("model") or "").strip()
         if model not in TEXT_MODELS:
             return Skipped(ordinal, f"content model {model}", title)
         source = revision.findtext("text") or ""
-        if len(source) < REDIRECT_CHARS and REDIRECT.match(source):
+        if is_redirect(source):
             return Skipped(ordinal, "redirect", title)
         try:
-            text = wikitext_to_text(source, site.links)
+            text = wikitext_to_text(source, Wiki(site.links), title)
         except RecursionError:
             return Skipped(ordinal, "nested too deeply", source)
         if not text:
@@ -141,6 +145,16 @@ class WikipediaReader:
             language=site.language,
             metadata={key: value for key, value in metadata.items() if value is not None},
         )
+
+
+def _newest(revisions: list[ElementTree.Element]) -> ElementTree.Element | None:
+    """The newest revision whose text is not deleted; of equal times the last one."""
+    kept = [
+        revision for revision in revisions if (text := revision.find("text")) is None or text.get("deleted") is None
+    ]
+    return max(enumerate(kept), key=lambda entry: (entry[1].findtext("timestamp") or "", entry[0]), default=(0, None))[
+        1
+    ]
 
 
 def read_site(head: bytes) -> Site:

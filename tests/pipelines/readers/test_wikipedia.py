@@ -67,6 +67,44 @@ def test_what_is_no_article(tmp_path: Path) -> None:
     assert [record.text for record in records_of(items)] == ["2001: H\n\nkept"]
 
 
+def test_a_list_that_begins_with_a_number_sign_is_no_redirect(tmp_path: Path) -> None:
+    pages = [
+        page("A", "#Planet [[Mercury]]"),
+        page("B", "#ΑΝΑΚΑΤΕΥΘΥΝΣΗ [[B]]"),
+        page("C", " \n#redirect: [[B]]" + " " * 2000),
+        page("D", "＃転送 [[B]]"),
+    ]
+    items = items_of(WikipediaReader(titles=False), dump(tmp_path / "a.xml", *pages))
+    assert [record.text for record in records_of(items)] == ["- Planet Mercury"]
+    assert reasons_of(items) == ["redirect"] * 3
+
+
+def test_the_newest_revision_that_is_not_deleted(tmp_path: Path) -> None:
+    def revision(number: int, year: int, text: str) -> str:
+        return f"<revision><id>{number}</id><timestamp>{year}-01-01T00:00:00Z</timestamp>{text}</revision>"
+
+    deleted = '<text deleted="deleted" />'
+    several = [revision(3, 2022, "<text>new</text>"), revision(2, 2021, "<text>old</text>"), revision(4, 2023, deleted)]
+    pages = [
+        f"<page><title>A</title><ns>0</ns>{''.join(several)}</page>",
+        f"<page><title>B</title><ns>0</ns>{several[2]}</page>",
+    ]
+    items = items_of(WikipediaReader(titles=False), dump(tmp_path / "a.xml", *pages))
+    (record,) = records_of(items)
+    assert (record.text, record.metadata["revision"]) == ("new", "3")
+    assert reasons_of(items) == ["text deleted"]
+
+
+def test_a_fragment_without_a_root_ends_where_its_last_page_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    whole = page("A", "a [[Kategorie:X]]") + page("B", "b")
+    path.write_text(whole)
+    assert [record.text for record in records_of(items_of(WikipediaReader(), path))] == ["A\n\na", "B\n\nb"]
+    assert reasons_of(items_of(WikipediaReader(), path)) == []
+    path.write_text(whole[:-20])
+    assert reasons_of(items_of(WikipediaReader(), path)) == ["truncated XML"]
+
+
 def test_a_broken_page_costs_itself_alone(tmp_path: Path) -> None:
     pages = [page("A", "a"), page("B", "<broken"), page("C", "c"), page("D", "bad \x01 byte"), page("E", "e")]
     items = items_of(WikipediaReader(), dump(tmp_path / "a.xml", *pages))

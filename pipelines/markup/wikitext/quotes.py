@@ -1,39 +1,14 @@
-"""Wikitext that can be removed or resolved by exact scans: tables, language variants, quote marks."""
+"""Quote marks of bold and italics, and language variants."""
 
 import re
 
-TABLE = re.compile(r"^[ \t:*#;]*(\{\||\|\}(?!\}))", re.M)
-VARIANT = re.compile(r"-\{([^{}]*)\}-")
-QUOTES = re.compile("'{2,}")
-
-
-def remove_tables(text: str) -> str:
-    """Removes `{| … |}` with the tables nested in them; of an unclosed table its rows (lines that begin with | or !)."""
-    if "{|" not in text:
-        return text
-    opened: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for match in TABLE.finditer(text):
-        if match[1] == "{|":
-            opened.append(match.start())
-        elif opened:
-            start = opened.pop()
-            while spans and spans[-1][0] >= start:
-                spans.pop()
-            spans.append((start, match.end()))
-    pieces, last = [], 0
-    for start, end in spans:
-        pieces.append(text[last:start])
-        last = end
-    text = "".join([*pieces, text[last:]])
-    if opened:
-        text = re.sub(r"^[ \t:*#;]*(?:\{\||\||!).*\n?", "", text, flags=re.M)
-    return text
+_VARIANT = re.compile(r"-\{([^{}]*)\}-")
+_QUOTES = re.compile("'{2,}")
 
 
 def expand_variants(text: str) -> str:
     """Language variants `-{zh-hans:A; zh-hant:B}-`: the first one; flags that show nothing leave nothing."""
-    return VARIANT.sub(_variant, text) if "-{" in text else text
+    return _VARIANT.sub(_variant, text) if "-{" in text else text
 
 
 def _variant(match: re.Match[str]) -> str:
@@ -53,7 +28,7 @@ def apostrophes(text: str) -> str:
 
 
 def _quotes(line: str) -> str:
-    runs = [[match.start(), match.end() - match.start()] for match in QUOTES.finditer(line)]
+    runs = [[match.start(), match.end() - match.start()] for match in _QUOTES.finditer(line)]
     marks = [2 if size == 2 else 3 if size in (3, 4) else 5 for _, size in runs]
     if sum(mark != 3 for mark in marks) % 2 and sum(mark != 2 for mark in marks) % 2:
         # Unbalanced: one bold mark is an apostrophe and an italic mark; which one, its surroundings say.
