@@ -19,6 +19,7 @@ from corpus.data.columns import Column
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Counts, Manifest
 from corpus.data.verify import find_datasets
+from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions
 from corpus.engine.runner import run_stage as _run_stage
 from corpus.engine.stage import Stage
@@ -133,11 +134,12 @@ class OpenDataset:
         one `map` of the stage where it is named."""
         if reason and reason not in self.drops:
             raise UsageError(f"{self.path} dropped nothing for '{reason}': {nearest(reason, self.drops)}")
-        return (row for row in inspect.dropped(self._dataset, _ALL, map) if row["reason"] == reason or not reason)
+        inspect.check_map(self._dataset, map)
+        return (row for row in inspect.dropped(self.path, _ALL, map) if row["reason"] == reason or not reason)
 
     def quarantined(self) -> Iterator[dict[str, Any]]:
         """The records that could not be read: where they are, why, and their first bytes."""
-        return inspect.quarantined(self._dataset, _ALL)
+        return inspect.quarantined(self.path, _ALL)
 
 
 class OpenRun:
@@ -206,6 +208,8 @@ def run(
     overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
+    max_unreadable: float | None = None,
+    max_drop: float | None = None,
 ) -> OpenRun:
     """Run a whole recipe over `raw`, a folder with a folder of raw files for each domain, and open what it made.
 
@@ -223,7 +227,8 @@ def run(
         loaded = parse_recipe("of this call", dict(recipe), Path(), overrides)
     else:
         loaded = load_recipe(str(recipe), overrides)
-    options = _options(workers, executor, memory, overwrite, strict, quiet)
+    alarms = Alarms(max_unreadable, max_drop)
+    options = _options(workers, executor, memory, overwrite, strict, quiet, alarms)
     run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
     return OpenRun(output)
 
@@ -238,15 +243,21 @@ def run_stage(
     overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
+    max_unreadable: float | None = None,
+    max_drop: float | None = None,
 ) -> OpenDataset:
-    """Run one stage into the directory `output`, or find it done, and open what it made."""
-    _run_stage(stage, output, _options(workers, executor, memory, overwrite, strict, quiet))
+    """Run one stage into the directory `output`, or find it done, and open what it made. `max_unreadable` and `max_drop`
+    are alarms: the greatest shares of what may be set aside and dropped."""
+    alarms = Alarms(max_unreadable, max_drop)
+    _run_stage(stage, output, _options(workers, executor, memory, overwrite, strict, quiet, alarms))
     return OpenDataset(output)
 
 
-def _options(workers: int | None, executor: str, memory: int, overwrite: bool, strict: bool, quiet: bool) -> RunOptions:
+def _options(
+    workers: int | None, executor: str, memory: int, overwrite: bool, strict: bool, quiet: bool, alarms: Alarms
+) -> RunOptions:
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers < 1:
         raise UsageError(f"workers is {workers}: give a number of at least 1.")
-    return RunOptions(workers, memory, overwrite, strict, quiet, executor)
+    return RunOptions(workers, memory, overwrite, strict, quiet, executor, alarms=alarms)

@@ -30,11 +30,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
     "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
-    "verify": ("corpus.commands.inspect:verify", "Check checksums, counts, ids and schema of datasets."),
+    "verify": ("corpus.commands.verify:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
-    "status": ("corpus.commands.inspect:status", "Say what is done below an output and what a rerun would do."),
+    "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
-    "clean": ("corpus.commands.inspect:clean", "Remove intermediate datasets of a finished run."),
+    "clean": ("corpus.commands.clean:clean", "Remove intermediate datasets of a finished run."),
 }
 
 
@@ -57,7 +57,14 @@ class LazyGroup(Group):
             formatter.write_dl([(name, doc) for name, (_, doc) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+EXIT_CODES = (
+    "Exit codes: 0, finished within the alarms (what was set aside is said); 1, something is wrong with the data, the disk"
+    " or a dataset, or an alarm was raised; 2, wrong arguments or settings; 130 and 143, stopped by Ctrl-C and SIGTERM:"
+    " what is finished is kept."
+)
+
+
+@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corpusmill")
 def cli() -> None:
     """Prepare language-model pretraining data: raw dumps in, packed Arrow shards out."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
 from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
 from corpus.engine.runner import run_stage
 
@@ -14,6 +14,7 @@ from corpus.engine.runner import run_stage
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
 @stage_options
+@drop_alarm
 @config_options(DecontaminateConfig)
 def decontaminate(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Take the texts of evaluation sets out of documents, as GPT-3 did or as PaLM measured it.

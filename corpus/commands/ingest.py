@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, run_options, stage_options
+from corpus.commands.options import (
+    build_config,
+    config_options,
+    drop_alarm,
+    run_options,
+    stage_options,
+    unreadable_alarm,
+)
 from corpus.commands.plugins import RegistryGroup, plugin_option
 from corpus.engine.runner import run_stage
 from corpus.ingest.stage import IngestConfig, IngestStage
@@ -16,6 +23,8 @@ from corpus.ingest.stage import IngestConfig, IngestStage
 def _domain_command(name: str, reader: type[Any]) -> click.Command:
     @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
     @stage_options
+    @unreadable_alarm
+    @drop_alarm
     @click.option("--domain", default="", help=f"Domain written to the documents; by default {reader.domain}.")
     @config_options(reader, IngestConfig)
     def command(inputs: tuple[str, ...], output: str, domain: str, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""The commands that look: verify, inspect, status, clean."""
+"""`corpus inspect`: documents, and what was dropped and set aside, in the terminal."""
 
 from __future__ import annotations
 
@@ -11,52 +11,11 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import Quantity, json_option, print_json, quiet_option
-from corpus.errors import DataError, UsageError
+from corpus.cli_options import Quantity, json_option, print_json
+from corpus.errors import UsageError
 from corpus.option import Bounds
 
 _SHOWN_CHARACTERS = 2000
-_MISSING = {
-    "broken": "the run had finished, but its manifest is missing",
-    "unfinished": "the same corpus run goes on from there",
-}
-
-
-@click.command()
-@click.argument("directories", nargs=-1, required=True, metavar="DIR…")
-@quiet_option()
-@json_option("Print what was found as one JSON object.")
-def verify(directories: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """Check checksums, counts, ids and schema of the datasets at or below DIR; exit 1 if one is broken."""
-    from corpus.data.verify import find_datasets, missing_outputs, verify_dataset
-
-    entries: list[dict[str, Any]] = []
-    for directory in directories:
-        found = find_datasets(Path(directory))
-        missing = missing_outputs(Path(directory))
-        if not found and not any(finished for _, finished in missing):
-            raise UsageError(f"{directory} holds no finished dataset: give a dataset or the output of corpus run.")
-        for path, finished in missing:
-            state = "broken" if finished else "unfinished"
-            entries.append({"path": str(path), "state": state, "problems": [_MISSING[state]]})
-            if not (as_json or (quiet and not finished)):
-                click.echo(f"{state} {path}  {_MISSING[state]}")
-        for path in found:
-            report = verify_dataset(path)
-            state = "broken" if report.problems else "ok"
-            sizes = {"kind": report.kind, "rows": report.rows, "bytes": report.bytes}
-            entries.append({"path": str(path), "state": state, "problems": list(report.problems), **sizes})
-            if not (as_json or (quiet and not report.problems)):
-                click.echo(f"{state:6} {path}  {report.kind}, {report.rows:,} rows, {report.bytes:,} bytes")
-                for problem in report.problems:
-                    click.echo(f"       {problem}")
-    broken, good = (sum(entry["state"] == state for entry in entries) for state in ("broken", "ok"))
-    if as_json:
-        print_json({"ok": good, "broken": broken, "datasets": entries})
-    if broken:
-        raise DataError(f"{broken} of {broken + good} datasets are broken: remove them and run their commands again.")
-    if not (as_json or quiet):
-        click.echo(f"{good} datasets are as their manifests say")
 
 
 @click.command()
@@ -82,6 +41,9 @@ def inspect(
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its code
         sys.stdout.reconfigure(errors="backslashreplace")
 
+    if look.unfinished(Path(directory)) and not id:
+        _trail(Path(directory), number, dropped, quarantined, full, as_json)
+        return
     dataset = Dataset.open(directory)
     if dataset.manifest.kind in ("tokenizer", "choice"):
         what = {"tokenizer": "a tokenizer", "choice": "a choice of validation documents"}[dataset.manifest.kind]
@@ -93,12 +55,10 @@ def inspect(
     if id:
         _show(look.document(dataset, id), full=True)
     elif quarantined:
-        for row in look.quarantined(dataset, number):
-            head = f"{row['source']} at byte {row['offset']}, {row['length']} bytes: {row['reason']}"
-            _show_text(head, row["data"].decode("utf-8", "backslashreplace"), full)
+        _show_quarantined(dataset.path, number, full)
     elif dropped:
-        for row in look.dropped(dataset, number, map):
-            _show_text(f"{row['id']}  dropped: {row['reason']}", row["text"], full)
+        look.check_map(dataset, map)
+        _show_dropped(dataset.path, number, map, full)
     else:
         for row in look.documents(dataset, number):
             _show(row, full)
@@ -113,13 +73,47 @@ def _as_json(dataset: Any, id: str, number: int, dropped: bool, map: str, quaran
     if id:
         return value | {"documents": [look.document(dataset, id)]}
     if quarantined:
-        rows = [
-            row | {"data": row["data"].decode("utf-8", "backslashreplace")} for row in look.quarantined(dataset, number)
-        ]
-        return value | {"quarantined": rows}
+        return value | {"quarantined": _quarantined(dataset.path, number)}
     if dropped:
-        return value | {"dropped": list(look.dropped(dataset, number, map))}
+        look.check_map(dataset, map)
+        return value | {"dropped": list(look.dropped(dataset.path, number, map))}
     return value | {"documents": list(look.documents(dataset, number))}
+
+
+def _trail(path: Path, number: int, dropped: bool, quarantined: bool, full: bool, as_json: bool) -> None:
+    """What a stage that did not finish dropped and set aside: both, unless one is asked for."""
+    from corpus.data import inspect as look
+
+    both = not dropped and not quarantined
+    if as_json:
+        value: dict[str, Any] = {"path": str(path), "finished": False}
+        value |= {"quarantined": _quarantined(path, number)} if both or quarantined else {}
+        print_json(value | ({"dropped": list(look.dropped(path, number))} if both or dropped else {}))
+        return
+    click.secho(f"{path}: its stage is not finished; what it has dropped and set aside so far", bold=True)
+    if both or quarantined:
+        _show_quarantined(path, number, full)
+    if both or dropped:
+        _show_dropped(path, number, "", full)
+
+
+def _quarantined(path: Path, number: int) -> list[dict[str, Any]]:
+    from corpus.data import inspect as look
+
+    return [row | {"data": row["data"].decode("utf-8", "backslashreplace")} for row in look.quarantined(path, number)]
+
+
+def _show_quarantined(path: Path, number: int, full: bool) -> None:
+    for row in _quarantined(path, number):
+        head = f"{row['source']} at byte {row['offset']:,}, {row['length']:,} bytes: {row['reason']}"
+        _show_text(head, row["data"], full)
+
+
+def _show_dropped(path: Path, number: int, map: str, full: bool) -> None:
+    from corpus.data import inspect as look
+
+    for row in look.dropped(path, number, map):
+        _show_text(f"{row['id']}  dropped: {row['reason']}", row["text"], full)
 
 
 def _summary(dataset: Any) -> None:
@@ -157,50 +151,3 @@ def _show_text(head: str, text: str, full: bool) -> None:
     click.secho(f"\n── {head}", fg="cyan")
     cut = len(text) - _SHOWN_CHARACTERS
     click.echo(text if full or cut <= 0 else f"{text[:_SHOWN_CHARACTERS]}\n… {cut:,} more characters (--full)")
-
-
-@click.command()
-@click.argument("output", metavar="OUT")
-@json_option("Print the states as one JSON object.")
-def status(output: str, as_json: bool) -> None:
-    """Say what is done below OUT and what a rerun would do."""
-    from corpus.data.run_state import stage_states
-
-    states = stage_states(Path(output))
-    todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
-    if as_json:
-        print_json({"to_do": len(todo), "stages": [asdict(entry) for entry in states]})
-        return
-    for entry in states:
-        click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
-    click.echo(
-        f"a rerun would do {len(todo)} of {len(states)} stages" if todo else "all done; a rerun would do nothing"
-    )
-
-
-@click.command()
-@click.argument("output", metavar="OUT")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@quiet_option()
-@json_option("Print what was removed as one JSON object.")
-def clean(output: str, dry_run: bool, quiet: bool, as_json: bool) -> None:
-    """Remove intermediate datasets of a finished run; the final documents, tokens and packed rows stay."""
-    from corpus.data.run_state import clean as remove
-    from corpus.data.verify import PLAN
-    from corpus.engine.lock import locked
-
-    if not Path(output).is_dir():
-        raise UsageError(f"{output} does not exist: give the output of corpus run.")
-    if not Path(output, PLAN).exists():  # before the lock, which would leave its file there
-        raise UsageError(f"{output} is not the output of corpus run: remove single datasets yourself.")
-    with locked(Path(output), lambda line: click.echo(line, err=True)):
-        removed = remove(Path(output), dry_run)
-    if as_json:
-        entries = [{"path": str(path), "bytes": size} for path, size in removed]
-        print_json({"dry_run": dry_run, "bytes": sum(size for _, size in removed), "removed": entries})
-        return
-    if quiet:
-        return
-    for path, size in removed:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {path} ({size / 1e6:,.1f} MB)")
-    print(f"{sum(size for _, size in removed) / 1e6:,.1f} MB in {len(removed)} directories", file=sys.stderr)

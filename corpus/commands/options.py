@@ -8,12 +8,30 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import Command, Quantity, apply, build_config, config_options, output_option, quiet_option
+from corpus.cli_options import (
+    Command,
+    Number,
+    Quantity,
+    apply,
+    build_config,
+    config_options,
+    output_option,
+    quiet_option,
+)
 from corpus.engine.executors.registry import EXECUTORS, check_executor
 from corpus.errors import UsageError
 from corpus.option import Bounds
 
-__all__ = ["build_config", "config_options", "execution_options", "existing", "run_options", "stage_options"]
+__all__ = [
+    "build_config",
+    "config_options",
+    "drop_alarm",
+    "execution_options",
+    "existing",
+    "run_options",
+    "stage_options",
+    "unreadable_alarm",
+]
 
 
 def stage_options(command: Command) -> Command:
@@ -56,8 +74,35 @@ def execution_options() -> list[Callable[[Any], Any]]:
     ]
 
 
+def unreadable_alarm(command: Command) -> Command:
+    """--max-unreadable, of what reads raw records."""
+    return _alarm(command, "--max-unreadable", "5%, from 100 records on", "of the records cannot be read")
+
+
+def drop_alarm(command: Command) -> Command:
+    """--max-drop, of what drops documents."""
+    return _alarm(
+        command,
+        "--max-drop",
+        "90% of the text in dedup, else none",
+        "of the documents, in dedup of their text, is dropped",
+    )
+
+
+def _alarm(command: Command, flag: str, default: str, what: str) -> Command:
+    option = click.option(
+        flag,
+        type=Number(Bounds(least=0, most=1)),
+        show_default=default,
+        metavar="SHARE",
+        help=f"Alarm: exit 1 before the output is finished where a greater share {what}.",
+    )
+    return apply(command, [option])
+
+
 def run_options(values: dict[str, Any]) -> Any:
-    """The `RunOptions` of the execution options."""
+    """The `RunOptions` of the execution options and alarms."""
+    from corpus.engine.alarms import Alarms
     from corpus.engine.runner import RunOptions
 
     return RunOptions(
@@ -67,6 +112,7 @@ def run_options(values: dict[str, Any]) -> Any:
         strict=values["strict"],
         quiet=values["quiet"],
         executor=values["executor"],
+        alarms=Alarms(values.get("max_unreadable"), values.get("max_drop")),
     )
 
 

@@ -78,13 +78,14 @@ def _plugin_paths(args: Sequence[str]) -> Iterator[str]:
 
 
 def _map_command(name: str, config: type[Any]) -> click.Command:
-    from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+    from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
     from corpus.engine.document_map import maps_of
     from corpus.engine.document_stage import MapStage
     from corpus.engine.runner import run_stage
 
     @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
     @stage_options
+    @drop_alarm
     @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         maps = maps_of(build_config(config, values))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from corpus.cli_options import Quantity
-from corpus.commands.options import run_options, stage_options
+from corpus.commands.options import drop_alarm, run_options, stage_options, unreadable_alarm
 from corpus.commands.plugins import plugin_option
 from corpus.option import Bounds
 
@@ -17,6 +17,8 @@ from corpus.option import Bounds
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--input", "raw", required=True, metavar="RAW", help="Folder with one folder of raw files per domain.")
 @stage_options
+@unreadable_alarm
+@drop_alarm
 @click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @plugin_option

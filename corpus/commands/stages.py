@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from corpus.cli_options import output_option
-from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
 from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.dedup.config import DedupConfig
@@ -36,6 +36,7 @@ def _documents_command(
 
     @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
     @stage_options
+    @drop_alarm
     @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         stage = make(existing(documents), build_config(config, values))
@@ -47,6 +48,7 @@ def _documents_command(
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
 @stage_options
+@drop_alarm
 @config_options(DedupConfig)
 def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Remove repeated lines, documents, books or near-duplicates.
@@ -170,6 +172,7 @@ def _validation_summary(choice: Manifest, validation: Manifest) -> str:
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
 @stage_options
+@drop_alarm
 @click.option("--tokenizer", required=True, metavar="MODEL", help="A SentencePiece model or train-tokenizer's output.")
 @config_options(TokenizeConfig)
 def tokenize(documents: tuple[str, ...], output: str, tokenizer: str, **values: Any) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus.data.dataset import Dataset, read_batches
+from corpus.data.manifest import MANIFEST
+from corpus.data.trail import dropped_files, quarantine_files, sample_files, trail_rows
 from corpus.errors import DataError, UsageError
 from corpus.option import nearest
 
@@ -40,20 +41,28 @@ def document(dataset: Dataset, id: str) -> dict[str, Any]:
             if found.num_rows:
                 row: dict[str, Any] = found.to_pylist()[0]
                 return row
-    for entry in _rows(sorted((dataset.path / "_dropped").glob("*.ids"))):
+    for entry in trail_rows(dropped_files(dataset.path)):
         if entry["id"] == id:
             raise DataError(f"{id} was dropped by stage {dataset.manifest.stage}: {entry['reason']}.")
     raise UsageError(f"{dataset.path} has no document {id}: look at the ids with corpus inspect.")
 
 
-def dropped(dataset: Dataset, number: int, map: str = "") -> Iterator[dict[str, Any]]:
-    """Up to `number` dropped documents of each reason, with their text; of one `map` of the stage, where it is named."""
+def unfinished(path: Path) -> bool:
+    """Whether `path` holds what a stage that did not finish dropped or set aside, which can be looked at all the same."""
+    return not (path / MANIFEST).exists() and bool(quarantine_files(path) or sample_files(path))
+
+
+def check_map(dataset: Dataset, map: str) -> None:
+    """A UsageError unless `map` is empty or the name of one of the dataset's maps."""
     names = [entry["map"] for entry in dataset.manifest.extra.get("maps", ())]
     if map and map not in names:
         raise UsageError(f"{dataset.path} was not made by a map '{map}': {nearest(map, names)}")
+
+
+def dropped(path: Path, number: int, map: str = "") -> Iterator[dict[str, Any]]:
+    """Up to `number` dropped documents of each reason, with their text; of one `map` of the stage, where it is named."""
     seen: dict[str, int] = {}
-    path = dataset.path / "_dropped" / "samples"
-    for row in _rows([path] if path.exists() else []):
+    for row in trail_rows(sample_files(path)):
         if map and row["map"] != map:
             continue
         seen[row["reason"]] = seen.get(row["reason"], 0) + 1
@@ -61,19 +70,6 @@ def dropped(dataset: Dataset, number: int, map: str = "") -> Iterator[dict[str, 
             yield row
 
 
-def quarantined(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
+def quarantined(path: Path, number: int) -> Iterator[dict[str, Any]]:
     """The first `number` records that could not be read."""
-    for index, row in enumerate(_rows(sorted((dataset.path / "_quarantine").glob("*.records")))):
-        if index >= number:
-            return
-        yield row
-
-
-def _rows(paths: list[Path]) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield from pa.Table.to_pylist(file.read_row_group(group))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+    return itertools.islice(trail_rows(quarantine_files(path)), number)

@@ -14,6 +14,8 @@ from corpus.option import SHARDS_ARE_INHERITED, option
 LEAST_MEMORY = 96_000_000
 """Bytes that a process needs besides its interpreter and its kernels however little memory it is given: a row group (8 MB
 of data) being read, one being made and one being written, at its largest with lines of few characters."""
+MAX_DROP = 0.9
+"""The share of the text's bytes that dedup may remove where the user gives no `--max-drop`."""
 KEY_BITS = (64, 128)
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "ccnet": {"normalize": "ccnet", "keep": "none", "scope": "3%", "blank_lines": "key"},
@@ -106,12 +108,6 @@ class DedupConfig:
         above=0,
         most=1,
     )
-    max_drop: float = option(
-        0.9,
-        "An alarm: with a greater share of the text's bytes removed the run stops before its output is finished; 1: none.",
-        least=0,
-        most=1,
-    )
 
     def __post_init__(self) -> None:
         if self.scope is not None:
@@ -140,8 +136,8 @@ class DedupConfig:
         return replace(self, **self._filled())
 
     def as_json(self) -> dict[str, Any]:
-        """All that decides the output: without `max_drop`, so that an alarm is answered without computing again."""
-        return {name: value for name, value in asdict(self.resolved).items() if name not in ("max_drop", "preset")}
+        """All that decides the output."""
+        return {name: value for name, value in asdict(self.resolved).items() if name != "preset"}
 
 
 def _flag(name: str) -> str:

@@ -19,8 +19,8 @@ import pyarrow as pa
 import xxhash
 
 from corpus.data.buffers import text_buffers
-from corpus.dedup.config import LEAST_MEMORY, DedupConfig
-from corpus.dedup.report import check_share, false_merges, write_report
+from corpus.dedup.config import LEAST_MEMORY, MAX_DROP, DedupConfig
+from corpus.dedup.report import false_merges, removed_share, write_report
 from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.similar.clusters import (
     LARGEST,
@@ -52,6 +52,7 @@ class DocumentDedupStage(DocumentStage):
     """Removes documents that equal another one in text or URL: the first or the longest stays."""
 
     name: ClassVar[str] = "dedup"
+    default_max_drop: ClassVar[float] = MAX_DROP
 
     settings: DedupConfig
 
@@ -73,8 +74,8 @@ class DocumentDedupStage(DocumentStage):
         keys = false_merges(self._numbering.documents, "documents", self.settings.key_bits)
         write_report(commit, self.settings, self.input_bytes(), {"clusters": clusters} | keys)
 
-    def check_finished(self, output: Path) -> None:
-        check_share(output, self.settings)
+    def removed_share(self, output: Path) -> float:
+        return removed_share(output)
 
     def estimate(self) -> Estimate:
         return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + 150 * self.input_rows)

@@ -1,4 +1,4 @@
-"""`_report.json` of a dedup run: what was removed and why, in units and bytes; and the alarm on how much it was."""
+"""`_report.json` of a dedup run: what was removed and why, in units and bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.data.files import sync_file
-from corpus.errors import DataError
 
 if TYPE_CHECKING:
     from corpus.dedup.config import DedupConfig
@@ -33,9 +32,6 @@ def write_report(
     """Write the report of a dedup run into its output: counts by unit and reason, bytes, and `findings`, in which
     `clusters` ([{"kept": id, "removed": n}]), `lines` ([{"line": text, "documents": n}]), both the greatest first, and
     `keys` (as from `false_merges`) are also printed.
-
-    With more than `settings.max_drop` of the bytes removed it is a DataError once the report is written: the manifest is
-    not, the finished tasks stay, and the same command with another `max_drop` goes on from there.
     """
     bytes_kept = commit.own_bytes
     removed = 1 - bytes_kept / bytes_in if bytes_in else 0.0
@@ -49,17 +45,11 @@ def write_report(
     text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True)
     path.write_text(text + "\n", encoding="utf-8")
     sync_file(path)
-    check_share(commit.output, settings)
 
 
-def check_share(output: Path, settings: DedupConfig) -> None:
-    """A DataError if the report in `output` tells of a greater share of removed bytes than `settings.max_drop`."""
-    removed = _report(output)["removed_share"]
-    if removed > settings.max_drop:
-        raise DataError(
-            f"dedup removed {removed:.2%} of the text for {output}, more than --max-drop {settings.max_drop:g}: look at"
-            f" what it was in {output / REPORT}, or run the same command with --max-drop 1 to accept it."
-        )
+def removed_share(output: Path) -> float:
+    """The share of the text's bytes that was removed, by the report."""
+    return float(_report(output)["removed_share"])
 
 
 def _report(output: Path) -> dict[str, Any]:

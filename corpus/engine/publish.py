@@ -11,6 +11,8 @@ from pathlib import Path
 from corpus.data.card import write_card
 from corpus.data.files import checksum, sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
+from corpus.data.trail import dropped_reasons, quarantine_files, sample_files, unreadable_reasons
+from corpus.engine.alarms import DEFAULT_ALARMS, REASONS, Alarms, check_alarms, listing
 from corpus.engine.commit import Commit, move_file
 from corpus.engine.dropped import merge_samples
 from corpus.engine.faults import fault
@@ -22,8 +24,14 @@ from corpus.version import __version__
 _RECORDED = ("datatrove", "fasttext-numpy2", "numba", "numpy", "pyarrow", "sentencepiece", "xxhash")
 
 
-def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[TaskResult]]) -> Manifest:
-    """Make the dataset of `stage` below `output` from the published task results."""
+def commit_stage(
+    stage: Stage, output: Path, results: Mapping[str, Sequence[TaskResult]], alarms: Alarms = DEFAULT_ALARMS
+) -> Manifest:
+    """Make the dataset of `stage` below `output` from the published task results.
+
+    The trail (drops, records set aside, reports) is in its place before anything can be found wrong with the whole, so
+    that it can be looked at.
+    """
     everything = [result for phase in results.values() for result in phase]
     counts = _add_counts(stage, everything)
     totals: dict[str, int] = {}
@@ -32,11 +40,12 @@ def commit_stage(stage: Stage, output: Path, results: Mapping[str, Sequence[Task
             totals[name] = totals.get(name, 0) + value
     shards = _place_shards(output, results[stage.shard_phase()] if stage.shard_phase() else everything)
     fault("shards-placed")
+    _place_side_files(output, everything)
     if not shards and not stage.may_be_empty():
-        raise DataError(_nothing_left(stage, counts))
+        raise DataError(_nothing_left(stage, output, counts))
     commit = Commit(output, results, shards, totals, counts)
     stage.finish(commit)
-    _place_side_files(output, everything)
+    check_alarms(stage, output, counts, commit.extra, alarms)
     references = [
         {"name": ref.name, "digest": commit.input_digests.get(ref.name, ref.digest)} for ref in stage.inputs()
     ]
@@ -93,14 +102,18 @@ def _add_counts(stage: Stage, results: Sequence[TaskResult]) -> dict[str, Counts
     return counts
 
 
-def _nothing_left(stage: Stage, counts: Mapping[str, Counts]) -> str:
+def _nothing_left(stage: Stage, output: Path, counts: Mapping[str, Counts]) -> str:
     total = counts[stage.unit]
     if not total.seen:
         return f"stage {stage.name} found no {stage.unit} in its input: check the input path and its file patterns."
-    reasons = sorted(total.dropped.items(), key=lambda item: (-item[1], item[0]))[:3]
-    named = ", ".join(f"{number} {reason}" for reason, number in reasons) or f"{total.quarantined} unreadable"
+    reasons = dropped_reasons(output, total.dropped, REASONS) + unreadable_reasons(output, REASONS)
+    reasons = sorted(reasons, key=lambda entry: -entry.number)[:REASONS]
+    kept = {"--dropped": sample_files(output), "--quarantined": quarantine_files(output)}
+    looks = [f"see them with corpus inspect {output} {flag}" for flag, files in kept.items() if files]
+    remedy = "; ".join([*looks, "loosen its settings or check the input"])
     return (
-        f"stage {stage.name} kept none of {total.seen} {stage.unit} ({named}): loosen its settings or check the input."
+        f"stage {stage.name} kept none of {total.seen:,} {stage.unit}:{listing(reasons)}\n"
+        f"{remedy[0].upper()}{remedy[1:]}."
     )
 
 

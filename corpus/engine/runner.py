@@ -17,6 +17,7 @@ from typing import Any
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
 from corpus.data.verify import PLAN
+from corpus.engine.alarms import DEFAULT_ALARMS, Alarms, check_alarms
 from corpus.engine.executors.base import Executor, Settings
 from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.worker import check_not_imported_by_worker
@@ -53,6 +54,7 @@ class RunOptions:
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
     always_pool: bool = False
+    alarms: Alarms = DEFAULT_ALARMS
 
 
 def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = None) -> Manifest:
@@ -92,7 +94,7 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     _announce(stage, output, options)
     started = time.monotonic()
     _run_phases(stage, work, options)
-    manifest = commit_output(stage, output, started, options.workers)
+    manifest = commit_output(stage, output, started, options.workers, options.alarms)
     _report(stage, output, manifest, time.monotonic() - started, options)
     return manifest
 
@@ -118,7 +120,9 @@ def open_executor(options: RunOptions) -> Executor:
     return executor_class(options.executor)(settings)
 
 
-def commit_output(stage: Stage, output: Path, started: float | None = None, workers: int = 1) -> Manifest:
+def commit_output(
+    stage: Stage, output: Path, started: float | None = None, workers: int = 1, alarms: Alarms = DEFAULT_ALARMS
+) -> Manifest:
     """Make the dataset from the published results of all tasks, which a DataError names if they are missing.
 
     Needs the stage and the folder alone, so that a process of its own can do it on any host that sees the folder; the
@@ -128,7 +132,7 @@ def commit_output(stage: Stage, output: Path, started: float | None = None, work
     if not (output / MANIFEST).exists():
         key = stage_key(stage)
         results = published_results(stage, output / "_work" / key)
-        commit_stage(stage, output, results)
+        commit_stage(stage, output, results, alarms)
         _write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
     return Manifest.load(output)
@@ -205,7 +209,7 @@ def _finished(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     number = manifest.counts[stage.unit].quarantined
     if options.strict and number:
         raise DataError(f"{output} was made with {number} unreadable {stage.unit} set aside: leave --strict out.")
-    stage.check_finished(output)
+    check_alarms(stage, output, manifest.counts, manifest.extra, options.alarms)
     return manifest
 
 

@@ -51,6 +51,8 @@ class Stage(ABC):
     """The kind of dataset it makes."""
     unit: ClassVar[str]
     """The unit of its accounting, for example `records` or `documents`."""
+    default_max_drop: ClassVar[float] = 1.0
+    """The greatest `removed_share` that is no alarm where the user gives no `--max-drop`."""
 
     @property
     @abstractmethod
@@ -92,8 +94,10 @@ class Stage(ABC):
     def check(self) -> None:
         """Raise what is wrong with settings and inputs together, before anything is written."""
 
-    def check_finished(self, output: Path) -> None:
-        """Look at an output that was found finished: a DataError where the stage, as set now, would not have made it."""
+    def removed_share(self, output: Path) -> float | None:
+        """The share of its text's bytes that the stage itself removed, from the side files of `output`; None where that
+        is not reckoned."""
+        return None
 
     @abstractmethod
     def input_paths(self) -> tuple[Path, ...]:

@@ -1,7 +1,8 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
 Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`;
-`shard_bytes` for all stages, and `plugins`, the files that add readers and steps.
+`shard_bytes` for all stages, `plugins`, the files that add readers and steps, and `alarms`, also of a domain, which decide
+no byte.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from corpus.config import build
+from corpus.engine.alarms import Alarms
 from corpus.engine.document_map import maps_of
 from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
@@ -24,7 +26,7 @@ from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
 from corpus.plugins import load_plugins
-from corpus.quantity import parse_quantity
+from corpus.quantity import parse_float, parse_quantity
 from pipelines.readers.registry import READERS
 from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
 from pipelines.recipes.registry import MAPS, STAGES
@@ -38,8 +40,12 @@ def _bytes(value: object) -> int | None:
     return None if value is None else parse_quantity(value, "bytes")
 
 
-COUNT, BYTES = BeforeValidator(_count), BeforeValidator(_bytes)
-"""Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB."""
+def _share(value: object) -> float | None:
+    return None if value is None else parse_float(value)
+
+
+COUNT, BYTES, SHARE = BeforeValidator(_count), BeforeValidator(_bytes), BeforeValidator(_share)
+"""Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB; and shares, also as 5%."""
 
 
 class _Section(BaseModel):
@@ -57,6 +63,17 @@ class _Section(BaseModel):
         return value
 
 
+class AlarmsRecipe(_Section):
+    """How much may be set aside or dropped before a stage ends with an error; no part of what a recipe makes."""
+
+    max_unreadable: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
+    max_drop: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
+
+    def alarms(self) -> Alarms:
+        """As the engine takes them."""
+        return Alarms(self.max_unreadable, self.max_drop)
+
+
 class DomainRecipe(_Section):
     """How one domain is made from its folder of raw files."""
 
@@ -64,6 +81,7 @@ class DomainRecipe(_Section):
     patterns: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
     stages: tuple[dict[str, dict[str, Any]], ...] = ()
+    alarms: AlarmsRecipe = AlarmsRecipe()
 
     @field_validator("stages", mode="before")
     @classmethod
@@ -113,11 +131,17 @@ class Recipe(_Section):
     shard_bytes: Annotated[int, BYTES] = Field(default=256_000_000, ge=1)
     join: bool = True
     plugins: tuple[str, ...] = ()
+    alarms: AlarmsRecipe = AlarmsRecipe()
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe as JSON values, with all defaults."""
-        value = self.model_dump(mode="json")
+        """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
+        value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
         return value if self.plugins else {key: entry for key, entry in value.items() if key != "plugins"}
+
+    def alarms_of(self, domain: str) -> Alarms:
+        """The alarms of a domain: its own, else the recipe's; those of the recipe where it is none of its domains."""
+        own = self.domains[domain].alarms.alarms() if domain in self.domains else Alarms()
+        return own.over(self.alarms.alarms())
 
     def weights(self) -> Mixture:
         """The mixture, checked."""
@@ -170,11 +194,13 @@ def _sentence(error: ValidationError) -> str:
 def _known_keys(place: tuple[int | str, ...]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "domains": DomainRecipe,
+        "alarms": AlarmsRecipe,
         "validation": ValidationRecipe,
         "tokenizer": TokenizerRecipe,
         "packing": PackingRecipe,
     }
-    return list((sections[str(place[0])] if place else Recipe).model_fields)
+    section = "alarms" if place[2:] == ("alarms",) else str(place[0]) if place else ""
+    return list(sections.get(section, Recipe).model_fields)
 
 
 def _check(name: str, recipe: Recipe) -> None:

@@ -44,6 +44,11 @@ class Step:
     make: Callable[[], Stage]
     kept: bool = True
 
+    @property
+    def domain(self) -> str:
+        """The domain of its documents or tokens; empty where it is of all: outputs are called `<what>/<domain>/…`."""
+        return next(iter(self.output.split("/")[1:]), "")
+
 
 @dataclass(frozen=True)
 class RecipeRun:
@@ -262,7 +267,8 @@ def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
             print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
     if not options.quiet:
         print(f"── {step.output}", file=sys.stderr)
-    return run_stage(stage, output, options)
+    alarms = options.alarms.over(run.recipe.alarms_of(step.domain))
+    return run_stage(stage, output, dataclasses.replace(options, alarms=alarms))
 
 
 def _run_key(run: RecipeRun) -> str:

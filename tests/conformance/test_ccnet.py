@@ -17,6 +17,7 @@ import pytest
 from corpus.data.dataset import Dataset
 from corpus.dedup.config import DedupConfig
 from corpus.dedup.lines.stage import LineDedupStage
+from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions, run_stage
 from tests.corpus.dedup.lines_twin import ccnet_normalized
 
@@ -88,7 +89,7 @@ def test_the_same_lines_stay(
     source = make_documents("in", texts, shard_rows=step)
     parts = [texts[start : start + step] for start in range(0, len(texts), step)]
     wanted = ccnet_dedup(ccnet, parts, tmp_path)
-    settings = DedupConfig(preset="ccnet", scope="all", key_bits=key_bits, max_drop=1.0)
+    settings = DedupConfig(preset="ccnet", scope="all", key_bits=key_bits)
     check(source, tmp_path / "out", settings, wanted)
 
 
@@ -106,12 +107,13 @@ def test_groups_of_shards(
     wanted: list[dict[str, Any] | None] = []
     for start in range(0, len(parts), size):
         wanted += ccnet_dedup(ccnet, parts[start : start + size], tmp_path)
-    check(source, tmp_path / "out", DedupConfig(preset="ccnet", scope=f"shards:{size}", max_drop=1.0), wanted)
+    check(source, tmp_path / "out", DedupConfig(preset="ccnet", scope=f"shards:{size}"), wanted)
 
 
 def check(source: Path, output: Path, settings: DedupConfig, wanted: Sequence[dict[str, Any] | None]) -> None:
     """The documents that stay, their text and CCNet's fields are those of cc_net."""
-    run_stage(LineDedupStage((str(source),), settings), output, RunOptions(quiet=True))
+    options = RunOptions(quiet=True, alarms=Alarms(max_drop=1.0))
+    run_stage(LineDedupStage((str(source),), settings), output, options)
     rows = {row["source"]["record"]: row for b in Dataset.open(output).batches() for row in b.to_pylist()}
     assert sorted(rows) == [number for number, document in enumerate(wanted) if document is not None]
     for number, row in rows.items():
@@ -134,7 +136,7 @@ def test_empty_documents_and_blank_lines(
         folder.mkdir()
         wanted = ccnet_dedup(ccnet, parts, folder)
         source = make_documents(f"in{number}", own, shard_rows=step)
-        check(source, folder / "out", DedupConfig(preset="ccnet", scope="all", max_drop=1.0), wanted)
+        check(source, folder / "out", DedupConfig(preset="ccnet", scope="all"), wanted)
 
 
 @pytest.mark.filterwarnings("ignore")

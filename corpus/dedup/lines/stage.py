@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corpus.dedup.config import LEAST_MEMORY, DedupConfig
+from corpus.dedup.config import LEAST_MEMORY, MAX_DROP, DedupConfig
 from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.engine.document_stage import DocumentStage
 from corpus.engine.result import task_directory
@@ -45,6 +45,7 @@ class LineDedupStage(DocumentStage):
     """Removes repeated lines. Order is that of datasets, shards and rows, whatever the workers."""
 
     name: ClassVar[str] = "dedup"
+    default_max_drop: ClassVar[float] = MAX_DROP
 
     settings: DedupConfig = field(default_factory=DedupConfig)
 
@@ -91,10 +92,10 @@ class LineDedupStage(DocumentStage):
         merges = false_merges(self.total(), "lines", self.settings.key_bits)
         return {"removed": removed, "lines": lines} | merges
 
-    def check_finished(self, output: Path) -> None:
-        from corpus.dedup.report import check_share
+    def removed_share(self, output: Path) -> float:
+        from corpus.dedup.report import removed_share
 
-        check_share(output, self.settings)
+        return removed_share(output)
 
     def estimate(self) -> Estimate:
         return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + (20 * self._words + 4) * self.total())

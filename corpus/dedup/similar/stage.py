@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.data.buffers import Array
-from corpus.dedup.config import DedupConfig
-from corpus.dedup.report import check_share, write_report
+from corpus.dedup.config import MAX_DROP, DedupConfig
+from corpus.dedup.report import removed_share, write_report
 from corpus.dedup.similar.clusters import (
     EDGE,
     IdReader,
@@ -58,6 +58,7 @@ class SimilarDedupStage(DocumentStage):
     """Removes documents that are similar to one that stays, by the shingles they share."""
 
     name: ClassVar[str] = "dedup"
+    default_max_drop: ClassVar[float] = MAX_DROP
 
     settings: DedupConfig
     width: ClassVar[int]
@@ -111,8 +112,8 @@ class SimilarDedupStage(DocumentStage):
         clusters = largest_clusters(ids, [commit.results["choose"][0].notes["largest"]])
         write_report(commit, self.settings, self.input_bytes(), {"clusters": clusters})
 
-    def check_finished(self, output: Path) -> None:
-        check_share(output, self.settings)
+    def removed_share(self, output: Path) -> float:
+        return removed_share(output)
 
     def estimate(self) -> Estimate:
         size = self.input_bytes()

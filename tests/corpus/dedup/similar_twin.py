@@ -16,6 +16,7 @@ from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
 from corpus.dedup.lines.folding import folded
 from corpus.dedup.similar.shingles import UNSPACED
+from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions, run_stage
 
 _ALONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
@@ -64,8 +65,9 @@ def invented(rng: random.Random, count: int, vocabulary: int = 5000) -> list[str
 
 
 def run(documents: Sequence[Path], output: Path, options: RunOptions | None = None, **settings: Any) -> Manifest:
+    alarms = Alarms(max_drop=settings.pop("max_drop", None))
     stage = dedup_stage(tuple(map(str, documents)), DedupConfig(**settings))
-    return run_stage(stage, output, options or RunOptions(quiet=True))
+    return run_stage(stage, output, options or RunOptions(quiet=True, alarms=alarms))
 
 
 def kept_rows(path: Path) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from corpus.dedup.lines.runs import KeyRuns, find_repeats, removals, section_pat
 from corpus.dedup.lines.stage import lines_at
 from corpus.dedup.scope import scope_bounds, scoped_tasks
 from corpus.dedup.spill import run_path
+from corpus.engine.alarms import Alarms
 from corpus.engine.inputs import input_pieces
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
@@ -59,8 +60,9 @@ def made_texts(count: int = 60) -> list[str]:
 
 
 def run(documents: Sequence[Path], output: Path, options: RunOptions | None = None, **settings: Any) -> Manifest:
-    stage = dedup_stage(tuple(map(str, documents)), DedupConfig(**{"max_drop": 1.0} | settings))
-    return run_stage(stage, output, options or RunOptions(quiet=True))
+    alarms = Alarms(max_drop=settings.pop("max_drop", 1.0))
+    stage = dedup_stage(tuple(map(str, documents)), DedupConfig(**settings))
+    return run_stage(stage, output, options or RunOptions(quiet=True, alarms=alarms))
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -260,7 +262,6 @@ def test_metadata_that_looks_like_line_numbers_is_left(inner: object) -> None:
         {"key": "url"},
         {"key_bits": 32},
         {"threshold": 0.5},
-        {"max_drop": 90},
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:

@@ -167,7 +167,7 @@ def test_verify_knows_the_columns(tmp_path: Path) -> None:
 def test_dedup_ends_in_a_chain(tmp_path: Path, level: Literal["line", "document"]) -> None:
     texts = ["same\nlines", "one aeiou line", "same\nlines", "other aei text\nsame"] * 3 + ["unique here"]
     source = write_documents(tmp_path / "in", texts, shard_rows=7, piece_rows=2)
-    config = DedupConfig(level=level, keep="first", max_drop=1.0)
+    config = DedupConfig(level=level, keep="first")
     plain = dedup_stage((str(source),), config)
     run_stage(plain, tmp_path / "dedup", QUIET)
     maps = (Score(3), Modulo(2))
@@ -184,11 +184,11 @@ def test_dropped_documents_are_shown_by_map(tmp_path: Path) -> None:
     source = write_documents(tmp_path / "in", ["aaaa", "xyz", "aaa", "eeeee"])
     run_stage(MapStage((str(source),), "chain", maps=(Score(1), Modulo(3))), tmp_path / "out", QUIET)
     dataset = Dataset.open(tmp_path / "out")
-    shown = [(row["map"], row["reason"], row["text"]) for row in inspect.dropped(dataset, 5)]
+    shown = [(row["map"], row["reason"], row["text"]) for row in inspect.dropped(dataset.path, 5)]
     assert sorted(shown) == [("modulo", "rest", "aaa"), ("score", "score under 1", "xyz")]
-    assert [row["text"] for row in inspect.dropped(dataset, 5, "modulo")] == ["aaa"]
+    assert [row["text"] for row in inspect.dropped(dataset.path, 5, "modulo")] == ["aaa"]
     with pytest.raises(UsageError, match="did you mean 'modulo'"):
-        list(inspect.dropped(dataset, 5, "modul"))
+        inspect.check_map(dataset, "modul")
 
 
 def test_the_manifest_names_maps_and_thresholds(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
 from corpus.engine import faults
+from corpus.engine.alarms import Alarms
 from corpus.engine.document_stage import MapStage
 from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, run_stage
@@ -26,7 +28,8 @@ from corpus.errors import DataError, Terminated, UsageError
 from corpus.quality.filter import FilterConfig
 from tests.toy import SlowStage, ingest
 
-QUIET = RunOptions(quiet=True)
+QUIET = RunOptions(quiet=True, alarms=Alarms(max_unreadable=1.0))
+"""Some of the toy records are unreadable."""
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -70,7 +73,7 @@ def test_lone_surrogates_are_quarantined(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_do_not_change_a_byte(raw: Path, tmp_path: Path, workers: int) -> None:
     run_stage(ingest(raw), tmp_path / "one", QUIET)
-    run_stage(ingest(raw), tmp_path / "many", RunOptions(workers=workers, always_pool=True, quiet=True))
+    run_stage(ingest(raw), tmp_path / "many", dataclasses.replace(QUIET, workers=workers, always_pool=True))
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
@@ -95,7 +98,7 @@ def test_changed_settings_and_changed_inputs_want_overwrite(raw: Path, tmp_path:
     (raw / "1.txt").write_text("other", encoding="utf-8")
     with pytest.raises(UsageError, match=r"1\.txt changed.*--overwrite"):
         run_stage(ingest(raw), out, QUIET)
-    run_stage(ingest(raw, tag="x"), out, RunOptions(overwrite=True, quiet=True))
+    run_stage(ingest(raw, tag="x"), out, dataclasses.replace(QUIET, overwrite=True))
     assert Manifest.load(out).config["tag"] == "x"
     assert verify_dataset(out).problems == []
 
@@ -106,7 +109,7 @@ def test_unfinished_work_with_other_settings_is_named(tmp_path: Path) -> None:
         run_stage(SlowStage(fail="error"), out, QUIET)
     with pytest.raises(UsageError, match=r'label: "a" -> "b"'):
         run_stage(SlowStage(label="b"), out, QUIET)
-    run_stage(SlowStage(label="b"), out, RunOptions(overwrite=True, quiet=True))
+    run_stage(SlowStage(label="b"), out, dataclasses.replace(QUIET, overwrite=True))
 
 
 def test_finished_tasks_are_not_redone(tmp_path: Path) -> None:
@@ -133,7 +136,7 @@ def test_finished_tasks_are_not_redone(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_is_an_error_within_ten_seconds_and_a_rerun_completes(tmp_path: Path) -> None:
-    pool = RunOptions(workers=2, always_pool=True, quiet=True)
+    pool = dataclasses.replace(QUIET, workers=2, always_pool=True)
     started = time.monotonic()
     with pytest.raises(DataError, match="worker of stage slow ended with exit code 9 in phase write: run the same"):
         run_stage(SlowStage(fail="die"), tmp_path / "out", pool)
@@ -243,7 +246,7 @@ def test_a_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_strict_stops(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0\.txt: fifth"):
-        run_stage(ingest(raw), tmp_path / "out", RunOptions(strict=True, quiet=True))
+        run_stage(ingest(raw), tmp_path / "out", dataclasses.replace(QUIET, strict=True))
 
 
 def test_outputs_that_cannot_be_used(raw: Path, tmp_path: Path) -> None:
@@ -255,7 +258,7 @@ def test_outputs_that_cannot_be_used(raw: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in raw.iterdir())[-1] == "notes.md"
 
 
-OVERWRITE = RunOptions(overwrite=True, quiet=True)
+OVERWRITE = dataclasses.replace(QUIET, overwrite=True)
 
 
 def test_overwrite_never_touches_an_input_a_run_or_a_strangers_files(raw: Path, tmp_path: Path) -> None:
@@ -306,7 +309,7 @@ def test_a_damaged_output_is_named_and_made_again(raw: Path, tmp_path: Path) -> 
 def test_strict_does_not_pass_a_finished_output_with_quarantined_records(raw: Path, tmp_path: Path) -> None:
     run_stage(ingest(raw), tmp_path / "out", QUIET)
     with pytest.raises(DataError, match="100 unreadable records"):
-        run_stage(ingest(raw), tmp_path / "out", RunOptions(strict=True, quiet=True))
+        run_stage(ingest(raw), tmp_path / "out", dataclasses.replace(QUIET, strict=True))
 
 
 def test_a_signal_is_no_failure_that_code_on_the_way_may_catch() -> None:
@@ -330,7 +333,9 @@ def test_inputs_may_move_and_may_not_overlap(raw: Path, tmp_path: Path) -> None:
 def test_nothing_kept_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(["a"] * 3), encoding="utf-8")
     (tmp_path / "a.txt").write_text("", encoding="utf-8")
-    with pytest.raises(DataError, match=r"kept none of 1 records \(1 no text\)"):
+    with pytest.raises(
+        DataError, match=r"kept none of 1 records:\n  1 no text, such as toy/a.txt#0: nothing\nSee them"
+    ):
         run_stage(ingest(tmp_path / "a.txt"), tmp_path / "out", QUIET)
 
 

@@ -257,7 +257,7 @@ def test_best_fit_says_what_it_wastes(tmp_path: Path, inputs: list[Path], corpus
 
 def test_a_document_too_long_for_what_is_asked(tmp_path: Path) -> None:
     source = write_tokens(tmp_path / "in", "alpha", [1000])
-    with pytest.raises(DataError, match=r"stage mix kept none of 1000 tokens \(1000 unused\)"):
+    with pytest.raises(DataError, match=r"stage mix kept none of 1,000 tokens:\n  1,000 unused\nLoosen"):
         run_stage(stage([source], {"alpha": {"epochs": 0.5}}, packing="best-fit"), tmp_path / "out", QUIET)
 
 

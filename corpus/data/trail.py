@@ -1,0 +1,108 @@
+"""The trail of a stage: what it dropped and set aside, where that lies, and how it is read. A stage that failed has one,
+too: then part of it is still where its tasks left it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.errors import DataError
+
+_SHOWN_KEYS = 8
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why records were set aside or documents dropped: how many, and one of them in a few words; empty where none is
+    kept."""
+
+    reason: str
+    number: int
+    example: str
+
+
+def quarantine_files(output: Path) -> list[Path]:
+    """The files of the records that a stage set aside, in the order of its tasks."""
+    return _tasks(output, "quarantine") + sorted((output / "_quarantine").glob("*.records"))
+
+
+def sample_files(output: Path) -> list[Path]:
+    """The files of the dropped documents whose text is kept; of a stage that failed each task has its own."""
+    merged = output / "_dropped" / "samples"
+    return [merged] if merged.exists() else _tasks(output, "samples")
+
+
+def dropped_files(output: Path) -> list[Path]:
+    """The files of ids, maps and reasons of all dropped documents, in the order of the tasks."""
+    return _tasks(output, "dropped") + sorted((output / "_dropped").glob("*.ids"))
+
+
+def _tasks(output: Path, name: str) -> list[Path]:
+    """The files of this name that published tasks of unfinished work have left."""
+    return sorted(path for path in output.glob(f"_work/*/*/[0-9]*/{name}") if path.is_file())
+
+
+def trail_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of such files, in order."""
+    for table in _groups(paths, columns):
+        yield from table.to_pylist()
+
+
+def _groups(paths: Sequence[Path], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    names = list(columns) if columns is not None else None
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=names)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+
+
+def unreadable_reasons(output: Path, number: int) -> list[Reason]:
+    """The `number` most frequent reasons for which records were set aside, each with its first record."""
+    paths = quarantine_files(output)
+    counts: dict[str, int] = {}
+    for table in _groups(paths, ["reason"]):
+        for entry in table.column("reason").value_counts().to_pylist():
+            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:number]
+    wanted = {reason for reason, _ in ranked}
+    examples: dict[str, str] = {}
+    for row in trail_rows(paths):
+        if row["reason"] in wanted and row["reason"] not in examples:
+            examples[row["reason"]] = f"{row['source']} at byte {row['offset']:,}: {beginning(row['data'])}"
+            if len(examples) == len(wanted):
+                break
+    return [Reason(reason, count, examples[reason]) for reason, count in ranked]
+
+
+def dropped_reasons(output: Path, dropped: dict[str, int], number: int) -> list[Reason]:
+    """The most frequent of the reasons `dropped`, each with the first of its documents whose text is kept."""
+    ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))[:number]
+    examples: dict[str, str] = {}
+    for row in trail_rows(sample_files(output)) if ranked else ():
+        if row["reason"] not in examples:
+            examples[row["reason"]] = f"{row['id']}: {beginning(row['text'].encode('utf-8', 'replace'))}"
+    return [Reason(reason, count, examples.get(reason, "")) for reason, count in ranked]
+
+
+def beginning(data: bytes) -> str:
+    """The beginning of a record or text in a few characters; of a JSON object its keys, which say more."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and value:
+        keys = list(map(str, value))
+        return "it has " + ", ".join(keys[:_SHOWN_KEYS]) + (", …" if len(keys) > _SHOWN_KEYS else "")
+    text = data[: 8 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return (text[: _SHOWN_CHARACTERS - 1] + "…" if len(text) > _SHOWN_CHARACTERS else text) or "nothing"
