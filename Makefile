@@ -27,7 +27,8 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 conformance: $(INSTALLED)
-	CORPUSMILL_CCNET=$$($(BIN)/python -m benchmarks.ccnet) $(BIN)/python -m pytest -q -m 'slow or not slow' tests
+	CORPUSMILL_CCNET=$$($(BIN)/python -m benchmarks.ccnet) CORPUSMILL_LMPLZ=$$($(BIN)/python -m benchmarks.lmplz) \
+		$(BIN)/python -m pytest -q -m 'slow or not slow' tests
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.spine

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "split": ("corpus.commands.stages:split", "Split validation documents off."),
     "train-tokenizer": ("corpus.commands.stages:train_tokenizer", "Train a SentencePiece tokenizer."),
+    "train-lm": ("corpus.commands.lm:train_lm", "Train a language model by which documents are judged."),
     "export-tokenizer": ("corpus.commands.stages:export_tokenizer", "Write tokenizer.json for Hugging Face."),
     "tokenize": ("corpus.commands.stages:tokenize", "Turn documents into token ids."),
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),

@@ -198,11 +198,11 @@ def _click_option(entry: Option, dest: str, required: bool) -> Decorator:
         *flags,
         dest,
         type=_click_type(entry),
-        default=default,
         required=required and missing,
         show_default=_shown_default(entry, default),
         help=doc,
         metavar=metavar,
+        **({} if missing else {"default": default}),  # click takes a default of None for a value that is given
     )
 
 

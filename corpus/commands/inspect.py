@@ -16,6 +16,11 @@ from corpus.errors import UsageError
 from corpus.option import Bounds
 
 _SHOWN_CHARACTERS = 2000
+_NO_ROWS = {
+    "tokenizer": "a tokenizer",
+    "choice": "a choice of validation documents",
+    "lm": "a language model",
+}
 
 
 @click.command()
@@ -45,8 +50,7 @@ def inspect(
         _trail(Path(directory), number, dropped, quarantined, full, as_json)
         return
     dataset = Dataset.open(directory)
-    if dataset.manifest.kind in ("tokenizer", "choice"):
-        what = {"tokenizer": "a tokenizer", "choice": "a choice of validation documents"}[dataset.manifest.kind]
+    if what := _NO_ROWS.get(dataset.manifest.kind):
         raise UsageError(f"{directory} holds {what}: give a dataset of documents, tokens or packed rows.")
     if as_json:
         print_json(_as_json(dataset, id, number, dropped, map, quarantined))

@@ -20,8 +20,8 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 SIDE_FOLDERS = ("_choice", "_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer")
 """Folders of a dataset that hold more than its data."""
-SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "_report.json")
-"""Files of a tokenizer's directory, and the report of it or of a dedup."""
+SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "sp.model", "lm.arpa", "_report.json")
+"""Files of the directories of a tokenizer and of a language model, and the report of them or of a dedup."""
 
 
 @dataclass
