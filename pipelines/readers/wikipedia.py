@@ -2,8 +2,8 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -11,18 +11,20 @@ from urllib.parse import quote
 
 from corpus.data.columns import DATE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
-from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.ingest.reader import Item, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.formats.xml import Piece, Utf8Stream, ended, pieces
-from pipelines.markup.wikitext.names import Namespaces, is_redirect
+from pipelines.markup.wikitext.names import TEMPLATE_SPACES, Namespaces, redirect_target
 from pipelines.markup.wikitext.page import Wiki, wikitext_to_text
+from pipelines.markup.wikitext.store import DATABASE, LINES, TemplateStore, gather_templates, template_line
 
 PAGE = re.compile(rb"<page>")
 PAGE_END = b"</page>"
 PAGE_BYTES = 32 << 20  # MediaWiki's own limit is 2 MiB of wikitext
 AROUND = re.compile(rb"</mediawiki\s*>|<!--.*?-->", re.S)
 TEXT_MODELS = ("", "wikitext")
-ARTICLE, FILE, MEDIA, CATEGORY = "0", "6", "-2", "14"
+ARTICLE, FILE, MEDIA, CATEGORY, TEMPLATE = "0", "6", "-2", "14", "10"
+HEAD_BYTES = 2000  # of a page, in which its title and namespace are
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class Site:
     base: str | None = None  # of the articles' addresses, up to the title
     namespaces: dict[str, str] = field(default_factory=dict)  # key -> local name
     links: Namespaces = field(default_factory=lambda: Namespaces.of(()))
+
+    @property
+    def key(self) -> str:
+        """What tells its templates from those of other wikis."""
+        return self.name or self.language or ""
+
+    def namespace(self, page: ElementTree.Element, title: str) -> str:
+        """The number of a page's namespace; exports before version 0.6 tell it by the title alone."""
+        number = page.findtext("ns")
+        if number is None:
+            prefix = title.partition(":")[0] if ":" in title else ""
+            number = next((key for key, name in self.namespaces.items() if name and name == prefix), ARTICLE)
+        return number.strip()
 
 
 @dataclass(frozen=True)
@@ -49,28 +64,58 @@ class WikipediaReader:
     )
 
     titles: bool = option(True, "begin a document with its title")
+    tables: str = option(
+        "drop", "tables: leave them out, or keep each row as a line of its cells", choices=("drop", "text")
+    )
+    definitions: bool = option(
+        True, "read the dump's own definitions of templates in a pass before, and expand those that are plain text"
+    )
+
+    def survey(self, file: RawFile, folder: Path) -> None:
+        """Writes the definitions of templates that a file has."""
+        with (folder / LINES).open("w", encoding="utf-8") as lines:
+            if self.definitions:
+                for line in _definitions(file.path):
+                    lines.write(line + "\n")
+
+    def gather(self, surveys: Sequence[tuple[str, Path]], folder: Path) -> None:
+        """Brings the definitions of all files together."""
+        gather_templates((survey / LINES for _, survey in surveys), folder / DATABASE)
+
+    def prepared(self, gathered: Path) -> Reader:
+        """The reader that expands templates by what was gathered."""
+        return _PreparedReader(self, gathered / DATABASE)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """Yields one item per page; a broken page does not end the file."""
+        yield from self.pages(file, None)
+
+    def pages(self, file: RawFile, database: Path | None) -> Iterator[Item]:
+        """The items of a file, read with the definitions of a database."""
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
         site, ordinal, end, fault = Site(), 0, 0, ""
         rooted, closed = True, False
+        store, wiki = None, Wiki()
         last: Item | None = None  # held back: at a broken end it is told apart from a broken page
-        with closing(open_stream(file.path)) as stream:
+        with ExitStack() as stack:
+            stream = stack.enter_context(closing(open_stream(file.path)))
             try:
                 for number, piece in enumerate(pieces(Utf8Stream(stream), PAGE, PAGE_BYTES)):
                     end = piece.offset + piece.length
                     closed = b"</mediawiki" in piece.data[-64:]
                     if number == 0:
                         site, rooted = read_site(piece.data), b"<mediawiki" in piece.data
+                        if database is not None:
+                            store = stack.enter_context(TemplateStore(database, site.key))
+                        wiki = Wiki(site.links, store, self.tables == "text")
                         if not rooted:
                             fault = "malformed XML" if b"<page" in piece.data else "not a MediaWiki export"
                         continue
                     fault = ""
                     closed = closed or (not rooted and piece.data.rstrip().endswith(PAGE_END))
-                    for item in self._page(ordinal, piece, site):
+                    for item in self._page(ordinal, piece, site, wiki):
                         if last is not None:
                             yield last
                         last = item
@@ -84,7 +129,7 @@ class WikipediaReader:
             elif last is not None:
                 yield last
 
-    def _page(self, ordinal: int, piece: Piece, site: Site) -> Iterator[Item]:
+    def _page(self, ordinal: int, piece: Piece, site: Site, wiki: Wiki) -> Iterator[Item]:
         """The page of a piece, and what stands after it if that is not blank."""
         cut = piece.data.find(PAGE_END)
         if cut < 0:
@@ -97,20 +142,17 @@ class WikipediaReader:
         except (ElementTree.ParseError, ValueError):
             yield Unreadable(ordinal, piece.offset, cut, "malformed XML", piece.data[:QUARANTINE_BYTES])
         else:
-            yield self.article(ordinal, page, site)
+            yield self.article(ordinal, page, site, wiki)
         if AROUND.sub(b"", piece.data[cut:]).strip():
             data = piece.data[cut : cut + QUARANTINE_BYTES]
             yield Unreadable(ordinal + 1, piece.offset + cut, piece.length - cut, "malformed XML", data)
 
-    def article(self, ordinal: int, page: ElementTree.Element, site: Site) -> Item:
+    def article(self, ordinal: int, page: ElementTree.Element, site: Site, wiki: Wiki) -> Item:
         """The item of one <page> element."""
         title = (page.findtext("title") or "").strip()
-        namespace = page.findtext("ns")
-        if namespace is None:  # exports before version 0.6
-            prefix = title.partition(":")[0] if ":" in title else ""
-            namespace = next((key for key, name in site.namespaces.items() if name and name == prefix), ARTICLE)
-        if namespace.strip() != ARTICLE:
-            return Skipped(ordinal, f"namespace {namespace.strip()}", title)
+        namespace = site.namespace(page, title)
+        if namespace != ARTICLE:
+            return Skipped(ordinal, f"namespace {namespace}", title)
         if page.find("redirect") is not None:
             return Skipped(ordinal, "redirect", title)
         revisions = page.findall("revision")
@@ -123,12 +165,9 @@ class WikipediaReader:
         if model not in TEXT_MODELS:
             return Skipped(ordinal, f"content model {model}", title)
         source = revision.findtext("text") or ""
-        if is_redirect(source):
+        if redirect_target(source) is not None:
             return Skipped(ordinal, "redirect", title)
-        try:
-            text = wikitext_to_text(source, Wiki(site.links), title)
-        except RecursionError:
-            return Skipped(ordinal, "nested too deeply", source)
+        text = wikitext_to_text(source, wiki, title)
         if not text:
             return Skipped(ordinal, "empty text", title)
         metadata = {
@@ -145,6 +184,49 @@ class WikipediaReader:
             language=site.language,
             metadata={key: value for key, value in metadata.items() if value is not None},
         )
+
+
+@dataclass(frozen=True)
+class _PreparedReader:
+    """A reader with the definitions of all files."""
+
+    reader: WikipediaReader
+    database: Path
+    domain: ClassVar[str] = WikipediaReader.domain
+    patterns: ClassVar[tuple[str, ...]] = WikipediaReader.patterns
+    doc: ClassVar[str] = WikipediaReader.doc
+    columns: ClassVar[tuple[Column, ...]] = WikipediaReader.columns
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """As the reader, templates expanded."""
+        return self.reader.pages(file, self.database)
+
+
+def _definitions(path: Path) -> Iterator[str]:
+    """The lines of the template pages of a dump; damage is left to the reading."""
+    site = Site()
+    with closing(open_stream(path)) as stream:
+        try:
+            for number, piece in enumerate(pieces(Utf8Stream(stream), PAGE, PAGE_BYTES)):
+                if number == 0:
+                    site = read_site(piece.data)
+                    continue
+                head, cut = piece.data[:HEAD_BYTES], piece.data.find(PAGE_END)
+                if cut < 0 or not (b"<ns>10</ns>" in head or b"<ns>" not in head):
+                    continue
+                try:
+                    page = ElementTree.fromstring(piece.data[: cut + len(PAGE_END)])
+                except (ElementTree.ParseError, ValueError):
+                    continue
+                title = (page.findtext("title") or "").strip()
+                revision = _newest(page.findall("revision"))
+                prefix = title.partition(":")[0].strip().lower()
+                if revision is None or not (site.namespace(page, title) == TEMPLATE or prefix in TEMPLATE_SPACES):
+                    continue
+                if line := template_line(site.key, title, revision.findtext("text") or ""):
+                    yield line
+        except TruncatedStream:
+            return
 
 
 def _newest(revisions: list[ElementTree.Element]) -> ElementTree.Element | None:

@@ -21,7 +21,7 @@ _NOINCLUDE = re.compile(r"<noinclude\s*>.*?(?:</noinclude\s*>|\Z)|<noinclude\s*/
 _ONLYINCLUDE = re.compile(r"<onlyinclude\s*>(.*?)(?:</onlyinclude\s*>|\Z)", re.S | re.I)
 _INCLUDE_TAGS = re.compile(r"</?(?:includeonly|noinclude|onlyinclude)\s*/?>", re.I)
 _BOX = re.compile(
-    r"\{\||<(?:div|table|templatestyles|ref|references|gallery|center|h[1-6])\b|^[:*=]|__\w+__|#tag:|"
+    r"\{\||<(?:div|table|references|gallery|center|h[1-6])\b|^[:*=]|__\w+__|#tag:|"
     r"class\s*=\s*[\"'][^\"'>]*\b(?:noprint|metadata|hatnote|navbox|error|dablink)\b",
     re.I | re.M,
 )

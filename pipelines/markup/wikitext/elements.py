@@ -64,6 +64,8 @@ def _script(match: re.Match[str]) -> str:
         return shown.translate(_DIGITS[name])
     start = match.start()
     base = match.string[start - 1] if start else " "
+    if not any(map(str.isalnum, shown)) and name == "sub":
+        return match[2]
     if base.isspace() or base in f"([{REMOVED}>" or " " in shown or shown[0] in "[^_":
         return match[2]
     if name == "sup" and (_WORD.fullmatch(shown) or not shown[0].isalnum()) and shown[0] not in "-+−":

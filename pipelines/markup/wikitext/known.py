@@ -14,6 +14,7 @@ from pipelines.markup.wikitext.showers import Arguments, Shower
 
 _BLANK = f" \t\n{REMOVED}"
 _FORM = re.compile(r"[a-z -]+ of")
+_CENTURY = re.compile(r"[ivx]{1,5}e siècle")  # French: {{XIXe siècle}}
 _NAMED = re.compile(r"\s*([\w-]{1,20})\s*=(.*)", re.S)
 
 
@@ -23,6 +24,8 @@ def known(name: str) -> Callable[[Sequence[str]], str] | None:
     if shower is None:
         if name.startswith(("lang-", "link-")):
             shower = show.first
+        elif _CENTURY.fullmatch(name):
+            shower = show.constant(f"{name.partition('e')[0].upper()}e siècle")
         elif _FORM.fullmatch(name):
             shower = show.form_of(name)
         else:

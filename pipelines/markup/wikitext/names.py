@@ -39,7 +39,7 @@ WORDS |= {name.lower(): name for name in _TABLE["words"]}
 _SWITCHES = frozenset(name.casefold() for name in _TABLE["switches"])
 _EXACT_SWITCHES = frozenset(_TABLE["switches in this case only"])
 _REDIRECTS = frozenset(name.lower() for name in _TABLE["words"]["redirect"])
-_REDIRECT = re.compile(r"\s*([#＃][^\s\[:：]+)[ \t]*[:：]?[ \t]*\[\[")
+_REDIRECT = re.compile(r"\s*([#＃][^\s\[:：]+)[ \t]*[:：]?[ \t]*\[\[([^\[\]|\n]*)")
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Namespaces:
         return len(target) <= MAX_TITLE and bool(PICTURE.fullmatch(target))
 
 
-def is_redirect(source: str) -> bool:
-    """Whether a page begins as a redirect, in any language."""
+def redirect_target(source: str) -> str | None:
+    """Where a page redirects to, if it begins as a redirect does in any language; else None."""
     match = _REDIRECT.match(source)
-    return match is not None and match[1].lower() in _REDIRECTS
+    return match[2].strip() if match is not None and match[1].lower() in _REDIRECTS else None
 
 
 def is_language_link(target: str) -> bool:

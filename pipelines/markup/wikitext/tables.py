@@ -12,6 +12,7 @@ _HEAD_CELLS = re.compile(r"!!|\|\|")
 _HTML_CELL = re.compile(r"<(?:td|th|caption)\b[^<>]*>", re.I)
 _HTML_END = re.compile(r"</?(?:table|td|th|caption|tbody|thead|tfoot)\b[^<>]*>", re.I)
 _EDGES = re.compile(rf"^[ \t:*#;{REMOVED}]*\{{\|.*$|^[ \t]*\|\}}", re.M)
+_CAPTION = re.compile(r"^[ \t]*(\|\+.*)$", re.M)
 _START = re.compile(rf"^[ \t:*#;{REMOVED}]*\{{\|", re.M)
 
 
@@ -87,9 +88,9 @@ def _without_rows(text: str, keep: bool) -> str:
 
 
 def _rows(table: str) -> str:
-    """Each row as a line of its cells, without their attributes."""
+    """Each row as a line of its cells, without their attributes; a caption is a line of its own."""
     lines: list[str] = []
-    for row in _ROWS.split(_EDGES.sub("\n|-\n", table)):
+    for row in _ROWS.split(_CAPTION.sub(r"\n\1\n|-\n", _EDGES.sub("\n|-\n", table))):
         cells: list[str] = []
         for line in _HTML_CELL.sub("\n|", row).split("\n"):
             line = line.strip()

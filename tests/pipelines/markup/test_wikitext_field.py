@@ -59,6 +59,7 @@ def test_layout_of_code_is_kept(source: str, expected: str) -> None:
         ("{{harvtxt|Artin|Tate|1968|p=3}} and {{harvtxt|A|B|C|D|1990}}", "Artin & Tate (1968) and A et al. (1990)"),
         ("{{仮リンク|語|en|X}}, {{нп5|Имя||en|Name}}, {{нп3|Имя|имени|en|Name}}", "語, Имя, имени"),
         ("{{lien|langue=en|trad=X|fr=Titre}} {{lien|Nom|en}} {{ill|Ort|de|Ort|lt=Platz}}", "Titre Nom Platz"),
+        ("au {{XIXe siècle}}, le {{s-|XX}} {{s|V|e}}", "au XIXe siècle, le XXe Ve siècle"),
         ("né le {{Date de naissance|11|novembre|1866}} à", "né le 11 novembre 1866 à"),
         ("{{US$|5 million}}, {{circa|1900}}, {{sic|wrotte}}", "US$5 million, c. 1900, wrotte [sic]"),
         ("{{em|a}} {{strong|b}} {{code|c()}} {{kbd|d}}", "a b c() d"),

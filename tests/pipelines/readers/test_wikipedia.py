@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import bz2
+import html
 import random
 import re
 from pathlib import Path
 
 import pytest
 
-from corpus.ingest.reader import Record, Skipped, Unreadable
+from corpus.ingest.reader import RawFile, Reader, Record, Skipped, Unreadable
+from pipelines.markup.wikitext.page import Wiki, wikitext_to_text
 from pipelines.readers.wikipedia import WikipediaReader, read_site
+from tests.pipelines.readers.mutating import mutated
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.{version}/" version="0.{version}" xml:lang="sv">
@@ -93,6 +96,59 @@ def test_the_newest_revision_that_is_not_deleted(tmp_path: Path) -> None:
     (record,) = records_of(items)
     assert (record.text, record.metadata["revision"]) == ("new", "3")
     assert reasons_of(items) == ["text deleted"]
+
+
+def prepared(reader: WikipediaReader, folder: Path, *paths: Path) -> Reader:
+    """The reader after it has surveyed the files."""
+    surveys = []
+    for number, path in enumerate(paths):
+        surveys.append((path.name, folder / f"survey-{number}"))
+        surveys[-1][1].mkdir(parents=True)
+        reader.survey(RawFile(path, path.name), surveys[-1][1])
+    gathered = folder / "gathered"
+    gathered.mkdir()
+    reader.gather(surveys, gathered)
+    return reader.prepared(gathered)
+
+
+def test_templates_of_the_dump_are_expanded_in_all_its_files(tmp_path: Path) -> None:
+    template = page("Mall:Ort", "{{{1}}} (i {{{land|}}})&lt;noinclude>doc&lt;/noinclude>", ns="<ns>10</ns>")
+    moved = page("Mall:Plats", "#OMDIRIGERING [[Mall:Ort]]", ns="<ns>10</ns>")
+    program = page("Mall:Lua", "{{#invoke:x}}", ns="<ns>10</ns>")
+    first = dump(tmp_path / "a.xml", template, page("A", "{{ort|B|land=C}}, {{plats|D|land=E}} {{lua|F}}, G."), moved)
+    second = dump(tmp_path / "b.xml", page("B", "{{Ort|x|land=y}}"), program, tail="")
+    other = dump(tmp_path / "c.xml", page("C", "a {{Ort|x}}"))
+    other.write_bytes(other.read_bytes().replace(b"svwiki", b"dawiki"))
+    reader = prepared(WikipediaReader(titles=False), tmp_path / "yes", first, second, other)
+    texts = [record.text for path in (first, second, other) for record in records_of(items_of(reader, path))]
+    assert texts == ["B (i C), D (i E), G.", "x (i y)", "a"]
+    reader = prepared(WikipediaReader(titles=False, definitions=False), tmp_path / "no", first, second)
+    assert [record.text for record in records_of(items_of(reader, first))] == ["G."]
+
+
+def test_tables_as_text(tmp_path: Path) -> None:
+    table = """before
+{| class="wikitable"
+|+ The [[town|towns]]
+! Name !! style="x" | Year
+|-
+| [[A|B]] || 1990
+|-
+| C
+| align="right" | 12 &lt;ref>x&lt;/ref>
+{|
+| in
+|}
+|}
+&lt;table>&lt;tr>&lt;td>x&lt;/td>&lt;td width=3>y&lt;/td>&lt;/tr>&lt;/table>
+after"""
+    path = dump(tmp_path / "a.xml", page("T", table))
+    (record,) = records_of(items_of(WikipediaReader(titles=False, tables="text"), path))
+    assert record.text.split("\n") == [
+        "before", "", "The towns", "Name | Year", "B | 1990", "C | 12", "in", "", "x | y", "", "after",
+    ]  # fmt: skip
+    (record,) = records_of(items_of(WikipediaReader(titles=False), path))
+    assert record.text.split() == ["before", "after"]
 
 
 def test_a_fragment_without_a_root_ends_where_its_last_page_ends(tmp_path: Path) -> None:
@@ -216,3 +272,55 @@ def test_real_dumps(samples: Path) -> None:
             for mark in ("[[", "]]", "{{", "}}", "<ref", "{|", "'''"):
                 assert mark not in text, (path.name, record.metadata["title"], mark)
     assert pages > 200
+
+
+PARTS = (
+    "'''A''' ({{langx|de|B}}) is [[a|b]] {{circa|1900}}.&lt;ref>x&lt;/ref>\n",
+    "== H ==\n{| class=x\n! a !! b\n|-\n| 1 || 2\n|}\n",
+    "* {{flagicon|X}} – Y\n** z\n{{Infobox|a={{b|c}}|d=[[e]]}}\n",
+    "x&lt;sup>n&lt;/sup> &lt;math>a&amp;lt;b&lt;/math> &lt;pre>\n  c\n&lt;/pre>\n[[File:a.jpg|thumb|b [[c]]]]\n",
+    "-{zh-hans:A; zh-hant:B}- __NOTOC__ &amp;nbsp; [http://x y] &lt;!-- c -->\n",
+)
+
+
+def check_mutated(folder: Path, seeds: range) -> None:
+    """A damaged page costs itself alone, and with it at most what stood between it and its neighbours."""
+    pages = [page(f"T{number}", f"text {number}\n" + "".join(PARTS) * (1 + number % 3)) for number in range(8)]
+    whole = dump(folder / "whole.xml", *pages).read_bytes()
+    expected = {
+        record.metadata["title"]: record.text
+        for record in records_of(items_of(WikipediaReader(), folder / "whole.xml"))
+    }
+    path = folder / "mutated.xml"
+    for seed in seeds:
+        source = random.Random(seed)
+        victim = source.randrange(8)
+        begin = whole.index(pages[victim].strip().encode())
+        path.write_bytes(mutated(whole, source, begin, begin + len(pages[victim].strip().encode())))
+        found = {
+            record.text for record in records_of(items_of(WikipediaReader(tables="text" if seed % 2 else "drop"), path))
+        }
+        if seed % 2 == 0:
+            assert found >= {text for title, text in expected.items() if title != f"T{victim}"}, seed
+        else:
+            assert len(found) >= 7, seed
+
+
+def test_mutated_dumps(tmp_path: Path) -> None:
+    check_mutated(tmp_path, range(60))
+
+
+@pytest.mark.slow
+def test_many_mutated_dumps(tmp_path: Path) -> None:
+    check_mutated(tmp_path, range(2000))
+
+
+def test_mutated_real_pages_give_text(samples: Path) -> None:
+    """What is damaged within the text of a page is no XML any more, or gives some text."""
+    path = samples / "wikipedia" / "minidump_frwiki.xml.bz2"
+    sources = re.findall(rb"<text[^>]*>(.*?)</text>", bz2.decompress(path.read_bytes()), re.S)
+    for seed in range(12):
+        source = random.Random(seed)
+        data = sources[seed % len(sources)][:40_000]
+        text = mutated(data, source, 0, len(data)).decode("utf-8", "replace")
+        wikitext_to_text(html.unescape(text), Wiki(tables=seed % 2 == 0)).encode("utf-8")
