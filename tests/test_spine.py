@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from corpus.data.dataset import Dataset
 from corpus.data.manifest import Manifest
 from corpus.data.run_state import clean, stage_states
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.faults import POINTS
 from corpus.engine.runner import RunOptions
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.run import RecipeRun, run_recipe
 from pipelines.recipes.summary import summarize
@@ -221,19 +223,37 @@ def test_a_lost_shard_is_noticed(place: Path, tmp_path: Path) -> None:
     assert contents(out) == before
 
 
-def test_a_choice_is_cleaned_and_made_again(place: Path, tmp_path: Path) -> None:
+def test_clean_keeps_the_trail_and_a_rerun_makes_what_it_needs(place: Path, tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
     write_raw(raw, documents=40, files=1)
     run = RecipeRun(load_recipe(str(place / "recipe.yaml")), raw, out)
     run_recipe(run, RunOptions(quiet=True))
-    before = contents(out)
-    assert out / "documents/books/02-choice" in [path for path, _ in clean(out, dry_run=False)]
+    before, said = contents(out), summarize(out)
+    assert clean(out, dry_run=True) and contents(out) == before
+    freed = clean(out, dry_run=False)
+    after = contents(out)
+    gone = before.keys() - after.keys()
+    assert sum(entry.bytes for entry in freed) == sum(len(before[name]) for name in gone)
+    assert {Path(name).suffix for name in gone} == {".parquet", ".arrow"}
+    assert out / "documents/books/00-ingest" in [entry.path for entry in freed]
+    assert summarize(out) == said and clean(out, dry_run=False) == []
+    reports = [verify_dataset(path) for path in find_datasets(out)]
+    assert not any(report.problems for report in reports)
+    assert {report.path for report in reports if report.cleaned} == {entry.path for entry in freed}
     assert {state.state for state in stage_states(out)} == {"done", "cleaned"}
-    run_recipe(run, RunOptions(quiet=True))
-    assert not (out / "documents/books/02-choice").exists()
+    with pytest.raises(DataError, match=r"00-ingest were removed by corpus clean"):
+        Dataset.open(out / "documents/books/00-ingest").shard_paths()
     (out / "_log/run.json").unlink()
+    run_recipe(run, RunOptions(quiet=True))  # all is there that is needed: nothing is made again
+    assert contents(out) == after
+    shutil.rmtree(out / "tokens/books")
+    shutil.rmtree(out / "documents/books/03-train")
     run_recipe(run, RunOptions(quiet=True))
-    assert contents(out) == before
+    assert contents(out) == after | {name: data for name, data in before.items() if name.startswith("documents/books")}
+    with pytest.raises(UsageError, match="missing or cut short"):  # rows that are gone otherwise are damage
+        (out / "documents/books/00-ingest/00000.parquet").unlink()
+        (out / "_log/run.json").unlink()
+        run_recipe(run, RunOptions(quiet=True))
 
 
 def test_a_run_is_not_written_into_a_dataset(place: Path) -> None:

@@ -24,6 +24,9 @@ def status(output: str, as_json: bool) -> None:
         return
     for entry in states:
         click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
-    click.echo(
-        f"a rerun would do {len(todo)} of {len(states)} stages" if todo else "all done; a rerun would do nothing"
-    )
+    cleaned = sum(entry.state == "cleaned" for entry in states)
+    if todo:
+        also = f", and of the {cleaned} cleaned ones those that they need" if cleaned else ""
+        click.echo(f"a rerun would do {len(todo)} of {len(states)} stages{also}")
+    else:
+        click.echo("all done; a rerun would do nothing")

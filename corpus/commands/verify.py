@@ -37,17 +37,20 @@ def verify(directories: tuple[str, ...], quiet: bool, as_json: bool) -> None:
                 click.echo(f"{state} {path}  {_MISSING[state]}")
         for path in found:
             report = verify_dataset(path)
-            state = "broken" if report.problems else "ok"
+            state = "broken" if report.problems else "cleaned" if report.cleaned else "ok"
             sizes = {"kind": report.kind, "rows": report.rows, "bytes": report.bytes}
             entries.append({"path": str(path), "state": state, "problems": list(report.problems), **sizes})
             if not (as_json or (quiet and not report.problems)):
-                click.echo(f"{state:6} {path}  {report.kind}, {report.rows:,} rows, {report.bytes:,} bytes")
+                sizes_said = f"{report.rows:,} rows, {report.bytes:,} bytes{' removed' if state == 'cleaned' else ''}"
+                click.echo(f"{state:7} {path}  {report.kind}, {sizes_said}")
                 for problem in report.problems:
                     click.echo(f"       {problem}")
     broken, good = (sum(entry["state"] == state for entry in entries) for state in ("broken", "ok"))
+    cleaned = sum(entry["state"] == "cleaned" for entry in entries)
     if as_json:
-        print_json({"ok": good, "broken": broken, "datasets": entries})
+        print_json({"ok": good, "cleaned": cleaned, "broken": broken, "datasets": entries})
     if broken:
         raise DataError(f"{broken} of {broken + good} datasets are broken: remove them and run their commands again.")
     if not (as_json or quiet):
-        click.echo(f"{good} datasets are as their manifests say")
+        also = f", and so is the trail of {cleaned} whose rows were removed" if cleaned else ""
+        click.echo(f"{good} datasets are as their manifests say{also}")

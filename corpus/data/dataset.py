@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.manifest import CLEANED, MANIFEST, Manifest
 from corpus.errors import DataError, UsageError
 
 
@@ -38,8 +38,21 @@ class Dataset:
         """The manifest's digest."""
         return self.manifest.digest
 
+    @property
+    def cleaned(self) -> bool:
+        """Whether its shards were removed and its trail kept."""
+        return is_cleaned(self.path)
+
+    def planned_paths(self) -> list[Path]:
+        """`shard_paths`, of a cleaned dataset where they were: enough to know the tasks of a stage, not to run one."""
+        return [self.path / shard.name for shard in self.manifest.shards] if self.cleaned else self.shard_paths()
+
     def shard_paths(self) -> list[Path]:
         """The data shards in order; a missing one or one of another size is a DataError."""
+        if self.cleaned:
+            raise DataError(
+                f"the rows of {self.path} were removed by corpus clean: run the command that made it again to have them."
+            )
         paths = []
         for shard in self.manifest.shards:
             path = self.path / shard.name
@@ -56,6 +69,11 @@ class Dataset:
         """All rows, a row group at a time."""
         for path in self.shard_paths():
             yield from read_batches(path, columns)
+
+
+def is_cleaned(path: Path) -> bool:
+    """Whether `path` is a dataset of which `corpus clean` left the manifest and the trail alone."""
+    return (path / CLEANED).exists() and (path / MANIFEST).exists()
 
 
 def read_batches(
@@ -89,7 +107,8 @@ def resolve(paths: Sequence[Path | str], kind: str) -> list[Dataset]:
         if (path / MANIFEST).exists():
             found.append(Dataset.open(path, kind))
             continue
-        children = sorted(child for child in path.iterdir() if (child / MANIFEST).exists()) if path.is_dir() else []
+        children = sorted(path.iterdir()) if path.is_dir() else []
+        children = [child for child in children if (child / MANIFEST).exists() and not is_cleaned(child)]
         if not children:
             raise UsageError(
                 f"{path} is not a finished dataset and holds none: give a dataset directory of kind {kind}."

@@ -22,6 +22,8 @@ SIDE_FOLDERS = ("_choice", "_clusters", "_documents", "_dropped", "_matches", "_
 """Folders of a dataset that hold more than its data."""
 SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "sp.model", "lm.arpa", "_report.json")
 """Files of the directories of a tokenizer and of a language model, and the report of them or of a dedup."""
+CLEANED = Path("_log", "cleaned")
+"""Lies in a dataset whose shards `corpus clean` removed. Without it missing shards are damage."""
 
 
 @dataclass

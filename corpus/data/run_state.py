@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.dataset import is_cleaned
+from corpus.data.files import write_atomic
+from corpus.data.manifest import CLEANED, MANIFEST, Manifest
 from corpus.data.verify import PLAN, find_datasets, read_plan, run_finished
 from corpus.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
 class StageState:
-    """Where one stage's output stands: `done`, `unfinished` (with what is done of it), `cleaned` or `to do`."""
+    """Where one stage's output stands: `done`, `unfinished` (with what is done of it), `cleaned` (its shards were removed,
+    its trail is kept) or `to do`."""
 
     path: Path
     state: str
@@ -34,8 +36,8 @@ def stage_states(output: Path) -> list[StageState]:
 
 
 def _run_states(output: Path) -> list[StageState]:
-    """What a finished run need not keep and that is gone counts as cleaned; once a kept output is lost, a rerun makes
-    it all again."""
+    """What a finished run need not keep and somebody removed counts as cleaned, too; once a kept output is lost, a rerun
+    makes all of that again."""
     plan = read_plan(output)
     kept = {output / name for name in plan["kept"]}
     states = [_state(output / name) for name in plan["outputs"]]
@@ -51,7 +53,8 @@ def _state(path: Path) -> StageState:
         except DataError as error:
             return StageState(path, "broken", error.message)
         totals = ", ".join(f"{value:,} {name}" for name, value in manifest.totals.items())
-        return StageState(path, "done", f"{manifest.stage}: {totals or f'{manifest.rows:,} rows'}")
+        state = "cleaned" if is_cleaned(path) else "done"
+        return StageState(path, state, f"{manifest.stage}: {totals or f'{manifest.rows:,} rows'}")
     work = path / "_work"
     if work.is_dir():
         phases = sorted(folder for run in work.iterdir() for folder in run.iterdir() if folder.is_dir())
@@ -60,24 +63,40 @@ def _state(path: Path) -> StageState:
     return StageState(path, "to do", "")
 
 
-def clean(output: Path, dry_run: bool) -> list[tuple[Path, int]]:
-    """Remove what a finished `corpus run` no longer needs: documents of all stages but the last of each domain.
+@dataclass(frozen=True)
+class Freed:
+    """A dataset whose shards were removed: their number and bytes, and the bytes of the trail that stays."""
 
-    Returns the removed directories with their bytes. An unfinished run is a UsageError: it still needs them.
+    path: Path
+    shards: int
+    bytes: int
+    kept: int
+
+
+def clean(output: Path, dry_run: bool) -> list[Freed]:
+    """Remove the shards that a finished `corpus run` no longer needs: documents of all stages but the last of each
+    domain. The trail stays: manifests, drops, records set aside, samples, reports.
+
+    An unfinished run is a UsageError: it still needs them.
     """
     plan = read_plan(output)
     kept = {output / name for name in plan["kept"]}
     lost = [f" ({state.path})" for state in stage_states(output) if state.state != "done" and state.path in kept]
     if lost or not run_finished(output):
         raise UsageError(f"{output} is not finished{''.join(lost[:1])}: run corpus run again before corpus clean.")
-    removed = []
+    freed = []
     for name in plan["outputs"]:
         path = output / name
-        if path in kept or not path.exists():
+        if path in kept or not (path / MANIFEST).exists():
             continue
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        removed.append((path, size))
+        shards = [path / shard.name for shard in Manifest.load(path).shards]
+        sizes = [shard.stat().st_size for shard in shards if shard.exists()]
+        if not sizes:
+            continue
+        every = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        freed.append(Freed(path, len(sizes), sum(sizes), every - sum(sizes)))
         if not dry_run:
-            (path / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(path)
-    return removed
+            write_atomic(path / CLEANED, "")  # first, so that a kill leaves no dataset that looks damaged
+            for shard in shards:
+                shard.unlink(missing_ok=True)
+    return freed

@@ -35,10 +35,11 @@ class Report:
     rows: int = 0
     bytes: int = 0
     problems: list[str] = field(default_factory=list)
+    cleaned: bool = False
 
 
 def find_datasets(path: Path) -> list[Path]:
-    """The finished datasets at or below `path`, in the order of their names; folders that begin with `_` are inside one."""
+    """The finished datasets, cleaned ones too, at or below `path`, in the order of their names; folders that begin with `_` are inside one."""
     own = [path] if (path / MANIFEST).exists() else []
     if own and not (path / PLAN).exists():  # a stray manifest must not hide the outputs of a run
         return own
@@ -90,17 +91,19 @@ def verify_dataset(path: Path) -> Report:
     manifest = dataset.manifest
     report.kind, report.rows = manifest.kind, manifest.rows
     report.bytes = sum(shard.bytes for shard in manifest.shards)
+    report.cleaned = dataset.cleaned
     problems = report.problems
     for unit, counts in manifest.counts.items():
         if counts.missing:
             problems.append(f"{counts.missing} {unit} are not accounted for")
-    listed = {shard.name for shard in manifest.shards}
+    shards = () if report.cleaned else manifest.shards
+    listed = {shard.name for shard in shards}
     found = {p.name for p in path.iterdir() if p.suffix in (".parquet", ".arrow")}
     problems += [f"{name} is no shard of this dataset" for name in sorted(found - listed)]
     if (path / "_work").exists():
         problems.append("_work is left over from an unfinished run")
     intact = []
-    for shard in manifest.shards:
+    for shard in shards:
         file = path / shard.name
         if not file.exists():
             problems.append(f"{shard.name} is missing")
@@ -108,7 +111,7 @@ def verify_dataset(path: Path) -> Report:
             problems.append(f"{shard.name} was changed or cut short (checksum differs)")
         else:
             intact.append((file, shard.rows))
-    if len(intact) == len(manifest.shards):
+    if not report.cleaned and len(intact) == len(manifest.shards):
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
         if manifest.kind in checks:
             problems += _readable(checks[manifest.kind](dataset, intact))

@@ -37,7 +37,7 @@ def input_pieces(datasets: Sequence[Dataset]) -> list[Piece]:
     what else is in a dataset nor what earlier stages dropped moves a document from one task to another."""
     found: list[Piece] = []
     for number, dataset in enumerate(datasets):
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True)):
+        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.planned_paths(), strict=True)):
             first = 0
             task = f"{number}:{entry.task}" if len(datasets) > 1 else entry.task
             for groups, rows in entry.pieces:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
-from corpus.data.manifest import MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
+from corpus.data.manifest import CLEANED, MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.alarms import DEFAULT_ALARMS, Alarms, check_alarms
 from corpus.engine.executors.base import Executor, Settings
@@ -76,15 +77,23 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
 
 
 def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
-    key = stage_key(stage)
-    mismatch = _mismatch(stage, output, key)
+    finished = (output / MANIFEST).exists()
+    mismatch = mismatch_of(stage, output) if finished else ""
     if mismatch and not options.overwrite:
         raise UsageError(mismatch)
-    if mismatch:
+    if mismatch or (finished and is_cleaned(output)):
         clear_dataset(output)
     if (output / MANIFEST).exists():
         shutil.rmtree(output / "_work", ignore_errors=True)
         return _finished(stage, output, options)
+    for path in filter(is_cleaned, stage.input_paths()):
+        Dataset.open(path).shard_paths()  # says that its rows are gone
+    key = stage_key(stage)
+    unfinished = _other_work(stage, output, key)
+    if unfinished and not options.overwrite:
+        raise UsageError(unfinished)
+    if unfinished:
+        clear_dataset(output)
     if not (output / "_work" / key).exists():
         clear_dataset(output)  # what a removed manifest or a killed removal left behind is no data
     work = output / "_work" / key
@@ -150,17 +159,22 @@ def stage_key(stage: Stage) -> str:
     )
 
 
-def _mismatch(stage: Stage, output: Path, key: str) -> str:
-    """Why a finished or unfinished output is not that of this stage on these inputs, with the remedy; empty if it is."""
-    if not (output / MANIFEST).exists():
-        return _other_work(stage, output, key)
+def up_to_date(stage: Stage, output: Path) -> bool:
+    """Whether `output` is what this stage makes of these inputs, with its shards or cleaned; no row is read."""
+    return (output / MANIFEST).exists() and not mismatch_of(stage, output)
+
+
+def mismatch_of(stage: Stage, output: Path) -> str:
+    """Why a finished output is not that of this stage on these inputs, with the remedy; empty if it is. The inputs may
+    be cleaned."""
     try:
         manifest = Manifest.load(output)
     except DataError as error:
         return f"{error.message.rstrip('.')}; give --overwrite to redo it."
     damage = _damage(output, manifest)
-    if damage or _logged_key(output) == key:
-        return damage
+    references = stage.inputs()
+    if damage or (any(not ref.digest for ref in references) and _logged_key(output) == stage_key(stage)):
+        return damage  # raw files of the same size and time of change are not read
     if manifest.stage != stage.name:
         return f"{output} was made by stage {manifest.stage}: choose another --output, or give --overwrite."
     changed = differences(manifest.config, _plain(stage.whole_config()))
@@ -168,7 +182,7 @@ def _mismatch(stage: Stage, output: Path, key: str) -> str:
         return f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
     before = [(entry["name"], entry["digest"]) for entry in manifest.inputs]
     digests = stage.resolve_digests()
-    now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in stage.inputs()]
+    now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in references]
     if before != now:
         names = ", ".join(sorted({name for name, _ in set(before) ^ set(now)})[:3]) or "their order"
         return f"{output} was made from other inputs ({names} changed): give --overwrite to redo it."
@@ -176,9 +190,8 @@ def _mismatch(stage: Stage, output: Path, key: str) -> str:
 
 
 def _damage(output: Path, manifest: Manifest) -> str:
-    sizes = {entry.name: entry.bytes for entry in manifest.shards} | {
-        entry.name: entry.bytes for entry in manifest.files
-    }
+    shards = () if is_cleaned(output) else manifest.shards
+    sizes = {entry.name: entry.bytes for entry in shards} | {entry.name: entry.bytes for entry in manifest.files}
     for name, size in sizes.items():
         path = output / name
         if not path.exists() or path.stat().st_size != size:
@@ -242,6 +255,7 @@ def clear_dataset(output: Path) -> None:
             continue
         if entry.name == "_log":
             (entry / "finished.json").unlink(missing_ok=True)
+            (output / CLEANED).unlink(missing_ok=True)
         elif entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -6,19 +6,19 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import yaml
 
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.lock import locked
-from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, run_stage
+from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, run_stage, up_to_date
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
@@ -230,8 +230,11 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
     write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
     executor = open_executor(options)
     try:
+        chain = _Chain(
+            run, {run.output / step.output: step for step in steps}, dataclasses.replace(options, running=executor)
+        )
         for step in steps:
-            _run_step(run, step, dataclasses.replace(options, running=executor))
+            chain.run_step(step)
     finally:
         executor.close()
     write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
@@ -255,6 +258,27 @@ def _remove_former(run: RecipeRun, outputs: set[str]) -> None:
         if name not in outputs and (run.output / name).is_dir():
             clear_dataset(run.output / name)
             shutil.rmtree(run.output / name)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The steps of a run by their outputs. A cleaned output stays as it is until a step that is to be done reads it."""
+
+    run: RecipeRun
+    steps: Mapping[Path, Step]
+    options: RunOptions
+
+    def run_step(self, step: Step, rows_needed: bool = False) -> None:
+        """Run a step, or find it done; with `rows_needed` a cleaned one is made again."""
+        stage, output = step.make(), self.run.output / step.output
+        done = up_to_date(stage, output)
+        if done and is_cleaned(output) and not rows_needed:
+            return
+        if not done or is_cleaned(output):
+            for path in stage.input_paths():
+                if path in self.steps and is_cleaned(path):
+                    self.run_step(self.steps[path], rows_needed=True)
+        _run_step(self.run, step, self.options)
 
 
 def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:

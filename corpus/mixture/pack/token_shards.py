@@ -25,7 +25,7 @@ def shard_groups(datasets: Sequence[Dataset], group_bytes: int) -> list[list[Sha
     groups: list[list[ShardRef]] = []
     size = group_bytes
     for number, dataset in enumerate(datasets):
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.shard_paths(), strict=True)):
+        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.planned_paths(), strict=True)):
             if size >= group_bytes:
                 groups.append([])
                 size = 0

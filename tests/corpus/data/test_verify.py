@@ -149,14 +149,21 @@ def _corpus(*args: str | Path) -> Result:
 
 def test_a_cleaned_run_is_done(run: Path) -> None:
     shown = _corpus("clean", run, "--dry-run")
-    assert "would remove" in shown.output and (run / "first").exists()
-    assert _corpus("clean", run).exit_code == 0
-    assert not (run / "first").exists() and (run / "last").exists()
+    assert "would free" in shown.output and list((run / "first").glob("*.parquet"))
+    size = sum(path.stat().st_size for path in (run / "first").glob("*.parquet"))
+    assert json.loads(_corpus("clean", run, "--json").output)["bytes"] == size
+    assert not list((run / "first").glob("*.parquet")) and list((run / "last").glob("*.parquet"))
     status = _corpus("status", run)
     assert "cleaned" in status.output and "a rerun would do nothing" in status.output
-    assert _corpus("verify", run).exit_code == 0
+    checked = _corpus("verify", run)
+    assert (
+        checked.exit_code == 0 and "1 datasets are as their manifests say, and so is the trail of 1" in checked.output
+    )
+    assert "[]" in _corpus("clean", run, "--json").output
+    _damage(run / "first/_dropped/samples")
+    assert _corpus("verify", run).exit_code == 1
     shutil.rmtree(run / "last")
-    assert "a rerun would do 2 of 2 stages" in _corpus("status", run).output
+    assert "a rerun would do 1 of 2 stages, and of the 1 cleaned ones" in _corpus("status", run).output
 
 
 @pytest.mark.parametrize("above", [False, True])
