@@ -1,4 +1,4 @@
-"""Wikipedia: `pages-articles` dumps (MediaWiki XML export, any version, plain or compressed) -> one document per article."""
+"""Wikipedia: `pages-articles` dumps (MediaWiki XML export, any version) or Enterprise HTML -> one document per article."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from corpus.data.columns import DATE, TITLE, Column
+from corpus.data.columns import DATE, LICENCE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
+from pipelines.formats.ndjson import is_tar
 from pipelines.formats.xml import Piece, Utf8Stream, ended, pieces
 from pipelines.markup.wikitext.names import TEMPLATE_SPACES, Namespaces, redirect_target
 from pipelines.markup.wikitext.page import Wiki, wikitext_to_text
 from pipelines.markup.wikitext.store import DATABASE, LINES, TemplateStore, gather_templates, template_line
+from pipelines.readers.enterprise import read_enterprise
 
 PAGE = re.compile(rb"<page>")
 PAGE_END = b"</page>"
@@ -24,6 +26,7 @@ PAGE_BYTES = 32 << 20  # MediaWiki's own limit is 2 MiB of wikitext
 AROUND = re.compile(rb"</mediawiki\s*>|<!--.*?-->", re.S)
 TEXT_MODELS = ("", "wikitext")
 ARTICLE, FILE, MEDIA, CATEGORY, TEMPLATE = "0", "6", "-2", "14", "10"
+_SNIFFED = 512  # bytes of a file that tell XML, JSON and tar apart
 HEAD_BYTES = 2000  # of a page, in which its title and namespace are
 
 
@@ -56,12 +59,12 @@ class WikipediaReader:
     """Articles of the main namespace."""
 
     domain: ClassVar[str] = "wikipedia"
-    patterns: ClassVar[tuple[str, ...]] = ("*pages-articles*.xml*", "*.xml.bz2", "*.xml.gz", "*.xml.zst", "*.xml")
-    doc: ClassVar[str] = "MediaWiki dumps (pages-articles): one document per article, hyperlinks and markup removed"
-    columns: ClassVar[tuple[Column, ...]] = (
-        TITLE,
-        DATE,
+    patterns: ClassVar[tuple[str, ...]] = (
+        *("*pages-articles*.xml*", "*.xml.bz2", "*.xml.gz", "*.xml.zst", "*.xml"),
+        *("*ENTERPRISE-HTML*", "*.json.tar.gz", "*.ndjson", "*.ndjson.gz"),
     )
+    doc: ClassVar[str] = "MediaWiki dumps (pages-articles) or Wikimedia Enterprise HTML: an article each, no markup"
+    columns: ClassVar[tuple[Column, ...]] = (TITLE, DATE, LICENCE)
 
     titles: bool = option(True, "begin a document with its title")
     tables: str = option(
@@ -74,7 +77,7 @@ class WikipediaReader:
     def survey(self, file: RawFile, folder: Path) -> None:
         """Writes the definitions of templates that a file has."""
         with (folder / LINES).open("w", encoding="utf-8") as lines:
-            if self.definitions:
+            if self.definitions and _kind(file.path) == "xml":
                 for line in _definitions(file.path):
                     lines.write(line + "\n")
 
@@ -95,6 +98,14 @@ class WikipediaReader:
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
+        kind = _kind(file.path)
+        if kind == "xml":
+            yield from self._xml(file, database)
+            return
+        with closing(open_stream(file.path)) as stream:
+            yield from read_enterprise(stream, kind == "tar", self.titles, Wiki(tables=self.tables == "text"))
+
+    def _xml(self, file: RawFile, database: Path | None) -> Iterator[Item]:
         site, ordinal, end, fault = Site(), 0, 0, ""
         rooted, closed = True, False
         store, wiki = None, Wiki()
@@ -176,6 +187,7 @@ class WikipediaReader:
             "revision": revision.findtext("id"),
             "date": revision.findtext("timestamp"),
             "wiki": site.name,
+            "markup": "wikitext",
         }
         return Record(
             ordinal,
@@ -200,6 +212,16 @@ class _PreparedReader:
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """As the reader, templates expanded."""
         return self.reader.pages(file, self.database)
+
+
+def _kind(path: Path) -> str:
+    """tar, json or xml, by the first bytes."""
+    with closing(open_stream(path)) as stream:
+        try:
+            head = stream.read(_SNIFFED)
+        except TruncatedStream:
+            head = b""
+    return "tar" if is_tar(head) else "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else "xml"
 
 
 def _definitions(path: Path) -> Iterator[str]:

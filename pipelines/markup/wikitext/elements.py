@@ -56,30 +56,37 @@ def _without_hidden(text: str) -> str:
 
 
 def _script(match: re.Match[str]) -> str:
-    """Small numbers as they are printed, others as `x^n`, `a_i`, `x^(n+1)`; endings of words as they are."""
-    name, shown = match[1].lower(), match[2].strip(f" {REMOVED}")
+    start = match.start()
+    return script_text(match[1].lower(), match[2], match.string[max(0, start - 2) : start])
+
+
+def script_text(name: str, text: str, before: str) -> str:
+    """Small numbers as they are printed, others as `x^n`, `a_i`, `x^(n+1)`; endings of words as they are.
+
+    `name` is sup or sub; `before` are the one or two characters before it.
+    """
+    shown = text.strip(f" {REMOVED}")
     if not shown:
         return REMOVED
     if _NUMBER.fullmatch(shown):
         return shown.translate(_DIGITS[name])
-    start = match.start()
-    base = match.string[start - 1] if start else " "
     if not any(map(str.isalnum, shown)) and name == "sub":
-        return match[2]
+        return text
+    base = before[-1:] or " "
     if base.isspace() or base in f"([{REMOVED}>" or " " in shown or shown[0] in "[^_":
-        return match[2]
+        return text
     if name == "sup" and (_WORD.fullmatch(shown) or not shown[0].isalnum()) and shown[0] not in "-+−":
-        return match[2]  # 1st, Mme, TM
-    if name == "sup" and shown in _ENDINGS and not _is_variable(match.string, start):
-        return match[2]
+        return text  # 1st, Mme, TM
+    if name == "sup" and shown in _ENDINGS and not _is_variable(before):
+        return text
     sign = "^" if name == "sup" else "_"
     return f"{sign}{shown}" if _SIMPLE.fullmatch(shown) else f"{sign}({shown})"
 
 
-def _is_variable(text: str, end: int) -> bool:
+def _is_variable(before: str) -> bool:
     """Whether a single small letter or a closing bracket stands before: the base of a power."""
-    base = text[end - 1]
+    base = before[-1]
     if base in ")]|":
         return True
-    alone = end < 2 or not text[end - 2].isalnum()
-    return alone and base.isalpha() and base.islower() and base not in "n"
+    alone = len(before) < 2 or not before[-2].isalnum()
+    return alone and base.isalpha() and base.islower() and base != "n"

@@ -47,6 +47,7 @@ def test_articles(tmp_path: Path, version: int) -> None:
     assert record.language == "sv"
     assert record.metadata == {
         "id": "7", "title": "Å och Ö", "revision": "9", "date": "2020-01-01T00:00:00Z", "wiki": "svwiki",
+        "markup": "wikitext",
     }  # fmt: skip
     (record,) = records_of(items_of(WikipediaReader(titles=False), path))
     assert record.text == "Å är en liten &"
