@@ -117,11 +117,11 @@ def parse_fraction(text: str) -> Fraction:
     return value
 
 
-def parse_share(text: str) -> Fraction:
-    """`50%` or `0.5` as an exact fraction; a `UsageError` unless it is from 0 to 1."""
+def parse_share(text: str, name: str) -> Fraction:
+    """`50%` or `0.5` as an exact fraction; a `UsageError` with the `name` of the option unless it is from 0 to 1."""
     value = _part(text)
     if value is None or not 0 <= value <= 1:
-        raise UsageError(f"--line-overlap {text} is no part of a text; give a number from 0% to 100%, as 50%.")
+        raise UsageError(f"{name} {text} is no part of a text; give a number from 0% to 100%, as 50%.")
     return value
 
 

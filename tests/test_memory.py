@@ -42,9 +42,9 @@ def test_peak_memory_is_bounded(tmp_path: Path) -> None:
         "dedup": LineDedupStage((str(tmp_path / "in"),), DedupConfig()),
         "langid": MapStage(documents, "langid", maps=(Langid(threshold=0.0),)),
         "filter": MapStage(documents, "filter", maps=FilterConfig(rules=("min_chars:10",)).maps()),
-        "choice": ChoiceStage(documents, ChoiceConfig(near_overlap="75%")),
-        "train": side_stage(documents, tmp_path / "choice", "train"),
-        "validation": side_stage(documents, tmp_path / "choice", "validation"),
+        "choice": ChoiceStage(documents, ChoiceConfig(overlap="near")),
+        "train": side_stage(documents, tmp_path / "choice", "c4", "train"),
+        "validation": side_stage(documents, tmp_path / "choice", "c4", "validation"),
         "tokenizer": TrainTokenizerStage(documents, TrainTokenizerConfig(vocab_size=1000, sample_bytes=2_000_000)),
     }
     for name, stage in stages.items():

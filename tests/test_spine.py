@@ -65,7 +65,7 @@ def environment() -> dict[str, str]:
 
 def test_every_dataset_verifies_and_every_count_adds_up(place: Path) -> None:
     datasets = find_datasets(place / "one")
-    assert len(datasets) == (5 + 5 + 5) + 1 + 3 + 1 + 3 + 3
+    assert len(datasets) == (4 + 4 + 4) + 1 + 1 + 3 + 1 + 3 + 3
     for path in datasets:
         assert verify_dataset(path).problems == [], path
         manifest = Manifest.load(path)
@@ -204,7 +204,7 @@ def test_another_recipe_is_refused_and_with_overwrite_leaves_nothing_old(place: 
     assert contents(out) == before
     run_recipe(other, RunOptions(quiet=True, overwrite=True))
     names = sorted(folder.name for folder in (out / "documents/commoncrawl").iterdir())
-    assert names == ["00-ingest", "01-dedup+filter", "02-choice", "03-train", "04-validation"]
+    assert names == ["00-ingest", "01-dedup+filter", "02-train", "03-validation"]
     fresh = tmp_path / "fresh"
     run_recipe(RecipeRun(load_recipe(str(path)), raw, fresh), RunOptions(quiet=True))
     assert contents(out) == contents(fresh)
@@ -247,7 +247,7 @@ def test_clean_keeps_the_trail_and_a_rerun_makes_what_it_needs(place: Path, tmp_
     run_recipe(run, RunOptions(quiet=True))  # all is there that is needed: nothing is made again
     assert contents(out) == after
     shutil.rmtree(out / "tokens/books")
-    shutil.rmtree(out / "documents/books/03-train")
+    shutil.rmtree(out / "documents/books/02-train")
     run_recipe(run, RunOptions(quiet=True))
     assert contents(out) == after | {name: data for name, data in before.items() if name.startswith("documents/books")}
     with pytest.raises(UsageError, match="missing or cut short"):  # rows that are gone otherwise are damage

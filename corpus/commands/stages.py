@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import click
 from corpus.cli_options import output_option
 from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
 from corpus.commands.plugins import plugin_option
-from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.manifest import MANIFEST
 from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
 from corpus.engine.document_stage import MapStage
@@ -20,7 +20,6 @@ from corpus.engine.runner import check_output, run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.heldout.choice import FOLDER as CHOICE_FOLDER
-from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING
 from corpus.heldout.side import side_stage
 from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from corpus.quality.filter import FilterConfig
@@ -130,43 +129,47 @@ def export_tokenizer(model: str, output: str, eod_piece: str | None, nearly: boo
 def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> None:
     """Split validation documents off: both sides into OUTPUT/train and OUTPUT/validation, or one side into OUTPUT.
 
-    A validation document whose text, or most of whose lines, training has too is dropped. Training is the other side of
-    DOCS alone: name what else is trained on, such as other domains, with --training. What was chosen, and why, is in
+    A text that is chosen in any of DOCS is validation in all of them. Validation documents are dropped where training has
+    most of their lines, with --overlap near also where it has a similar text; training is the other side of DOCS, and what
+    --training names. Of several domains each has a folder in the place of a side. What was chosen, and why, is in
     OUTPUT/choice; for one side it is next to OUTPUT, in _choice/.
     """
+    from corpus.heldout.report import report_lines
+
     place = Path(output)
-    if side == "both" and (place / MANIFEST).exists():
-        raise UsageError(f"{output} is a dataset, not a folder of both sides: give another --output, or one --side.")
     options = run_options(values)
     existing(values["training"])
     config = build_config(ChoiceConfig, values)
     if side == "train":  # the training side is the same whatever validation is compared with
-        config = dataclasses.replace(config, line_overlap="100%", near_overlap=None, training=())
+        config = dataclasses.replace(config, overlap="exact", line_overlap=None, near_overlap=None, training=())
     if side == "both":
-        chosen, outputs = place / "choice", {one: place / one for one in ("train", "validation")}
+        chosen, places = place / "choice", {one: place / one for one in ("train", "validation")}
     else:
-        chosen, outputs = place.absolute().parent / CHOICE_FOLDER / place.absolute().name, {side: place}
+        chosen, places = place.absolute().parent / CHOICE_FOLDER / place.absolute().name, {side: place}
     stage = ChoiceStage(existing(documents), config)
-    for directory in filter(Path.exists, outputs.values()):  # before anything is written next to it
-        check_output(directory, stage.input_paths())
+    stage.check()
+    outputs = [
+        (domain, one, directory / domain if len(stage.domains) > 1 else directory)
+        for one, directory in places.items()
+        for domain in stage.domains
+    ]
+    _check_places(place, [directory for _, _, directory in outputs], stage)
     choice = run_stage(stage, chosen, options)
-    for one, directory in outputs.items():
-        manifest = run_stage(side_stage(documents, chosen, one), directory, options)
-        if one == "validation" and not options.quiet:
-            click.echo(_validation_summary(choice, manifest))
+    for domain, one, directory in outputs:
+        sources = tuple(str(dataset.path) for dataset in stage.domains[domain])
+        run_stage(side_stage(sources, chosen, domain, one), directory, options)
+    if side != "train" and not options.quiet:
+        click.echo("\n".join(report_lines(choice)))
 
 
-def _validation_summary(choice: Manifest, validation: Manifest) -> str:
-    """What became of validation, in a line: documents, those dropped for each reason, and overlap that stays."""
-    counts, extra = validation.counts["documents"], choice.extra
-    dropped = {reason: counts.dropped.get(reason, 0) for reason in (IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING)}
-    said = [f"{number:,} {reason}" for reason, number in dropped.items() if number]
-    kept = {"lines": extra.get("kept_with_overlap", 0), "near-duplicates": extra.get("kept_near_duplicates", 0)}
-    stay = [f"{number:,} with their {what}" for what, number in kept.items() if number]
-    text = f"{counts.kept:,} validation documents; dropped: {', '.join(said) or 'none'}"
-    if stay:
-        text += f"; kept though also in training, to have --min-bytes: {', '.join(stay)}"
-    return text
+def _check_places(output: Path, directories: Sequence[Path], stage: ChoiceStage) -> None:
+    """Refuse outputs of a split before anything is written: over a dataset that holds them, or over an input."""
+    for directory in directories:
+        for parent in directory.parents:
+            if parent.is_relative_to(output) and (parent / MANIFEST).exists():
+                raise UsageError(f"{parent} is a dataset, and {directory} would lie in it: give another --output.")
+        if directory.exists():
+            check_output(directory, stage.input_paths())
 
 
 @click.command()

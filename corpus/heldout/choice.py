@@ -1,4 +1,9 @@
-"""The choice of a validation side: by seeded hashes of ids, with as much text as is asked for and no text of training."""
+"""The choice of validation: which texts of each domain are held out of training, by seeded hashes of the texts.
+
+A text is held out with all of its copies. One that a domain holds out is held out of every domain (`joined`), so that no
+text is both validated and trained on, wherever it stands. What a domain chooses itself depends on its own documents
+alone, and what joins it on what the others chose and not on what joined them: so there are no chains.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +23,24 @@ import xxhash
 from corpus.data.buffers import text_buffers
 from corpus.errors import DataError
 
-DOCUMENT_HASH = np.dtype([("id", np.uint64), ("text", "S16"), ("bytes", np.int64)])
-"""xxh3-64 of the id, xxh3-128 of the text, and the text's bytes."""
+DOCUMENT_HASH = np.dtype([("text", "S16"), ("id", np.uint64), ("bytes", np.int64)])
+"""Seeded xxh3-128 of the text, seeded xxh3-64 of the id, and the text's bytes."""
 Hashes = npt.NDArray[np.void]
 Keys = npt.NDArray[np.uint64]
-"""Hashes of ids."""
+"""Hashes of ids, or the ranks of texts."""
+Texts = npt.NDArray[np.bytes_]
+"""Hashes of texts: S16."""
 
 FOLDER = "_choice"
-"""Where a choice lies in its dataset."""
-LIMIT, TEXTS = "limit.json", "texts.npy"
-"""The limit of the hashes with their seed; the texts of held-out documents that are also in training."""
+"""Where a choice lies in its dataset: a folder for each domain, by its number among the domains of the manifest."""
+LIMIT, LEFT, JOINED, REPEATED, TRAINED = "limit.json", "left.npy", "joined.npy", "repeated.npy", "trained.npy"
+"""Of a domain: the limit of the ranks with their seed; texts up to it that are left to training (S16); texts that other
+domains hold out (S16); the documents whose text an earlier one has in validation too (hashes of ids); and texts that
+further training has (S16). All ascending."""
 
 OTHER_SIDE = "split: other side"
 """Why documents are not in the dataset of a side: they are in that of the other. Counted, not recorded."""
+REPEATED_TEXT = "repeated in validation"
 IN_TRAINING = "also in training"
 LINES_IN_TRAINING = "lines also in training"
 NEAR_TRAINING = "near-duplicate in training"
@@ -40,144 +50,187 @@ _FEWEST_WAITING = 1 << 16
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What the validation of a domain should have: a `fraction` of the texts, and at least so many `bytes` and different
+    `documents`, up to half of the domain's; none of more than a `share` of its bytes."""
+
+    fraction: Fraction
+    bytes: int
+    documents: int
+    share: Fraction
+
+
+@dataclass(frozen=True)
 class Choice:
-    """Held out are the documents whose id has a hash up to `limit`. Those with a text among `shared` (S16[k], ascending)
-    are in neither side, since training has it too; the others are for validation."""
+    """Which texts of a domain are held out: those with a rank up to `limit` but for those in `left`, and all in `joined`."""
 
     limit: int
-    shared: npt.NDArray[np.bytes_]
-    held_out: int = 0
-    """How many documents are held out."""
-    twins: int = 0
-    """How many of these have a text that training has too."""
+    left: Texts
+    joined: Texts
+    seed: int = 0
 
-    def chosen(self, ids: Keys) -> npt.NDArray[np.bool_]:
-        """Which documents are held out."""
-        return np.asarray(ids <= np.uint64(self.limit))
+    def own(self, texts: Texts) -> npt.NDArray[np.bool_]:
+        """Which of `texts` (S16[n]) the domain chose itself."""
+        return np.asarray(ranks(texts) <= np.uint64(self.limit)) & ~among(texts, self.left)
 
-    def overlapping(self, texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
-        """Which texts are among those that training has too."""
-        return among(texts, self.shared)
+    def held_out(self, texts: Texts) -> npt.NDArray[np.bool_]:
+        """Which of `texts` (S16[n]) are held out."""
+        return self.own(texts) | among(texts, self.joined)
 
-    def good(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Which documents (`DOCUMENT_HASH`[n]) are held out and have a text that training has not."""
-        return self.chosen(hashes["id"]) & ~self.overlapping(hashes["text"])
-
-    def save(self, directory: Path, seed: int) -> None:
-        """Write `LIMIT` and `TEXTS`."""
-        limit = {"limit": f"{self.limit:016x}", "seed": seed}
+    def save(self, directory: Path) -> None:
+        """Write `LIMIT` and `LEFT`."""
+        limit = {"limit": f"{self.limit:016x}", "seed": self.seed}
         (directory / LIMIT).write_text(json.dumps(limit) + "\n", encoding="utf-8")
-        np.save(directory / TEXTS, self.shared)
+        np.save(directory / LEFT, self.left)
 
     @classmethod
-    def load(cls, directory: Path) -> Choice:
-        """Read what `save` wrote, without the numbers of documents."""
+    def load(cls, directory: Path, joined: Path | None = None) -> Choice:
+        """Read what `save` wrote, and the texts that join from the folder `joined`; None: none do."""
         limit = json.loads((directory / LIMIT).read_text(encoding="utf-8"))
-        return cls(int(limit["limit"], 16), np.asarray(np.load(directory / TEXTS, mmap_mode="r")))
+        further = np.empty(0, "S16") if joined is None else load_mapped(joined / JOINED)
+        return cls(int(limit["limit"], 16), load_mapped(directory / LEFT), further, limit["seed"])
 
 
-def choose(parts: Callable[[], Iterable[Hashes]], fraction: Fraction, min_bytes: int) -> Choice:
-    """Choose the validation side of all documents; `parts()` goes through their hashes, part by part, each time anew.
+def choose(parts: Callable[[], Iterable[Hashes]], wanted: Wanted, seed: int = 0) -> tuple[Choice, Texts]:
+    """The choice of a domain by itself, and the texts that it holds out (S16[n], ascending); `parts()` goes through the
+    hashes of its documents, part by part, each time anew.
 
-    The documents with the smallest hashes are tried in memory, twice as many as their bytes ask for at first. That is
-    one pass for the sizes and two for every doubling. Raises `DataError` where no document can be split off.
+    The documents of the smallest ranks are tried in memory, as many as ought to do at first and twice as many whenever
+    they do not: one pass for the sizes, and one each time. Raises `DataError` where no text can be split off.
     """
     documents, text = 0, 0
     for part in parts():
         documents, text = documents + len(part), text + int(part["bytes"].sum())
     if documents < 2:
         raise DataError(f"The input has {documents} documents, too few to split any off: give at least two.")
-    plain = max(0, int(fraction * (1 << 64)) - 1)
-    wanted = min_bytes
+    plain = max(0, int(wanted.fraction * (1 << 64)) - 1)
+    size, number = 2 * wanted.bytes + 1, 2 * wanted.documents + 1
     while True:
-        held_bytes = 2 * wanted + 1
-        front = _Front.of(parts, held_bytes, plain)
-        while wanted <= held_bytes or held_bytes > text // 2:
-            limit = max(plain, front.reaching(wanted, text // 2))
-            count, good = front.good(limit)
-            taken, kept = int(front.held["bytes"][:count].sum()), int(front.held["bytes"][:count][good].sum())
-            if good.any() and (kept >= min_bytes or 2 * taken >= text or taken < wanted):
-                return Choice(limit, np.unique(front.held["text"][:count][~good]), count, int((~good).sum()))
-            if not good.any() and (2 * taken >= text or taken < wanted):
-                raise DataError(
-                    "Every document that could be split off also occurs in training: remove duplicates first."
-                )
-            wanted = taken + max(1, min_bytes - kept)
+        held = _smallest(parts(), size, number, plain)
+        front, whole = _Front.of(held, documents // 2, text // 2), len(held) == documents
+        count, enough = front.reaching(wanted, plain) if len(front.eligible) else (0, False)
+        if count and (enough or front.exhausted or whole):
+            return front.choice(count, wanted, seed)
+        if whole:
+            raise DataError(
+                "The input has no text that could be split off, each one being over half of it: remove duplicates first, "
+                "or give more documents."
+            )
+        size, number = 2 * size, 2 * number
 
 
 @dataclass(frozen=True)
 class _Front:
-    """The documents with the smallest hashes of ids (`DOCUMENT_HASH`[n], ascending), and for each the position of the
-    last one with its text: int64[n], n if it is not among them."""
+    """The texts of the smallest ranks, ascending: S16[n], the bytes of each, and the bytes and documents that are its
+    copies together. `eligible` are the positions of those that are not over half of all by themselves."""
 
-    held: Hashes
-    last: npt.NDArray[np.int64]
+    texts: Texts
+    size: npt.NDArray[np.int64]
+    eligible: npt.NDArray[np.int64]
+    allowed: int
+    """How many of the eligible can be taken together without passing half of all documents or bytes."""
 
     @classmethod
-    def of(cls, parts: Callable[[], Iterable[Hashes]], wanted: int, plain: int) -> _Front:
-        """All up to the hash `plain`, and more until they have `wanted` bytes of text; at least one."""
-        held, bound = _smallest(parts(), wanted, plain)
-        texts, number = np.unique(held["text"], return_inverse=True)
-        last = np.zeros(len(texts), np.int64)
-        np.maximum.at(last, number, np.arange(len(held)))
-        for part in parts():
-            beyond = part["text"][part["id"] > np.uint64(bound)]
-            at = np.minimum(np.searchsorted(texts, beyond), len(texts) - 1)
-            last[at[texts[at] == beyond]] = len(held)
-        return cls(held, last[number])
+    def of(cls, held: Hashes, documents: int, text: int) -> _Front:
+        """From documents, of which at most so many `documents` and bytes of `text` can be taken."""
+        texts, first, copies = np.unique(held["text"], return_index=True, return_counts=True)
+        size = held["bytes"][first]
+        weight = size * copies
+        eligible = np.flatnonzero((weight <= text) & (copies <= documents))
+        fit = (np.cumsum(weight[eligible]) <= text) & (np.cumsum(copies[eligible]) <= documents)
+        return cls(texts, size, eligible, max(min(1, len(eligible)), int(np.count_nonzero(fit))))
 
-    def reaching(self, wanted: int, most: int) -> int:
-        """The hash of the last document when the first ones are taken until they have `wanted` bytes of text, or the
-        next would make more than `most`; at least one is taken."""
-        total = np.cumsum(self.held["bytes"])
-        needed = max(1, int(np.searchsorted(total - self.held["bytes"], wanted)))
-        allowed = max(1, int(np.searchsorted(total, most, side="right")))
-        return int(self.held["id"][min(needed, allowed) - 1])
+    @property
+    def exhausted(self) -> bool:
+        """Whether more texts would pass half of all."""
+        return self.allowed < len(self.eligible)
 
-    def good(self, limit: int) -> tuple[int, npt.NDArray[np.bool_]]:
-        """How many documents have hashes up to `limit`, and which of them have a text that none beyond it has."""
-        count = int(np.searchsorted(self.held["id"], np.uint64(limit), side="right"))
-        return count, self.last[:count] < count
+    def reaching(self, wanted: Wanted, plain: int) -> tuple[int, bool]:
+        """How many of the eligible to take so that what stays of them (`_small_enough`) is what is wanted, at least those
+        up to the rank `plain`; and whether it is."""
+        least = int(np.count_nonzero(ranks(self.texts[self.eligible]) <= np.uint64(plain)))
+        most = self.allowed
+        size = self.size[self.eligible]
+        filled = int(np.searchsorted(np.cumsum(size), wanted.bytes)) + 1 if wanted.bytes else 0
+        count = min(most, max(1, least, wanted.documents, filled))
+        while True:
+            stay = _small_enough(size[:count], wanted.share)
+            enough = np.count_nonzero(stay) >= wanted.documents and int(size[:count][stay].sum()) >= wanted.bytes
+            if enough or count == most:
+                return count, bool(enough)
+            count = min(most, count + max(1, count // 64))
+
+    def choice(self, count: int, wanted: Wanted, seed: int) -> tuple[Choice, Texts]:
+        """Take the first `count` of the eligible but for those that are too large; where without these there is too little,
+        they are taken too."""
+        taken = self.eligible[:count]
+        stay = _small_enough(self.size[taken], wanted.share)
+        if int(self.size[taken][stay].sum()) >= max(1, wanted.bytes):
+            taken = taken[stay]
+        chosen = self.texts[taken]
+        limit = int(ranks(chosen)[-1])
+        up_to = self.texts[ranks(self.texts) <= np.uint64(limit)]
+        return Choice(limit, up_to[~among(up_to, chosen)], np.empty(0, "S16"), seed), chosen
 
 
-def _smallest(parts: Iterable[Hashes], wanted: int, plain: int) -> tuple[Hashes, int]:
-    """The documents up to a hash, ascending, and that hash: see `_Front.of`."""
+def _small_enough(size: npt.NDArray[np.int64], share: Fraction) -> npt.NDArray[np.bool_]:
+    """Which documents to take, as many as possible, so that none has more than `share` of the bytes of those taken."""
+    if share >= 1:
+        return np.ones(len(size), np.bool_)
+    ascending = np.sort(size)
+    fit = np.flatnonzero(ascending <= float(share) * np.cumsum(ascending))
+    return size <= ascending[fit[-1]] if len(fit) else np.zeros(len(size), np.bool_)
+
+
+def _smallest(parts: Iterable[Hashes], size: int, number: int, plain: int) -> Hashes:
+    """The documents of the smallest ranks, ascending: all up to the rank `plain`, and more until they are `number` and
+    have `size` bytes of text; of equal ranks all."""
     held, bound = np.empty(0, DOCUMENT_HASH), _LARGEST
     waiting: list[Hashes] = []
     # trimmed whenever as many wait as are held, so that every document is sorted a few times at most
     for part in itertools.chain(parts, (None,)):
         if part is not None:
-            waiting.append(part[part["id"] <= np.uint64(bound)])
+            waiting.append(part[ranks(part["text"]) <= np.uint64(bound)])
             if sum(map(len, waiting)) < max(len(held), _FEWEST_WAITING):
                 continue
         held = np.concatenate([held, *waiting])
         waiting = []
-        held = held[np.argsort(held["id"], kind="stable")]
+        order = ranks(held["text"])
+        sort = np.argsort(order, kind="stable")
+        held, order = held[sort], order[sort]
         total = np.cumsum(held["bytes"])
-        if len(held) and total[-1] >= wanted:
-            needed = max(1, int(np.searchsorted(total - held["bytes"], wanted)))
-            bound = max(plain, int(held["id"][needed - 1]))
-            held = held[: np.searchsorted(held["id"], np.uint64(bound), side="right")].copy()
-    return held, bound
+        if len(held) >= number and total[-1] >= size:
+            needed = max(number, int(np.searchsorted(total, size)) + 1)
+            bound = max(plain, int(order[needed - 1]))
+            held = held[: np.searchsorted(order, np.uint64(bound), side="right")].copy()
+    return held
+
+
+def ranks(texts: Texts) -> Keys:
+    """The first 64 bits of hashes of texts, by which they are chosen: uint64[n], in the order of the hashes."""
+    words = np.ascontiguousarray(texts, "S16").view(">u8").reshape(-1, 2)[:, 0]
+    return np.asarray(words, np.uint64)
 
 
 def hash_ids(ids: pa.Array, seed: int) -> Keys:
     """The seeded xxh3-64 of ids: uint64[n]."""
-    seeded = seed & ((1 << 64) - 1)
+    seeded = seed & _LARGEST
     return np.array([xxhash.xxh3_64_intdigest(id.encode("utf-8"), seeded) for id in ids.to_pylist()], np.uint64)
 
 
-def hash_texts(text: pa.Array) -> npt.NDArray[np.bytes_]:
-    """The xxh3-128 of texts: S16[n]."""
+def hash_texts(text: pa.Array, seed: int) -> Texts:
+    """The seeded xxh3-128 of texts: S16[n]."""
     data, offsets = text_buffers(text)
-    return np.array([xxhash.xxh3_128_digest(data.data[a:b]) for a, b in itertools.pairwise(offsets.tolist())], "S16")
+    seeded = seed & _LARGEST
+    pairs = itertools.pairwise(offsets.tolist())
+    return np.array([xxhash.xxh3_128_digest(data.data[a:b], seeded) for a, b in pairs], "S16")
 
 
 def hash_documents(batch: pa.RecordBatch, seed: int) -> Hashes:
     """`DOCUMENT_HASH`[rows] of documents with the columns `id` and `text`."""
     out = np.empty(batch.num_rows, DOCUMENT_HASH)
     out["id"] = hash_ids(batch.column("id"), seed)
-    out["text"] = hash_texts(batch.column("text"))
+    out["text"] = hash_texts(batch.column("text"), seed)
     out["bytes"] = np.diff(text_buffers(batch.column("text"))[1])
     return out
 
@@ -188,3 +241,8 @@ def among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.b
         return np.zeros(len(values), np.bool_)
     at = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.asarray(known[at] == values)
+
+
+def load_mapped(path: Path) -> npt.NDArray[Any]:
+    """An array mapped from its file."""
+    return np.asarray(np.load(path, mmap_mode="r"))

@@ -2,7 +2,7 @@
 
 Lines are taken without blanks at their ends; blank ones do not count. A line is known by a 64-bit hash of its bytes.
 The lines of the held-out documents are on disk. Cut by documents into parts that memory holds (40 bytes a line), they
-are sorted, with an index of their first bits; training streams by, once for each part. A document takes 64 bytes.
+are sorted, with an index of their first bits; training streams by, once for each part. A document takes 80 bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from corpus.decontaminate.mapped import MappedArrays, bucket_shift, bucket_start
 from corpus.engine.result import TaskResult
 from corpus.engine.task import Task
 from corpus.heldout.choice import LINES_IN_TRAINING
-from corpus.heldout.overlap import Overlap, held_out_documents, keep_enough
+from corpus.heldout.overlap import Overlap
 from corpus.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -177,7 +177,6 @@ class LineOverlap(Overlap):
     columns: ClassVar[tuple[str, ...]] = ("text",)
     reason: ClassVar[str] = LINES_IN_TRAINING
     file: ClassVar[str] = "lines.npy"
-    kept_as: ClassVar[str] = "kept_with_overlap"
 
     most: Fraction
 
@@ -194,28 +193,22 @@ class LineOverlap(Overlap):
         save_seen(task.directory, part, LineTable.load(made, part), texts)
 
     def decide(self, task: Task, made: TaskResult, scans: Sequence[TaskResult]) -> None:
-        folders = self.gathered(task)
-        seen = [result.directory for result in scans]
-        size, shared = HeldOutLines.of(folders).shared(made.directory, made.notes["bounds"], seen)
-        ids = held_out_documents(folders)["id"]
-        self.drop(task, *overlapping(ids, size, shared, self.most, self.min_bytes))
+        held_out = HeldOutLines.of(self.gathered(task))
+        bounds = made.notes["bounds"]
+        size, shared = held_out.shared(made.directory, bounds, [result.directory for result in scans])
+        places, most = np.zeros(len(size), np.int64), np.zeros(len(size), np.int64)
+        for place in sorted(set(self.places)):
+            own = [result.directory for number, result in enumerate(scans) if self.places[number] == place]
+            _, here = held_out.shared(made.directory, bounds, own)
+            places[here > most] = place
+            np.maximum(most, here, out=most)
+        self.drop(task, overlapping(size, shared, self.most), places)
 
 
-def overlapping(ids: Hashes, size: Ints, shared: Ints, most: Fraction, min_bytes: int) -> tuple[Hashes, int]:
-    """Which documents to drop for their lines, and how many stay only because the others are too few.
-
-    Each has lines of `size` bytes, `shared` of them on lines that training has. It is to be dropped where that is more
-    than `most`; documents without lines do not count. While the others have less than `min_bytes`, and at least where
-    there are no others, those with the least of it stay (of equals, the smaller hash of the id).
-    Gives the hashes of ids, ascending, and the number of those that stayed.
-    """
-    order = np.argsort(ids, kind="stable")
-    order = order[size[order] > 0]
-    ids, size, shared = ids[order], size[order], shared[order]
-    pairs = zip(map(int, shared), map(int, size), strict=True)
-    over = np.fromiter((s * most.denominator > b * most.numerator for s, b in pairs), np.bool_, len(ids))
-    dropped, kept = keep_enough(over, lambda at: Fraction(int(shared[at]), int(size[at])), size, min_bytes)
-    return ids[dropped], kept
+def overlapping(size: Ints, shared: Ints, most: Fraction) -> npt.NDArray[np.bool_]:
+    """Which documents have more than `most` of the `size` bytes of their lines on lines that training has: `shared`."""
+    pairs = zip(shared.tolist(), size.tolist(), strict=True)
+    return np.fromiter((s * most.denominator > b * most.numerator for s, b in pairs), np.bool_, len(size))
 
 
 @kernel(types.uint64(_BYTES_IN, types.int64, types.int64), inline="always")

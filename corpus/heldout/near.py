@@ -35,7 +35,7 @@ from corpus.engine.commit import Commit
 from corpus.engine.result import TaskResult
 from corpus.engine.task import Task
 from corpus.heldout.choice import NEAR_TRAINING
-from corpus.heldout.overlap import Overlap, held_out_documents, keep_enough
+from corpus.heldout.overlap import Overlap
 from corpus.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -52,12 +52,10 @@ MATCH_SCHEMA = pa.schema(
         pa.field("shared", pa.uint64(), nullable=False),
         pa.field("size", pa.uint64(), nullable=False),
         pa.field("training_size", pa.uint64(), nullable=False),
-        pa.field("dropped", pa.bool_(), nullable=False),
     ]
 )
-"""One row per validation document with a near-duplicate in training, in the order of the input: its id, that of the
-first such training document, their Jaccard index, the different shingles that both have and that each has, and whether
-the document was dropped (or stays, because validation would have too little text)."""
+"""One row per document dropped from validation for a near-duplicate in training, in the order of the input: its id, that
+of the first such training document, their Jaccard index, and the different shingles that both have and that each has."""
 FOUND_SCHEMA = pa.schema(
     [("number", pa.int64()), ("training", pa.string())] + [(n, pa.int64()) for n in ("shared", "size", "training_size")]
 )
@@ -286,12 +284,13 @@ def save_found(directory: Path, part: int, found: Iterable[dict[str, Any]]) -> N
 
 
 def first_matches(folders: Iterable[Path], parts: int) -> dict[int, dict[str, Any]]:
-    """The first match of each document by its number; `folders` are those of all tasks in order."""
+    """The first match of each document by its number, with the position (`scan`) of its task; `folders` are those of all
+    tasks in order."""
     first: dict[int, dict[str, Any]] = {}
-    for folder in folders:
+    for scan, folder in enumerate(folders):
         for part in range(parts):
             for match in pq.read_table(str(folder / f"{part:05d}-found")).to_pylist():
-                first.setdefault(match["number"], match)
+                first.setdefault(match["number"], match | {"scan": scan})
     return first
 
 
@@ -310,7 +309,6 @@ class NearOverlap(Overlap):
     columns: ClassVar[tuple[str, ...]] = ("id", "text")
     reason: ClassVar[str] = NEAR_TRAINING
     file: ClassVar[str] = "near.npy"
-    kept_as: ClassVar[str] = "kept_near_duplicates"
 
     similarity: Fraction
 
@@ -326,20 +324,20 @@ class NearOverlap(Overlap):
         save_found(task.directory, part, find_first(index, held_out, self.similarity, batches, task.memory // 4))
 
     def decide(self, task: Task, made: TaskResult, scans: Sequence[TaskResult]) -> None:
-        folders = self.gathered(task)
-        documents, held_out = held_out_documents(folders), HeldOutSets.of(folders)
+        held_out = HeldOutSets.of(self.gathered(task))
         first = first_matches((result.directory for result in scans), made.notes[PARTS])
-        found = np.zeros(len(documents), np.bool_)
-        found[list(first)] = True
-        dropped, kept = keep_enough(found, lambda at: _similarity(first[at]), documents["bytes"], self.min_bytes)
-        rows = [
-            {"id": held_out.id(at), "similarity": float(_similarity(first[at])), "dropped": bool(dropped[at])}
-            | {name: first[at][name] for name in ("training", "shared", "size", "training_size")}
-            for at in sorted(first)
-        ]
+        dropped, places = np.zeros(len(held_out), np.bool_), np.zeros(len(held_out), np.int64)
+        rows = []
+        for at in sorted(first):
+            match = first[at]
+            dropped[at], places[at] = True, self.places[match["scan"]]
+            rows.append(
+                {"id": held_out.id(at), "similarity": float(_similarity(match))}
+                | {name: match[name] for name in ("training", "shared", "size", "training_size")}
+            )
         path = task.directory / MATCHES
         pq.write_table(pa.Table.from_pylist(rows, schema=MATCH_SCHEMA), str(path), compression="zstd")
-        self.drop(task, documents["id"][dropped], kept)
+        self.drop(task, dropped, places)
 
     def finish(self, commit: Commit) -> None:
         super().finish(commit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,44 +18,55 @@ from corpus.errors import UsageError
 from corpus.heldout.choice import (
     FOLDER,
     IN_TRAINING,
+    JOINED,
+    LEFT,
     LIMIT,
     LINES_IN_TRAINING,
     NEAR_TRAINING,
     OTHER_SIDE,
+    REPEATED,
+    REPEATED_TEXT,
+    TRAINED,
     Choice,
     Keys,
+    Texts,
     among,
     hash_ids,
     hash_texts,
+    load_mapped,
 )
-from corpus.option import option, option_required
+from corpus.option import nearest, option, option_required
 
 SIDES = ("train", "validation")
-_DROPPED = {"lines": LINES_IN_TRAINING, "near": NEAR_TRAINING}
-"""Why the documents of the lists of a choice are dropped, by the names of the files."""
+_OF_BOTH = (LIMIT, LEFT, JOINED)
+"""The files that say which texts are held out."""
+_DROPPED = {TRAINED: IN_TRAINING, "lines.npy": LINES_IN_TRAINING, "near.npy": NEAR_TRAINING}
+"""Why the documents with the texts of these lists are dropped from validation."""
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A choice as it was read: its tables are mapped from their files."""
+    """The choice of a domain as it was read: its tables are mapped from their files."""
 
     choice: Choice
-    seed: int
-    dropped: Mapping[str, Keys]
+    repeated: Keys
+    dropped: Mapping[str, Texts]
 
 
 @dataclass(frozen=True)
 class Side(DocumentMap):
-    """Keeps the documents of one side. Which that is follows from a document's id and, where it is held out, its text.
+    """Keeps the documents of one side of a domain, by their texts and, for one of several equal ones, by their ids.
 
-    What decides the result is the limit of the hashes alone for `train`, and for `validation` also what is dropped of it;
-    so the training side is the same whatever validation is compared with.
+    What decides the result is which texts are held out for `train`, and for `validation` also what is dropped of it; so
+    the training side is the same whatever validation is compared with, and what other domains do not share changes
+    neither.
     """
 
     name: ClassVar[str] = "side"
     unlisted: ClassVar[frozenset[str]] = frozenset({OTHER_SIDE})
 
     choice: str = option_required("The directory of the choice.", metavar="DIR")
+    domain: str = option_required("The domain of the documents.")
     side: Literal["train", "validation"] = option("train", "Which of the two sides to keep.")
 
     def __post_init__(self) -> None:
@@ -65,44 +75,52 @@ class Side(DocumentMap):
 
     def files(self) -> Mapping[str, Path]:
         dataset = Dataset.open(self.choice, "choice")
-        limit = Path(FOLDER, LIMIT)
-        tables = [Path(entry.name) for entry in dataset.manifest.files if entry.name.startswith(f"{FOLDER}/")]
-        further = {path.stem: dataset.path / path for path in tables if path != limit and self.side == "validation"}
-        return {"choice": dataset.path / limit} | further
+        place = _place(dataset, self.domain)
+        tables = [Path(entry.name) for entry in dataset.manifest.files if Path(entry.name).parent == place]
+        wanted = [path for path in tables if path.name in _OF_BOTH or self.side == "validation"]
+        return {"choice" if path.name == LIMIT else path.stem: dataset.path / path for path in wanted}
 
     def prepare(self) -> None:
         self._chosen()
 
     def _chosen(self) -> _Chosen:
-        folder = Path(self.choice, FOLDER)
-        status = (folder / LIMIT).stat()
-        return _read(folder, status.st_mtime_ns, status.st_size)
+        status = (Path(self.choice, FOLDER) / "00000" / LIMIT).stat()
+        return _read(self.choice, self.domain, status.st_mtime_ns, status.st_size)
 
     def apply(self, batch: DocumentBatch) -> Mapped:
         chosen = self._chosen()
-        ids = hash_ids(batch.column("id"), chosen.seed)
-        held_out = chosen.choice.chosen(ids)
+        texts = hash_texts(batch.column("text"), chosen.choice.seed)
+        held_out = chosen.choice.held_out(texts)
         if self.side == "train":
             return Mapped(reasons=[OTHER_SIDE if other else None for other in held_out.tolist()])
         reasons: list[str | None] = [OTHER_SIDE] * batch.num_rows
         rows = np.flatnonzero(held_out)
-        twins = chosen.choice.overlapping(hash_texts(batch.column("text").take(rows)))
-        listed = {reason: among(ids[rows], keys) for reason, keys in chosen.dropped.items()}
+        repeated = among(hash_ids(batch.column("id").take(rows), chosen.choice.seed), chosen.repeated)
+        listed = {reason: among(texts[rows], table) for reason, table in chosen.dropped.items()}
         for at, row in enumerate(rows.tolist()):
             why = (reason for reason, found in listed.items() if found[at])
-            reasons[row] = IN_TRAINING if twins[at] else next(why, None)
+            reasons[row] = REPEATED_TEXT if repeated[at] else next(why, None)
         return Mapped(reasons=reasons)
 
 
-def side_stage(documents: tuple[str, ...], choice: Path, side: str) -> MapStage:
-    """The stage `split`, which writes one side of the documents of a choice."""
-    return MapStage(documents, "split", maps=(build("split", Side, {"choice": str(choice), "side": side}),))
+def side_stage(documents: tuple[str, ...], choice: Path, domain: str, side: str) -> MapStage:
+    """The stage `split`, which writes one side of the documents of a domain of a choice."""
+    settings = {"choice": str(choice), "domain": domain, "side": side}
+    return MapStage(documents, "split", maps=(build("split", Side, settings),))
+
+
+def _place(choice: Dataset, domain: str) -> Path:
+    """Where the files of a domain lie in a choice."""
+    domains = choice.manifest.extra["domains"]
+    if domain not in domains:
+        raise UsageError(f"{choice.path} has no choice for domain {domain}: {nearest(domain, domains)}")
+    return Path(FOLDER, f"{domains.index(domain):05d}")
 
 
 @lru_cache(maxsize=4)
-def _read(folder: Path, changed: int, size: int) -> _Chosen:
+def _read(choice: str, domain: str, changed: int, size: int) -> _Chosen:
     """Every batch asks; the time of change and the size tell whether what was read still holds."""
-    seed = json.loads((folder / LIMIT).read_text(encoding="utf-8"))["seed"]
-    paths = {reason: folder / f"{name}.npy" for name, reason in _DROPPED.items()}
-    dropped = {reason: np.load(path, mmap_mode="r") for reason, path in paths.items() if path.exists()}
-    return _Chosen(Choice.load(folder), seed, dropped)
+    folder = Path(choice) / _place(Dataset.open(choice, "choice"), domain)
+    lists = {reason: folder / name for name, reason in _DROPPED.items()}
+    dropped = {reason: load_mapped(path) for reason, path in lists.items() if path.exists()}
+    return _Chosen(Choice.load(folder, folder), load_mapped(folder / REPEATED), dropped)

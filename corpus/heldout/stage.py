@@ -1,40 +1,43 @@
-"""Documents -> the choice of those that are held out of training for validation, by a hash of the document's id.
+"""Documents of one or several domains -> the choice of those that are held out of training for validation.
 
-A document is held out when the seeded hash of its id is below the fraction asked for. Where that gives less than
-`min_bytes` of text, the documents with the next smallest hashes join, until it is enough or half of all text is reached;
-at least one joins. All others are training. The two sides are written by `corpus.heldout.side`.
+A text is held out when the rank of its seeded hash is below the fraction asked for. Where that gives a domain fewer than
+`min_documents` texts or less than `min_bytes` of them, those of the next ranks join, until it is enough or half of the
+domain is reached; at least one joins. Texts of more than `max_share_of_one_document` of a domain's validation stay in
+training. A text that one domain holds out is held out of all (`corpus.heldout.choice`); of equal texts in the validation of
+a domain one stays. The sides are written by `corpus.heldout.side`.
 
-A held-out document is dropped from validation where its whole text also occurs in training, or where training has the
-lines on which more than `line_overlap` of its text stands, or, with `near_overlap`, where the similarity (Jaccard index)
-of its word 5-grams (`corpus.heldout.near`) and those of a training document is that or more. Where the latter two would
-leave less than `min_bytes`, those with the least of such lines, or the least similar, stay. For these two, datasets of
-`training` count as training as well, with all their documents.
+Validation then loses what training has too: with `overlap` lines the documents with more than `line_overlap` of their text
+on lines of training, with near also those with a similarity (Jaccard index) of `near_overlap` or more of their word 5-grams
+(`corpus.heldout.near`) and those of a training document. Training is the training side of all domains, and the datasets of
+`training` with all their documents; texts that these have are dropped from validation too.
 
-Phases: `hash` (id, text and size of every document: 32 bytes each, on disk), `choose` (the limit of the hashes, and the
-texts on both sides; holds those arrays for validation), for lines `lines` (those of held-out documents: 16 bytes each, on
-disk), `table` (tables of their hashes, in parts that memory holds), `scan` (the lines of training, one time for each part)
-and `compare`, for near-duplicates `shingles` (the 5-grams of what is left: 8 bytes each, on disk), `index` (an inverted
-index of them in parts), `match` (training by it, one time for each part) and `decide`.
+Phases: `hash` (text, id and size of every document: 32 bytes each, on disk), `choose` (a task for each domain: the limit of
+the ranks; holds the texts of small ranks), `join` (a task for each domain: the texts of others that it has, and repeated
+ones; holds the held-out texts of all, and its own held-out documents), for lines `lines` (those of held-out documents: 16
+bytes each, on disk), `table` (tables of their hashes, in parts that memory holds), `scan` (the lines of training, one time
+for each part) and `compare`, for near-duplicates `shingles` (the 5-grams of what is left: 8 bytes each, on disk), `index` (an
+inverted index of them in parts), `match` (training by it, one time for each part) and `decide`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from corpus.config import check_options
 from corpus.data.manifest import Counts
 from corpus.decontaminate.comparison import read_piece
 from corpus.engine.commit import Commit
-from corpus.engine.inputs import Piece, dataset_inputs, input_pieces, open_inputs
+from corpus.engine.inputs import Piece, dataset_inputs, inherited_domains, input_pieces, open_inputs
 from corpus.engine.piecewise import ReadingStage
-from corpus.engine.result import task_directory
+from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
@@ -42,15 +45,23 @@ from corpus.heldout.choice import (
     DOCUMENT_HASH,
     FOLDER,
     IN_TRAINING,
+    JOINED,
+    LEFT,
     LIMIT,
     OTHER_SIDE,
-    TEXTS,
+    REPEATED,
+    REPEATED_TEXT,
+    TRAINED,
     Choice,
     Hashes,
+    Wanted,
     among,
     choose,
     hash_documents,
+    load_mapped,
 )
+from corpus.heldout.join import CHOSEN, join
+from corpus.heldout.overlap import PAIRS
 from corpus.option import SHARDS_ARE_INHERITED, option
 from corpus.quantity import parse_fraction, parse_share, parse_similarity
 
@@ -61,6 +72,8 @@ if TYPE_CHECKING:
 _CHOSEN_BYTES = 160
 """Memory for each held-out document while they are chosen."""
 _CHUNK = 1 << 17
+LINE_OVERLAP, NEAR_OVERLAP = "50%", "75%"
+"""The thresholds where none is given."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +82,72 @@ class ChoiceConfig:
 
     removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
-    validation: str = option("0.1%", "Part of the documents that is for validation, as 0.1% or 0.001; at most 50%.")
-    min_bytes: int = option(16_000, "Text that validation has at least (it fills a row), up to half of all text.")
-    line_overlap: str = option(
-        "50%", "Drop validation documents with more of their text than this on lines of training; 100% keeps them."
+    validation: str = option("0.1%", "Part of the texts of each domain that is for validation, as 0.1%; at most 50%.")
+    min_documents: int = option(10, "Different documents that the validation of a domain has at least.", least=1)
+    min_bytes: int = option(16_000, "Text that it has at least (this fills a row). Both go up to half of a domain.")
+    max_share_of_one_document: str = option(
+        "25%",
+        "Leave documents to training that are more of a domain's validation than this; 100%: none.",
+        metavar="SHARE",
+    )
+    overlap: Literal["exact", "lines", "near"] = option(
+        "lines",
+        "What is in training too and is dropped from validation: whole texts, also by lines, also near-duplicates.",
+    )
+    line_overlap: str | None = option(
+        None, "Drop documents with more of their text than this (default 50%) on lines of training.", metavar="SHARE"
     )
     near_overlap: str | None = option(
         None,
-        "Drop validation documents at least this similar (Jaccard index of word 5-grams) to one of training, as 75%.",
+        "Drop documents at least this similar (default 75%; Jaccard index of word 5-grams) to one of training.",
         metavar="SHARE",
     )
     training: tuple[str, ...] = option(
-        (),
-        "Documents that are trained on too, as of other domains: their lines and near-duplicates count as training's.",
-        metavar="DOCS",
+        (), "Documents that are trained on as they are: what they have too is dropped from validation.", metavar="DOCS"
     )
     seed: int = option(0, "Seed of the choice.")
 
     def __post_init__(self) -> None:
+        check_options(self)
         parse_fraction(self.validation)
-        parse_share(self.line_overlap)
-        if self.near_overlap is not None:
-            parse_similarity(self.near_overlap)
         if self.min_bytes < 0:
             raise UsageError(f"--min-bytes {self.min_bytes} is less than zero; give the bytes of text you need.")
-        if self.training and self.near_overlap is None and parse_share(self.line_overlap) == 1:
-            raise UsageError(
-                "--training is of no use with --line-overlap 100%: give less than that, or --near-overlap as 75%."
-            )
+        for name, level in (("line_overlap", "lines"), ("near_overlap", "near")):
+            if getattr(self, name) is not None and level not in self.levels:
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} is of no use with --overlap {self.overlap}: give --overlap {level} too.")
+        _ = self.wanted, self.lines, self.near
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The level of overlap with those that it includes."""
+        every = ("exact", "lines", "near")
+        return every[: every.index(self.overlap) + 1]
+
+    @property
+    def wanted(self) -> Wanted:
+        """What each domain should have."""
+        share = parse_share(self.max_share_of_one_document, "--max-share-of-one-document")
+        return Wanted(parse_fraction(self.validation), self.min_bytes, self.min_documents, share)
+
+    @property
+    def lines(self) -> Fraction:
+        """How much of a document may be on lines of training; 1: all of it."""
+        if "lines" not in self.levels:
+            return Fraction(1)
+        return parse_share(LINE_OVERLAP if self.line_overlap is None else self.line_overlap, "--line-overlap")
+
+    @property
+    def near(self) -> Fraction | None:
+        """The similarity that counts as near; None where it does not matter."""
+        if "near" not in self.levels:
+            return None
+        return parse_similarity(NEAR_OVERLAP if self.near_overlap is None else self.near_overlap)
 
 
 @dataclass(frozen=True)
 class ChoiceStage(ReadingStage):
-    """Documents -> the limit of the hashes of ids, and the held-out documents to drop."""
+    """Documents -> for each domain the held-out texts, and which of their documents to drop."""
 
     name: ClassVar[str] = "choose-validation"
     kind: ClassVar[str] = "choice"
@@ -111,16 +157,21 @@ class ChoiceStage(ReadingStage):
 
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
-        wanted = settings.near_overlap
-        near = {} if wanted is None else {"near_overlap": str(parse_similarity(wanted))}
+        near = {} if settings.near is None else {"near_overlap": str(settings.near)}
         # how many of the inputs, the last ones, are only compared with
         training = {"training": len(self._training)} if self._training else {}
         return {
-            "validation": str(parse_fraction(settings.validation)),
+            "validation": str(settings.wanted.fraction),
+            "min_documents": settings.min_documents,
             "min_bytes": settings.min_bytes,
-            "line_overlap": str(parse_share(settings.line_overlap)),
+            "max_share_of_one_document": str(settings.wanted.share),
+            "line_overlap": str(settings.lines),
             "seed": settings.seed,
         } | (near | training)
+
+    def check(self) -> None:
+        super().check()
+        _ = self.domains
 
     def inputs(self) -> tuple[InputRef, ...]:
         own = super().inputs()
@@ -138,24 +189,50 @@ class ChoiceStage(ReadingStage):
         return True
 
     @cached_property
+    def domains(self) -> dict[str, tuple[Dataset, ...]]:
+        """The datasets of each domain, in the order of the inputs. One of several domains is a UsageError."""
+        found: dict[str, tuple[Dataset, ...]] = {}
+        for dataset in self.datasets:
+            names = inherited_domains([dataset])
+            if len(names) != 1:
+                raise UsageError(
+                    f"{dataset.path} is of several domains ({', '.join(names)}): give a dataset for each domain, so that "
+                    "each gets validation documents."
+                )
+            found[names[0]] = (*found.get(names[0], ()), dataset)
+        return found
+
+    @cached_property
+    def _places(self) -> list[int]:
+        """The number of the domain of each piece; those of each dataset of further training have a number after them."""
+        number = {dataset.path: at for at, own in enumerate(self.domains.values()) for dataset in own}
+        own = [number[self.datasets[piece.dataset].path] for piece in self.pieces]
+        return own + [len(self.domains) + piece.dataset for piece in self._further]
+
+    @cached_property
+    def _place_names(self) -> list[str]:
+        return [*self.domains, *(f"{' '.join(inherited_domains([one]))} (--training)" for one in self._training)]
+
+    @cached_property
     def overlaps(self) -> tuple[Overlap, ...]:
         """The comparisons with training, in order: a document that one drops is not compared by the next."""
         found: list[Overlap] = []
-        tasks, scans = len(self.pieces), len(self.pieces) + len(self._further)
-        settings = self.settings
-        if parse_share(settings.line_overlap) < 1:
+        places, settings = tuple(self._places), self.settings
+        common = (len(places), places[: len(self.pieces)], places)
+        if settings.lines < 1:
             from corpus.heldout.lines import LineOverlap
 
-            found.append(LineOverlap(scans, tasks, settings.min_bytes, parse_share(settings.line_overlap)))
-        if settings.near_overlap is not None:
+            found.append(LineOverlap(*common, settings.lines))
+        if settings.near is not None:
             from corpus.heldout.near import NearOverlap
 
-            found.append(NearOverlap(scans, tasks, settings.min_bytes, parse_similarity(settings.near_overlap)))
+            found.append(NearOverlap(*common, settings.near))
         return tuple(found)
 
     def phases(self) -> tuple[Phase, ...]:
         compared = (phase for overlap in self.overlaps for phase in overlap.phases())
-        return (Phase("hash", len(self.pieces)), Phase("choose", 1), *compared)
+        domains = len(self.domains)
+        return (Phase("hash", len(self._places)), Phase("choose", domains), Phase("join", domains), *compared)
 
     @cached_property
     def _training(self) -> tuple[Dataset, ...]:
@@ -168,7 +245,8 @@ class ChoiceStage(ReadingStage):
 
     def estimate(self) -> Estimate:
         rows, size, settings = self.input_rows, self.input_bytes(), self.settings
-        part = max(parse_fraction(settings.validation), Fraction(min(settings.min_bytes, size // 2), max(1, size)))
+        least = min(settings.min_bytes * len(self.domains), size // 2)
+        part = max(settings.wanted.fraction, Fraction(least, max(1, size)))
         # two bytes of shingles for each of text, 8 for a word; of lines 16 for a line, and as much in their table
         disk = int(2 * len(self.overlaps) * size * part) + DOCUMENT_HASH.itemsize * rows
         return Estimate(memory=64_000_000 + int(_CHOSEN_BYTES * rows * part), disk=disk)
@@ -177,9 +255,53 @@ class ChoiceStage(ReadingStage):
         if phase == "hash":
             self._hash(index, task)
         elif phase == "choose":
-            self._choose(task)
+            self._choose(index, task)
+        elif phase == "join":
+            self._join(index, task)
         else:
             self._compare(phase, index, task)
+
+    def _hash(self, index: int, task: Task) -> None:
+        own = index < len(self.pieces)
+        piece = self.pieces[index] if own else self._further[index - len(self.pieces)]
+        domains: set[str] = set()
+        rows = 0
+        with (task.directory / "hashes").open("wb") as file:
+            for batch in read_piece(piece, task, ["id", "text", "domain"]):
+                hash_documents(batch, self.settings.seed).tofile(file)
+                domains.update(batch.column("domain").unique().to_pylist())
+                rows += batch.num_rows
+        if own:
+            task.count(seen=rows, kept=rows)
+            if strangers := domains - {self._place_names[self._places[index]]}:
+                raise DataError(
+                    f"{piece.path} has documents of domain {min(strangers)}, which its manifest does not name: make the "
+                    "dataset again."
+                )
+
+    def _choose(self, index: int, task: Task) -> None:
+        name = list(self.domains)[index]
+        try:
+            choice, texts = choose(lambda: self._hashes(task.work, index), self.settings.wanted, self.settings.seed)
+        except DataError as error:
+            raise DataError(f"domain {name}: {error.message}") from None
+        choice.save(task.directory)
+        np.save(task.directory / CHOSEN, texts)
+
+    def _join(self, index: int, task: Task) -> None:
+        """What the other domains' choices, and copies, mean for a domain."""
+        folders = [task_directory(task.work, "choose", number) for number in range(len(self.domains))]
+        further = range(len(self.domains), len(self._place_names))
+        trained = [partial(self._hashes, task.work, place) for place in further]
+        join(index, folders, self._hashes(task.work, index), trained).save(task)
+
+    def _hashes(self, work: Path, wanted: int) -> Iterator[Hashes]:
+        """The hashes of all documents of a place, a part at a time."""
+        for number, place in enumerate(self._places):
+            if place == wanted:
+                with _hash_file(work, number).open("rb") as file:
+                    while len(part := np.fromfile(file, DOCUMENT_HASH, _CHUNK)):
+                        yield part
 
     def _compare(self, phase: str, index: int, task: Task) -> None:
         """Do one task of the comparison that has the phase."""
@@ -191,42 +313,18 @@ class ChoiceStage(ReadingStage):
         else:
             overlap.run(phase, task, lambda: self._trained(index, task, overlap.columns))
 
-    def _hash(self, index: int, task: Task) -> None:
-        domains: set[str] = set()
-        rows = 0
-        with (task.directory / "hashes").open("wb") as file:
-            for batch in read_piece(self.pieces[index], task, ["id", "text", "domain"]):
-                hash_documents(batch, self.settings.seed).tofile(file)
-                domains.update(batch.column("domain").unique().to_pylist())
-                rows += batch.num_rows
-        task.count(seen=rows, kept=rows)
-        task.note("domains", sorted(domains))
-
-    def _choose(self, task: Task) -> None:
-        tasks = len(self.pieces)
-        domains = sorted({name for result in task.results("hash", tasks) for name in result.notes["domains"]})
-        if len(domains) > 1:
-            raise DataError(
-                f"The documents are of several domains ({', '.join(domains)}); split each by itself, so that each gets "
-                "validation documents."
-            )
-        fraction = parse_fraction(self.settings.validation)
-        try:
-            choice = choose(lambda: _all_hashes(task.work, tasks), fraction, self.settings.min_bytes)
-        except DataError as error:
-            raise DataError(f"{', '.join(self.documents)}: {error.message}") from None
-        choice.save(task.directory, self.settings.seed)
-        task.note("limit", f"{choice.limit:016x}")
-        task.note("held_out", choice.held_out)
-        task.note("twins", choice.twins)
+    def _choice(self, work: Path, place: int) -> Choice:
+        return Choice.load(task_directory(work, "choose", place), task_directory(work, "join", place))
 
     def _hold_out(self, number: int, index: int, task: Task) -> None:
-        """Gather the held-out documents of a piece that neither their text nor an earlier comparison has dropped."""
-        overlap = self.overlaps[number]
+        """Gather the validation documents of a piece that no earlier comparison has dropped."""
+        overlap, place = self.overlaps[number], self._places[index]
+        joined = task_directory(task.work, "join", place)
         hashes = np.fromfile(_hash_file(task.work, index), DOCUMENT_HASH)
-        left = _choice(task.work).good(hashes)
-        for earlier in self.overlaps[:number]:
-            left &= ~among(hashes["id"], earlier.dropped(task.work))
+        left = self._choice(task.work, place).held_out(hashes["text"])
+        left &= ~among(hashes["id"], load_mapped(joined / REPEATED))
+        for dropped in (load_mapped(joined / TRAINED), *(one.dropped(task.work) for one in self.overlaps[:number])):
+            left &= ~among(hashes["text"], dropped)
 
         def batches() -> Iterator[pa.RecordBatch]:
             first = 0
@@ -241,38 +339,77 @@ class ChoiceStage(ReadingStage):
         if index >= len(self.pieces):
             yield from read_piece(self._further[index - len(self.pieces)], task, columns)
             return
-        choice = _choice(task.work)
+        choice = self._choice(task.work, self._places[index])
         with _hash_file(task.work, index).open("rb") as file:
             for batch in read_piece(self.pieces[index], task, columns):
                 hashes = np.fromfile(file, DOCUMENT_HASH, batch.num_rows)
-                yield batch.filter(pa.array(~choice.chosen(hashes["id"])))
+                yield batch.filter(pa.array(~choice.held_out(hashes["text"])))
 
     def finish(self, commit: Commit) -> None:
-        (chosen,) = commit.results["choose"]
-        commit.extra["limit"] = chosen.notes["limit"]
-        commit.adopt(chosen.directory / LIMIT, f"{FOLDER}/{LIMIT}")
-        commit.adopt(chosen.directory / TEXTS, f"{FOLDER}/{TEXTS}")
-        seen = commit.counts[self.unit].seen
-        dropped = {OTHER_SIDE: seen - chosen.notes["held_out"], IN_TRAINING: chosen.notes["twins"]}
+        chosen, joined = commit.results["choose"], commit.results["join"]
+        for number, (own, further) in enumerate(zip(chosen, joined, strict=True)):
+            folder = f"{FOLDER}/{number:05d}"
+            for name in (LIMIT, LEFT):
+                commit.adopt(own.directory / name, f"{folder}/{name}")
+            for name in (JOINED, REPEATED, TRAINED):
+                commit.adopt(further.directory / name, f"{folder}/{name}")
         for overlap in self.overlaps:
             overlap.finish(commit)
-            dropped[overlap.reason] = commit.results[overlap.decide_phase][0].notes["dropped"]
-        kept = seen - sum(dropped.values())
-        commit.counts[self.unit] = Counts(seen, kept, 0, {reason: n for reason, n in dropped.items() if n})
+        rows = self._account(joined, commit)
+        commit.extra["domains"] = list(self.domains)
+        commit.extra["validation"] = rows
+        commit.extra[PAIRS] = self._pairs(joined, commit)
+        total: dict[str, int] = {}
+        for row in rows:
+            for reason, count in row["dropped"].items():
+                total[reason] = total.get(reason, 0) + count
+        kept = sum(row["kept"] for row in rows)
+        commit.counts[self.unit] = Counts(sum(row["documents"] for row in rows), kept, 0, total)
         commit.totals["documents"] = kept
 
+    def _account(self, joined: Sequence[TaskResult], commit: Commit) -> list[dict[str, Any]]:
+        """What became of the documents of each domain. A DataError where nothing is left for validation."""
+        rows = []
+        for number, name in enumerate(self.domains):
+            notes = joined[number].notes
+            held_out = notes["held_out"]
+            dropped = {
+                OTHER_SIDE: notes["documents"] - held_out,
+                REPEATED_TEXT: notes["repeated"],
+                IN_TRAINING: notes["trained"],
+            }
+            for overlap in self.overlaps:
+                pairs = commit.results[overlap.decide_phase][0].notes[PAIRS]
+                dropped[overlap.reason] = sum(count for domain, _, count in pairs if domain == number)
+            dropped = {reason: count for reason, count in dropped.items() if count}
+            kept = notes["documents"] - sum(dropped.values())
+            if not kept:
+                raise DataError(
+                    f"domain {name}: training has the text, lines or near-duplicates of all {held_out} documents held out "
+                    "for validation: give a greater fraction of validation, a weaker overlap, or remove duplicates first."
+                )
+            rows.append(
+                {"domain": name, "dropped": dropped, "kept": kept}
+                | {key: notes[key] for key in ("documents", "held_out", "bytes", "largest")}
+            )
+        return rows
 
-def _choice(work: Path) -> Choice:
-    return Choice.load(task_directory(work, "choose", 0))
+    def _pairs(self, joined: Sequence[TaskResult], commit: Commit) -> list[dict[str, Any]]:
+        """What was removed between each two domains, of which one has `validation` and the other, or the same, is `other`:
+        its documents that were held out for the texts of the first (`texts`), and documents of validation that were
+        dropped for what the other has, by reason."""
+        found: dict[tuple[int, int], dict[str, int]] = {}
+        for number, result in enumerate(joined):
+            for domain, count in result.notes["joined"]:
+                found.setdefault((domain, number), {})["texts"] = count
+            for place, count in result.notes["places"]:
+                found.setdefault((number, len(self.domains) + place), {})[IN_TRAINING] = count
+        for overlap in self.overlaps:
+            for domain, place, count in commit.results[overlap.decide_phase][0].notes[PAIRS]:
+                found.setdefault((domain, place), {})[overlap.reason] = count
+        names = self._place_names
+        return [{"validation": names[a], "other": names[b]} | found[a, b] for a, b in sorted(found)]
 
 
 def _hash_file(work: Path, index: int) -> Path:
     return task_directory(work, "hash", index) / "hashes"
-
-
-def _all_hashes(work: Path, tasks: int) -> Iterator[Hashes]:
-    """The hashes of all documents, a part at a time."""
-    for index in range(tasks):
-        with _hash_file(work, index).open("rb") as file:
-            while len(part := np.fromfile(file, DOCUMENT_HASH, _CHUNK)):
-                yield part

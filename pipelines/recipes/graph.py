@@ -16,7 +16,8 @@ from corpus.errors import UsageError
 from corpus.option import nearest
 
 INGEST = "ingest"
-CHOICE = "choice"
+CHOICE = "validation-choice"
+"""Where the choice of validation is below the output of the run."""
 SIDES = ("train", "validation")
 
 

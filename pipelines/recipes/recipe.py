@@ -22,6 +22,7 @@ from corpus.engine.document_map import maps_of
 from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
+from corpus.heldout.stage import ChoiceConfig
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
@@ -44,8 +45,16 @@ def _share(value: object) -> float | None:
     return None if value is None else parse_float(value)
 
 
+def _part(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
 COUNT, BYTES, SHARE = BeforeValidator(_count), BeforeValidator(_bytes), BeforeValidator(_share)
 """Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB; and shares, also as 5%."""
+PART = BeforeValidator(_part)
+"""A part of a whole that is kept as it is written: 75% or 0.75."""
+BYTES_PER_TOKEN = 16
+"""Bytes of text that validation takes for each token it should have: more than any text has, so that it has them."""
 
 
 class _Section(BaseModel):
@@ -93,9 +102,15 @@ class DomainRecipe(_Section):
 
 
 class ValidationRecipe(_Section):
-    """What is split off for validation."""
+    """What is split off for validation, of each domain and compared with all; the fields are those of `corpus split`."""
 
     fraction: float = Field(default=0.001, gt=0, le=0.5)
+    min_documents: Annotated[int, COUNT] = Field(default=10, ge=1)
+    min_tokens: Annotated[int | None, COUNT] = Field(default=None, ge=1)
+    max_share_of_one_document: Annotated[str, PART] = "25%"
+    overlap: Literal["exact", "lines", "near"] = "lines"
+    line_overlap: Annotated[str | None, PART] = None
+    near_overlap: Annotated[str | None, PART] = None
     seed: int = Field(default=0, ge=0)
 
 
@@ -213,6 +228,7 @@ def _check(name: str, recipe: Recipe) -> None:
                     f"recipe {name}: a stage of domain {domain} is one name with its settings, not {stage}."
                 )
     try:
+        choice_config(recipe)
         ordered = recipe_passes(recipe)
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error.message}") from None
@@ -229,6 +245,21 @@ def _check(name: str, recipe: Recipe) -> None:
         )
     for domain in sorted(set(recipe.domains) - weights):
         raise UsageError(f"recipe {name}: domain {domain} has no weight in the mixture: give it a share or epochs.")
+
+
+def choice_config(recipe: Recipe) -> ChoiceConfig:
+    """The configuration of the stage that chooses validation; without `min_tokens` it fills a sequence."""
+    validation = recipe.validation
+    return ChoiceConfig(
+        validation=str(validation.fraction),
+        min_documents=validation.min_documents,
+        min_bytes=BYTES_PER_TOKEN * (validation.min_tokens or recipe.packing.sequence_length + 1),
+        max_share_of_one_document=validation.max_share_of_one_document,
+        overlap=validation.overlap,
+        line_overlap=validation.line_overlap,
+        near_overlap=validation.near_overlap,
+        seed=validation.seed,
+    )
 
 
 def make_reader(domain: str, entry: DomainRecipe) -> Any:

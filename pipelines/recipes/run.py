@@ -22,7 +22,7 @@ from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_exe
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from corpus.ingest.files import find_files
 from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
@@ -30,10 +30,7 @@ from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
 from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
-from pipelines.recipes.recipe import Recipe, make_reader, make_stage, recipe_passes, tokenizer_config
-
-_BYTES_PER_TOKEN = 16
-"""Validation takes so many bytes of text for every token of a row: more than any text has, so that one row fills."""
+from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_stage, recipe_passes, tokenizer_config
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class RecipeRun:
                 yield from self._ingests([one.domain, *read], domains, ingested)
                 source, last[one.domain] = last[one.domain], str(self.output / one.output)
                 yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
-            yield from self._split(domain, last[domain])
+        yield from self._split(last)
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
         if path is None:
@@ -149,25 +146,23 @@ class RecipeRun:
             kept=False,
         )
 
-    def _split(self, domain: str, source: str) -> Iterator[Step]:
-        """The choice of validation, which only the sides need, and both sides."""
-        config = ChoiceConfig(
-            validation=str(self.recipe.validation.fraction),
-            min_bytes=_BYTES_PER_TOKEN * (self.recipe.packing.sequence_length + 1),
-            seed=self.recipe.validation.seed,
-        )
-        choice = self.side(domain, CHOICE)
-        yield Step(self._below(choice), lambda: ChoiceStage((source,), config), kept=False)
-        for side in SIDES:
-            yield Step(self._below(self.side(domain, side)), partial(side_stage, (source,), choice, side))
+    def _split(self, last: Mapping[str, str]) -> Iterator[Step]:
+        """The choice of validation of all domains, which only the sides need, and both sides of each; `last` are the
+        documents of each domain."""
+        sources = tuple(last.values())
+        yield Step(CHOICE, lambda: ChoiceStage(sources, choice_config(self.recipe)), kept=False)
+        for domain, source in last.items():
+            for side in SIDES:
+                make = partial(side_stage, (source,), self.output / CHOICE, domain, side)
+                yield Step(self._below(self.side(domain, side)), make)
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.output).as_posix()
 
     def side(self, domain: str, side: str) -> Path:
-        """The directory of a domain's documents for training or for validation, or of the choice of these."""
+        """The directory of a domain's documents for training or for validation."""
         done = sum(one.domain == domain for one in self._passes)
-        return self.output / f"documents/{domain}/{done + 1 + (CHOICE, *SIDES).index(side):02d}-{side}"
+        return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
         from tokenizer.train import TrainTokenizerStage

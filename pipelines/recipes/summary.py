@@ -8,6 +8,8 @@ from pathlib import Path
 
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import PLAN, recorded_drops
+from corpus.heldout.report import report_lines
+from pipelines.recipes.graph import CHOICE
 
 _REASONS = 3
 
@@ -19,6 +21,7 @@ def summarize(output: Path) -> str:
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
+        *_validation_lines(output),
         *_packed_lines(output),
         "",
         f"packed rows   {output / 'packed'}",
@@ -41,8 +44,6 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if not (path / MANIFEST).exists():
         return
     manifest = Manifest.load(path)
-    if manifest.kind != "documents":  # a choice: its sides tell what became of the documents
-        return
     counts = next(iter(manifest.counts.values())) if len(manifest.counts) == 1 else manifest.counts["documents"]
     dropped = recorded_drops(manifest, counts)
     ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
@@ -55,6 +56,12 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if lines is not None:
         cells = [f"{number:,}" for number in (lines.seen, lines.kept, sum(lines.dropped.values()), 0)]
         yield _heading("  lines", *cells, ", ".join(sorted(lines.dropped)))
+
+
+def _validation_lines(output: Path) -> list[str]:
+    """What is validation in each domain, and between which domains it was taken from; gone where that was cleaned."""
+    place = output / CHOICE
+    return [*report_lines(Manifest.load(place)), ""] if (place / MANIFEST).exists() else []
 
 
 def _packed_lines(output: Path) -> list[str]:

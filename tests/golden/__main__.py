@@ -65,8 +65,8 @@ def make(directory: Path) -> None:
         "--output", stages / "decontaminate",
     )  # fmt: skip
     _corpus(
-        "split", documents / "wikipedia/00-ingest", "--side", "validation", "--validation", "5%", "--near-overlap",
-        "75%", "--training", pages, "--output", stages / "split",
+        "split", documents / "wikipedia/00-ingest", "--side", "validation", "--validation", "5%", "--overlap",
+        "near", "--training", pages, "--output", stages / "split",
     )  # fmt: skip
     tokens = [corpus / "tokens" / name for name in ("books", "arxiv", "wikipedia")]
     _corpus(

@@ -15,7 +15,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -29,8 +28,7 @@ from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
 from corpus.heldout import near
-from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING
-from corpus.heldout.overlap import keep_enough
+from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, REPEATED_TEXT
 from corpus.heldout.side import side_stage
 from corpus.heldout.stage import ChoiceConfig, ChoiceStage
 from tests.corpus.dedup.similar_twin import contents, invented, shingles
@@ -102,31 +100,6 @@ def test_first_matches_equal_those_of_sets(
     assert len(found) == len(got)
 
 
-@given(
-    st.lists(st.tuples(st.booleans(), st.fractions(0, 1, max_denominator=4), st.integers(0, 9)), max_size=12),
-    st.integers(0, 40),
-)
-def test_those_that_stay_overlap_least_and_are_no_more_than_needed(
-    documents: list[tuple[bool, Fraction, int]], wanted: int
-) -> None:
-    found = np.array([entry[0] for entry in documents], np.bool_)
-    size = np.array([entry[2] for entry in documents], np.int64)
-    gone, kept = keep_enough(found, lambda at: documents[at][1], size, wanted)
-    assert not (gone & ~found).any()
-    stayed = [(documents[at][1], at) for at in np.flatnonzero(found & ~gone).tolist()]
-    left = [(documents[at][1], at) for at in np.flatnonzero(gone).tolist()]
-    assert kept == len(stayed)
-    assert not stayed or not left or max(stayed) < min(left)
-    if documents:
-        assert not gone.all()
-    if left:
-        assert size[~gone].sum() >= wanted
-    if stayed:
-        before = ~gone
-        before[max(stayed)[1]] = False
-        assert not before.any() or size[before].sum() < wanted
-
-
 def planted(count: int = 240) -> list[str]:
     """Documents of own words, and in the second half variants of the first with more and more words changed."""
     rng = random.Random(3)
@@ -142,10 +115,10 @@ def planted(count: int = 240) -> list[str]:
 
 def run(source: Path, output: Path, options: RunOptions = QUIET, side: str = "validation", **config: Any) -> Dataset:
     """One side in `output`, by a choice in `output`-choice."""
-    settings: dict[str, Any] = {"validation": "25%", "min_bytes": 0, "near_overlap": "75%"} | config
+    settings: dict[str, Any] = {"validation": "25%", "min_bytes": 0, "overlap": "near"} | config
     choice = chosen(output)
     run_stage(ChoiceStage((str(source),), ChoiceConfig(**settings)), choice, options)
-    run_stage(side_stage((str(source),), choice, side), output, options)
+    run_stage(side_stage((str(source),), choice, "c4", side), output, options)
     assert not verify_dataset(choice).problems
     assert not verify_dataset(output).problems
     return Dataset.open(output)
@@ -168,7 +141,7 @@ def matches(dataset: Dataset) -> list[dict[str, Any]]:
 def test_planted_near_duplicates_are_dropped(tmp_path: Path, make_documents: Make, share: str) -> None:
     source = make_documents("in", planted(), shard_rows=40)
     train = rows(run(source, tmp_path / "train", side="train"))
-    plain = rows(run(source, tmp_path / "plain", near_overlap=None))
+    plain = rows(run(source, tmp_path / "plain", overlap="lines"))
     looked = run(source, tmp_path / "looked", near_overlap=share)
     wanted = Fraction(75, 100) if share == "75%" else Fraction(share.rstrip("%")) / (100 if "%" in share else 1)
     expected = []
@@ -178,15 +151,13 @@ def test_planted_near_duplicates_are_dropped(tmp_path: Path, make_documents: Mak
             expected.append((row["id"], similar[0]["id"], float(similarity(row["text"], similar[0]["text"]))))
     got = matches(looked)
     assert [(match["id"], match["training"], match["similarity"]) for match in got] == expected
-    assert all(match["dropped"] for match in got)
     gone = {match["id"] for match in got}
     assert rows(looked) == [row for row in plain if row["id"] not in gone]
     assert looked.manifest.counts["documents"].dropped[NEAR_TRAINING] == len(gone)
-    assert Dataset.open(chosen(looked.path)).manifest.extra["kept_near_duplicates"] == 0
     assert len(gone) >= 5
     # training is the same bytes with and without
     assert (
-        run(source, tmp_path / "again", side="train", near_overlap=None).manifest
+        run(source, tmp_path / "again", side="train", overlap="exact").manifest
         == Dataset.open(tmp_path / "train").manifest
     )
 
@@ -198,32 +169,12 @@ def test_each_document_is_dropped_for_one_reason(tmp_path: Path, make_documents:
     source = make_documents("in", texts, shard_rows=30)
     looked = run(source, tmp_path / "out")
     counts = looked.manifest.counts["documents"].dropped
-    assert counts[IN_TRAINING] > 0
+    assert counts[REPEATED_TEXT] > 0
     assert counts[NEAR_TRAINING] > 0
-    assert LINES_IN_TRAINING not in counts
+    assert LINES_IN_TRAINING not in counts and IN_TRAINING not in counts
     found = [row for path in (looked.path / "_dropped").glob("*.ids") for row in pq.read_table(path).to_pylist()]
     assert len({row["id"] for row in found}) == len(found)
     assert {row["id"] for row in found if row["reason"] == NEAR_TRAINING} == {row["id"] for row in matches(looked)}
-
-
-def test_validation_keeps_its_bytes_though_all_are_near_duplicates(tmp_path: Path, make_documents: Make) -> None:
-    words = invented(random.Random(4), 200)
-    texts = []
-    for number in range(60):
-        own = list(words)
-        own[100 : 100 + number % 5] = ["other"] * (number % 5)
-        texts.append(" ".join([*own, f"number {number}"]))
-    source = make_documents("in", texts)
-    one = run(source, tmp_path / "one")
-    assert len(rows(one)) == 1
-    table = matches(one)
-    least = min(table, key=lambda match: match["similarity"])
-    assert [match["id"] for match in table if not match["dropped"]] == [least["id"]] == [rows(one)[0]["id"]]
-    wanted = len(texts[0]) * 3
-    several = run(source, tmp_path / "several", min_bytes=wanted)
-    kept = rows(several)
-    assert wanted <= sum(len(row["text"]) for row in kept) < wanted + 2 * len(texts[0])
-    assert Dataset.open(chosen(several.path)).manifest.extra["kept_near_duplicates"] == len(kept)
 
 
 def test_texts_without_words_and_short_ones(tmp_path: Path, make_documents: Make) -> None:
@@ -263,7 +214,7 @@ def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
     source = make_documents("in", planted(), shard_rows=40)
     run(source, tmp_path / "whole")
     command = [sys.executable, "-c", "from corpus.cli import main; main()", "split", str(source), "--quiet"]
-    command += ["--side", "validation", "--validation", "25%", "--min-bytes", "0", "--near-overlap", "75%"]
+    command += ["--side", "validation", "--validation", "25%", "--min-bytes", "0", "--overlap", "near"]
     command += ["--workers", "2", "--output", str(tmp_path / "out")]
     rng = random.Random(1)
     for _ in range(15):
@@ -283,7 +234,7 @@ def test_killed_again_and_again(tmp_path: Path, make_documents: Make) -> None:
 def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
     source = make_documents("in", planted())
     arguments = ["split", str(source), "--validation", "25%", "--min-bytes", "0", "--quiet", "--workers", "1"]
-    result = CliRunner().invoke(cli, [*arguments, "--near-overlap", "75%", "--output", str(tmp_path / "both")])
+    result = CliRunner().invoke(cli, [*arguments, "--overlap", "near", "--output", str(tmp_path / "both")])
     assert result.exit_code == 0, result.output
     validation, train = (Dataset.open(tmp_path / "both" / side) for side in ("validation", "train"))
     choice = Dataset.open(tmp_path / "both" / "choice", "choice")
@@ -300,4 +251,4 @@ def test_the_command_drops_them(tmp_path: Path, make_documents: Make) -> None:
 @pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "nan", "", "near"])
 def test_likenesses_that_make_no_sense(text: str) -> None:
     with pytest.raises(UsageError, match="is no similarity of texts; give a number over 0% up to 100%, as 75%"):
-        ChoiceConfig(near_overlap=text)
+        ChoiceConfig(overlap="near", near_overlap=text)
