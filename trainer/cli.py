@@ -127,13 +127,14 @@ def generate(run: Path, prompt: str, device: str | None, quiet: bool, as_json: b
 @quiet_option()
 @json_option("Print the scores as one JSON object.")
 def evaluate(run: Path, validation: Path, batch_size: int, device: str | None, quiet: bool, as_json: bool) -> None:
-    """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN."""
+    """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN, and their mean by the mixture that it
+    trains on. Figures that rest on few documents are marked."""
     share_cores()
     from trainer.evaluation.run import evaluate_run, score_run, scores_json
 
     if as_json:
-        step, scores = score_run(run, validation, batch_size, _note(quiet), device)
-        print_json(scores_json(run, step, scores))
+        step, summary = score_run(run, validation, batch_size, _note(quiet), device)
+        print_json(scores_json(run, step, summary))
         return
     for line in evaluate_run(run, validation, batch_size, _note(quiet), device):
         click.echo(line)

@@ -191,7 +191,12 @@ class RecipeRun:
         return MixStage(tokens, config, self.mixture(domains))
 
     def _pack_validation(self, domain: str, model: str) -> Stage:
-        config = MixConfig(split="validation", sequence_length=self.recipe.packing.sequence_length, tokenizer=model)
+        config = MixConfig(
+            split="validation",
+            sequence_length=self.recipe.packing.sequence_length,
+            min_documents=self.recipe.validation.min_documents,
+            tokenizer=model,
+        )
         return MixStage((str(self.output / "validation-tokens" / domain),), config)
 
 

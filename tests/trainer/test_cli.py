@@ -109,9 +109,9 @@ def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
 
     result = call("eval", run, "--validation", packed)
     assert result.exit_code == 0, result.output
-    assert "all domains" in result.output
+    assert "all tokens" in result.output
     value = json.loads(call("eval", run, "--validation", packed, "--json").stdout)
-    assert value["step"] == 2 and f"loss {value['all']['loss']:.4f}" in result.output
+    assert value["step"] == 2 and f"loss {value['all_tokens']['loss']:.4f}" in result.output
     assert json.loads(call("generate", run, "--prompt", "the cat", "--max-tokens", "30", "--json").stdout) == {
         "run": str(run),
         "prompt": "the cat",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,39 @@ from corpus.data.packed import DataIdentity, PackedRows, Segment
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DataIdentity", "PackedRows", "Segment", "open_validation", "read_tensor"]
+__all__ = [
+    "DataIdentity", "PackedRows", "Segment", "open_validation", "read_tensor", "training_shares", "validation_documents",
+]  # fmt: skip
+FEW_DOCUMENTS = 10
+"""A figure on fewer documents is rough, where a set does not say how many it should have."""
+_ROWS = 1024
 
 
 def open_validation(path: Path) -> dict[str, PackedRows]:
     """The packed sets at `path`, a packed set or a directory of them, by directory name."""
     return {dataset.path.name: PackedRows(dataset.path) for dataset in resolve([path], "packed")}
+
+
+def training_shares(data: PackedRows) -> dict[str, float]:
+    """The part of each domain in the tokens of a packed set, by its manifest; empty where that does not say."""
+    rows = data.manifest.extra.get("domains", [])
+    return {row["domain"]: row["realised_share"] for row in rows if "realised_share" in row}
+
+
+def validation_documents(sets: Iterable[PackedRows]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many documents the rows of each domain are of, over all sets, and how many they should be at least."""
+    documents: dict[str, int] = {}
+    least: dict[str, int] = {}
+    for data in sets:
+        found: dict[str, set[int]] = {}
+        for start in range(0, len(data), _ROWS):
+            rows = slice(start, min(start + _ROWS, len(data)))
+            for domain, segments in zip(data.domains(rows), data.segments(rows), strict=True):
+                found.setdefault(domain, set()).update(segment.document for segment in segments)
+        for domain, numbers in found.items():
+            documents[domain] = documents.get(domain, 0) + len(numbers)
+            least[domain] = max(least.get(domain, 0), data.manifest.extra.get("min_documents", FEW_DOCUMENTS))
+    return documents, least
 
 
 def read_tensor(data: PackedRows, rows: slice, out: Tensor | None = None) -> Tensor:

@@ -116,15 +116,3 @@ def _first_tokens(data: PackedRows, rows: slice) -> npt.NDArray[np.int64]:
             if segment.start == 0 and segment.length:
                 first[row, position] = 1
     return first[:, 1:]
-
-
-def score_lines(scores: Mapping[str, Score]) -> list[str]:
-    """A table: domain, loss, perplexity, bits per byte, tokens; the last line is over all tokens."""
-    width = max(len(name) for name in (*scores, "all domains"))
-    lines = []
-    for name, score in (*scores.items(), ("all domains", total_of(scores))):
-        bits = "" if score.bits_per_byte is None else f"  bits/byte {score.bits_per_byte:.4f}"
-        lines.append(
-            f"{name:<{width}}  loss {score.loss:.4f}  perplexity {score.perplexity:,.2f}{bits}  {score.tokens:,} tokens"
-        )
-    return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from corpus.errors import UsageError
 from trainer.data.text import token_bytes
 from trainer.data.validation_sets import open_validation
 from trainer.distributed.ranks import joined
-from trainer.evaluation.perplexity import Score, Validation, evaluate, score_lines, total_of
+from trainer.evaluation.perplexity import Validation, evaluate
+from trainer.evaluation.summary import Basis, Summary
 from trainer.models.objective import TrainingModel
 from trainer.run.directory import Run
 from trainer.run.load import load_model
@@ -20,25 +21,19 @@ def evaluate_run(
     path: Path, validation: Path, batch_size: int, report: Callable[[str], None], device: str | None = None
 ) -> list[str]:
     """Lines with loss, perplexity and bits per byte per domain; a set with another tokenizer is refused."""
-    step, scores = score_run(path, validation, batch_size, report, device)
-    return [f"{path} at step {step}", *score_lines(scores)]
+    step, summary = score_run(path, validation, batch_size, report, device)
+    return [f"{path} at step {step}", *summary.lines()]
 
 
-def scores_json(path: Path, step: int, scores: Mapping[str, Score]) -> dict[str, Any]:
-    """The scores of a run for programs: per domain and together loss, perplexity, bits per byte (or null), tokens."""
-
-    def fields(score: Score) -> dict[str, Any]:
-        names = ("loss", "perplexity", "bits_per_byte", "tokens", "bytes")
-        return {name: getattr(score, name) for name in names}
-
-    domains = {name: fields(score) for name, score in scores.items()}
-    return {"run": str(path), "step": step, "domains": domains, "all": fields(total_of(scores))}
+def scores_json(path: Path, step: int, summary: Summary) -> dict[str, Any]:
+    """The scores of a run for programs: the record of an evaluation, its run and step."""
+    return {"run": str(path), "step": step, **summary.record()}
 
 
 def score_run(
     path: Path, validation: Path, batch_size: int, report: Callable[[str], None], device: str | None = None
-) -> tuple[int, dict[str, Score]]:
-    """The step of a run's newest checkpoint, and its scores by domain."""
+) -> tuple[int, Summary]:
+    """The step of a run's newest checkpoint, and its scores by domain with what they rest on."""
     run = Run(path)
     model, step = load_model(run, report)
     made = run.sections()
@@ -57,4 +52,4 @@ def score_run(
     with joined(device) as ranks:
         scores = evaluate(TrainingModel(model.to(ranks.device)).losses, asked, ranks)
     assert scores is not None
-    return step, scores
+    return step, Summary(scores, Basis.of(sets, run.training_shares()))

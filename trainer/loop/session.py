@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -17,9 +18,10 @@ from trainer.config.cost import plan_lines
 from trainer.config.hardware import Utilisation
 from trainer.config.options import FitOptions
 from trainer.data.text import TextCodec, token_bytes
-from trainer.data.validation_sets import PackedRows
+from trainer.data.validation_sets import PackedRows, training_shares
 from trainer.distributed.ranks import Ranks
-from trainer.evaluation.perplexity import Score, Validation, evaluate, score_lines, total_of
+from trainer.evaluation.perplexity import Validation, evaluate
+from trainer.evaluation.summary import Basis, Summary
 from trainer.loop.interrupt import StopRequest, stopped
 from trainer.loop.recovery import Recovery
 from trainer.loop.restore import find_checkpoint
@@ -74,6 +76,8 @@ class Session:
         self._set_threads(None if checkpoint is None else checkpoint.state)
         self.state = TrainingState(self.config, self.ranks, self.options.parallel)
         self.state.skip_log = skip_log
+        if self.ranks.first:
+            self.run.save_training_shares(training_shares(self.data))
         if checkpoint is None:
             self._rewind_log(-1)
             for line in plan_lines(self.config, self.ranks.device.type, self.ranks.size, self.state.parallel.sharded):
@@ -205,12 +209,18 @@ class Session:
             return
         step = self.state.step
         self._validated.add(step)
-        self._append(validation_record(step, scores))
-        total = total_of(scores)
-        self.line.say(f"step {step}  validation loss {total.loss:.4f}  perplexity {total.perplexity:,.2f}")
+        summary = Summary(scores, self._basis)
+        self._append({"kind": "validation", "step": step, **summary.record()})
+        mean = summary.headline
+        self.line.say(f"step {step}  validation loss {mean.loss:.4f}  perplexity {mean.perplexity:,.2f}")
         if step == self.state.steps:
-            for line in score_lines(scores):
+            for line in summary.lines():
                 self.say(line)
+
+    @cached_property
+    def _basis(self) -> Basis:
+        """What the figures of all evaluations rest on; the segments of the sets are read for it once."""
+        return Basis.of(self.sets, training_shares(self.data))
 
     def _save(self, now: bool = False) -> None:
         began = perf_counter()
@@ -281,18 +291,3 @@ class Session:
                 f"(mean of the last {len(last)}: {sum(last) / len(last):.4f}); {clock(seconds)} of training"
             )
         self.say(f"run         {self.run.path}")
-
-
-def validation_record(step: int, scores: dict[str, Score]) -> dict[str, Any]:
-    """An evaluation as a record of `metrics.jsonl`."""
-    return {
-        "kind": "validation",
-        "step": step,
-        **_numbers(total_of(scores)),
-        "domains": {name: {**_numbers(score), "tokens": score.tokens} for name, score in scores.items()},
-    }
-
-
-def _numbers(score: Score) -> dict[str, float]:
-    bits = score.bits_per_byte
-    return {"loss": score.loss, "perplexity": score.perplexity} | ({} if bits is None else {"bits_per_byte": bits})

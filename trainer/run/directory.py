@@ -27,6 +27,8 @@ TOKENIZER_JSON = "tokenizer.json"
 SKIP_LOG = "skip_log.json"
 _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 TENSORBOARD = "tensorboard"
+MIXTURE = "mixture.json"
+"""The part of each domain in the tokens that the run trains on."""
 LOCK = "_lock"
 _EMPTY = SkipLog()
 
@@ -63,6 +65,20 @@ class Run:
                 f"{FORMAT}): use that version, or start the run anew with trainer fit --overwrite."
             )
         return value
+
+    def save_training_shares(self, shares: Mapping[str, float]) -> None:
+        """Keep the part of each domain in the tokens of training, for evaluations."""
+        write_atomic(self.path / MIXTURE, json.dumps(shares, indent=1, sort_keys=True) + "\n")
+
+    def training_shares(self) -> dict[str, float]:
+        """What `save_training_shares` kept; empty where nothing did."""
+        try:
+            shares: dict[str, float] = json.loads((self.path / MIXTURE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / MIXTURE} cannot be read ({error}): remove it to do without.") from None
+        return shares
 
     def shape(self) -> ModelShape:
         """The model's shape, from `config.json`."""

@@ -75,6 +75,9 @@ class MixConfig:
     split: Literal["train", "validation"] = option(
         "train", "validation reads every domain once, in stream order, and needs no weights."
     )
+    min_documents: int = option(
+        10, "Documents of a domain below which evaluations on a validation set call its figure rough.", least=1
+    )
     tokenizer: str = option("", "Tokenizer model (or its folder) to copy into the set; it must be that of the tokens.")
     allow_missing: bool = option(False, "Go on without domains of the mixture that have no tokens.")
     seed: int = option(0, "Seed of all orders.")
@@ -154,7 +157,11 @@ class MixStage(Stage):
             "allow_missing": settings.allow_missing,
             "seed": settings.seed,
             "shard_bytes": settings.shard_bytes,
-        }
+        } | self._evaluated()
+
+    def _evaluated(self) -> dict[str, int]:
+        """What a validation set tells evaluations."""
+        return {"min_documents": self.settings.min_documents} if self.settings.split == "validation" else {}
 
     def _tokenizer_files(self) -> dict[str, str]:
         """Names and checksums of the files that go to `_tokenizer/`."""
@@ -240,7 +247,7 @@ class MixStage(Stage):
             "documents": names,
             "id_files": len(commit.results["ids"]),
             "sources": [source_entry(dataset) for dataset in open_inputs(self.tokens, "tokens")],
-        }
+        } | self._evaluated()
 
 
 def source_entry(dataset: Dataset) -> dict[str, Any]:
