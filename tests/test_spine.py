@@ -126,7 +126,7 @@ def test_workers_do_not_change_a_byte(place: Path, tmp_path: Path, workers: int)
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("workers", "counts"), [(1, [5, 5, 5, 5, 3, 3, 3, 3]), (2, [12, 12, 12, 12, 18])])
+@pytest.mark.parametrize(("workers", "counts"), [(1, [5, 5, 5, 5, 3, 3, 3, 3]), (2, [10, 10, 10, 10, 12])])
 def test_kills_at_every_point_of_a_stage_lose_nothing(
     place: Path, tmp_path: Path, workers: int, counts: list[int]
 ) -> None:
