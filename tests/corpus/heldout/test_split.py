@@ -196,7 +196,7 @@ def test_lines_of_training_count_by_their_bytes(tmp_path: Path, make_documents: 
         # what is dropped is in neither, and training is the same for every limit
         trained.append(sides["train"].manifest)
     assert all(manifest == trained[0] for manifest in trained)
-    looked = dropped(split(source, tmp_path, validation="2%", min_bytes=0)["validation"], 100)
+    looked = dropped(split(source, tmp_path, validation="2%", min_bytes=0)["validation"].path, 100)
     assert [entry["id"] for entry in looked] == [f"c4/made.jsonl#{made.index(first)}"]
 
 
