@@ -1,5 +1,5 @@
-"""Machine code for hot loops over Arrow and NumPy buffers: the one decorator of all kernels, and an
-instruction that Numba has no name for.
+"""Machine code for hot loops over Arrow and NumPy buffers: the one decorator of all kernels, and the
+instructions that Numba has no names for.
 
 A kernel and what it calls stay in one file, because the cache on disk sees no change in another.
 """
@@ -40,3 +40,15 @@ def prefetch(context: Any, words: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return nb.void(words, at), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
+def load_lane(context: Any, bytes_: Any, at: Any) -> Any:
+    """The eight bytes of a uint8 array from `at` on as a uint64, least significant first; they must lie in the array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(place, align=1)
+
+    return nb.uint64(bytes_, at), generate
