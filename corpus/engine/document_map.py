@@ -11,8 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,12 +24,23 @@ from corpus.errors import UsageError
 V = TypeVar("V")
 
 
+class Measured(Protocol):
+    """What is worked out of all texts of a batch at once."""
+
+    def filter(self, stays: Any) -> Any:
+        """The same of the texts that stay (bool[texts])."""
+
+
+M = TypeVar("M", bound=Measured)
+
+
 class DocumentBatch:
     """Documents with what maps have worked out of their texts, so that several maps split a text only once."""
 
     def __init__(self, rows: pa.RecordBatch) -> None:
         self.rows = rows
         self._views: dict[Any, list[Any]] = {}
+        self._measured: dict[Any, Measured] = {}
 
     @property
     def num_rows(self) -> int:
@@ -51,6 +63,12 @@ class DocumentBatch:
             self._views[make] = list(map(make, self.texts()))
         return self._views[make]
 
+    def measured(self, measure: Callable[[pa.Array], M]) -> M:
+        """`measure(column)` of the column of texts. It is remembered as long as the texts stay the same."""
+        if measure not in self._measured:
+            self._measured[measure] = measure(self.rows.column("text"))
+        return cast(M, self._measured[measure])
+
     def with_columns(self, columns: Mapping[str, pa.Array]) -> DocumentBatch:
         """The batch with some columns set."""
         if not columns:
@@ -65,6 +83,7 @@ class DocumentBatch:
         changed = DocumentBatch(rows)
         if "text" not in columns:
             changed._views = self._views
+            changed._measured = self._measured
         return changed
 
     def filter(self, stays: pa.BooleanArray) -> DocumentBatch:
@@ -74,6 +93,9 @@ class DocumentBatch:
         left._views = {
             make: [view for view, stay in zip(views, kept, strict=True) if stay] for make, views in self._views.items()
         }
+        if self._measured:
+            mask = np.array(kept, dtype=np.bool_)
+            left._measured = {measure: value.filter(mask) for measure, value in self._measured.items()}
         return left
 
 

@@ -115,17 +115,29 @@ def cut_texts(text: pa.Array) -> Cut:
     keys = np.empty(most, dtype=np.uint64)
     lines = np.empty((5, count_breaks(data[bounds[0] : bounds[-1]]) + number), dtype=np.int64)
     _cut(data, bounds, _KINDS, slots, texts, ids, places, sizes, keys, lines)
-    characters, *ranges = texts
-    last = [int(array[-1]) for array in ranges]
+    words, different, kept = (int(texts[row, number]) for row in (1, 2, 3))
     return Cut(
-        data,
-        bounds[:-1],
-        bounds[1:],
-        characters[:-1],
-        *(part for array in ranges for part in (array[:-1], array[1:])),
-        ids[: last[0]],
-        *(array[: last[1]] for array in (*places, *sizes, keys)),
-        *(array[: last[2]] for array in lines),
+        data=data,
+        begins=bounds[:-1],
+        ends=bounds[1:],
+        characters=texts[0, :-1],
+        words_from=texts[1, :-1],
+        words_to=texts[1, 1:],
+        different_from=texts[2, :-1],
+        different_to=texts[2, 1:],
+        lines_from=texts[3, :-1],
+        lines_to=texts[3, 1:],
+        ids=ids[:words],
+        word_begins=places[0, :different],
+        word_ends=places[1, :different],
+        word_characters=sizes[0, :different],
+        occurrences=sizes[1, :different],
+        keys=keys[:different],
+        line_begins=lines[0, :kept],
+        line_ends=lines[1, :kept],
+        line_characters=lines[2, :kept],
+        line_text_begins=lines[3, :kept],
+        line_text_ends=lines[4, :kept],
     )
 
 
@@ -229,7 +241,7 @@ def _read_word(data: Any, kinds: Any, at: Any, end: Any) -> Any:
                 at += 1
                 characters += 1
                 break
-            if kind == _BLANK or kind == _FEED or (kind == _MAYBE and blank_size(data, at, end) > 0):
+            if kind in (_BLANK, _FEED) or (kind == _MAYBE and blank_size(data, at, end) > 0):
                 return at, characters
             if kind != _CONTINUATION:
                 characters += 1

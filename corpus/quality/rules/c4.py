@@ -8,30 +8,21 @@ white space or the end of the line; a line that stays has at least one.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from corpus.option import option
-from corpus.quality.rules.rule import CleaningRule
+import numpy as np
+import pyarrow.compute as pc
 
-LOREM_IPSUM = "lorem ipsum"
-CURLY_BRACKET = "curly bracket"
-_END_MARKS = (".", "?", "!", '"')
-_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_SENTENCE_END = re.compile(r"[.?!]+[\"')\]]*(?=\s|$)")
-_POLICY = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
+from corpus.engine.document_map import DocumentBatch, Mapped
+from corpus.option import option
+from corpus.quality.rules.measured import Measure, MeasuredRule
+from corpus.quality.sentences import CURLY_BRACKET, LOREM_IPSUM, Sentences, sentence_lines
 
 
 @dataclass(frozen=True)
-class C4(CleaningRule):
+class C4(MeasuredRule):
     """The lines of a page that look like sentences, by the limits of the published code."""
 
     name: ClassVar[str] = "c4"
@@ -45,41 +36,27 @@ class C4(CleaningRule):
         "Whether { and lorem ipsum count anywhere on the page (paper) or only on lines that passed so far (code).",
     )
 
-    def clean(self, text: str) -> tuple[str, str | None]:
-        if self.whole_page and "lorem ipsum" in text.lower():
-            return text, LOREM_IPSUM
-        if self.whole_page and "{" in text:
-            return text, CURLY_BRACKET
-        kept: list[str] = []
-        sentences = 0
-        for line in text.splitlines():
-            cleaned, why = self._line(line.strip())
-            if why is not None:
-                return text, why
-            if cleaned:
-                sentences += max(1, sum(1 for _ in _SENTENCE_END.finditer(cleaned)))
-                kept.append(cleaned)
-        if sentences < self.min_sentences:
-            return text, "too few sentences"
-        page = "\n".join(kept)
-        return (text, "too long") if len(page) > self.max_page else (page, None)
+    def clean(self, batch: DocumentBatch) -> Sentences:
+        """What is left of the texts."""
+        return sentence_lines(batch.column("text"), self.min_line_words, self.max_word, self.whole_page)
 
-    def _line(self, line: str) -> tuple[str, str | None]:
-        """What is left of a line (empty: nothing), and why the page goes for it, or None."""
-        if len(line) > self.max_word and any(len(word) > self.max_word for word in line.split()):
-            return "", None
-        if "[" in line:
-            line = _CITATION.sub("", line)
-        if not line.endswith(_END_MARKS) or line.endswith("...") or len(line.split()) < self.min_line_words:
-            return "", None
-        lower = line.lower()
-        if "lorem ipsum" in lower:
-            return "", LOREM_IPSUM
-        if "javascript" in lower:
-            return "", None
-        if "{" in line:
-            return "", CURLY_BRACKET
-        return ("", None) if any(phrase in lower for phrase in _POLICY) else (line, None)
+    def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
+        return self._measures(self.clean(batch))
+
+    def _measures(self, left: Sentences) -> Sequence[Measure]:
+        few = "too few sentences"
+        return (
+            Measure("lorem_ipsum", (left.verdicts == LOREM_IPSUM).astype(np.int64), None, 0, "lorem ipsum"),
+            Measure("curly_bracket", (left.verdicts == CURLY_BRACKET).astype(np.int64), None, 0, "curly bracket"),
+            Measure("sentences", left.sentences, least=self.min_sentences, too_low=few),
+            Measure("characters", left.characters, None, self.max_page, "too long"),
+        )
+
+    def apply(self, batch: DocumentBatch) -> Mapped:
+        left = self.clean(batch)
+        texts = batch.column("text")
+        changed = not pc.equal(left.text, texts.cast(left.text.type)).to_numpy(zero_copy_only=False).all()
+        return Mapped({"text": left.text} if changed else {}, self.judge(self._measures(left), batch.num_rows))
 
 
 @dataclass(frozen=True)

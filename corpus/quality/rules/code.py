@@ -3,25 +3,18 @@ alphanumeric characters). Its fifth rule, alphabetic characters per token, needs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from corpus.engine.document_map import DocumentBatch
 from corpus.option import option
-from corpus.quality.rules.rule import Rule, TextView
-
-_ASCII_ALPHANUMERIC = bytes(code for code in range(128) if chr(code).isalnum())
-
-
-def alphanumeric(text: str) -> int:
-    """The number of alphanumeric characters (`str.isalnum`)."""
-    if text.isascii():
-        data = text.encode("ascii")
-        return len(data) - len(data.translate(None, _ASCII_ALPHANUMERIC))
-    return sum(map(str.isalnum, text))
+from corpus.quality.lines import line_figures
+from corpus.quality.rules.measured import Measure, MeasuredRule
 
 
 @dataclass(frozen=True)
-class Code(Rule):
+class Code(MeasuredRule):
     """Drops files with a long line, with long lines on average, or with few alphanumeric characters; and empty ones."""
 
     name: ClassVar[str] = "code"
@@ -32,13 +25,12 @@ class Code(Rule):
         0.25, "Share of characters that are alphanumeric, at least (RedPajama v1: 0.25).", least=0
     )
 
-    def check(self, view: TextView) -> str | None:
-        text = view.text
-        if not text:
-            return "empty"
-        if max(map(len, text.split("\n"))) > self.max_line:
-            return "long line"
-        lines = text.count("\n") + (not text.endswith("\n"))
-        if len(text) > self.max_mean_line * lines:
-            return "long lines on average"
-        return "few alphanumeric characters" if alphanumeric(text) < self.min_alphanumeric * len(text) else None
+    def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
+        found = batch.measured(line_figures)
+        size, least = found.characters, self.min_alphanumeric
+        return (
+            Measure("characters", size, least=1, too_low="empty"),
+            Measure("longest_line", found.longest, None, self.max_line, "long line"),
+            Measure("mean_line", size, found.lines, self.max_mean_line, "long lines on average"),
+            Measure("alphanumeric", found.alphanumeric, size, least=least, too_low="few alphanumeric characters"),
+        )

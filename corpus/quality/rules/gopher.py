@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-from numba import types
-
-from corpus.kernel import kernel
+from corpus.engine.document_map import DocumentBatch
 from corpus.option import option
-from corpus.quality.rules.rule import Rule, TextView
+from corpus.quality.cut import cut_texts
+from corpus.quality.repetition import repetition
+from corpus.quality.rules.measured import Measure, MeasuredRule
+from corpus.quality.words import line_ends, stop_words_in, word_figures
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 BULLETS = ("•", "‣", "◦", "⁃", "∙", "▪", "■", "●", "○", "-", "–", "*")
-_IDS = types.Array(types.int32, 1, "C", readonly=True)
-_LENGTHS = types.Array(types.int64, 1, "C", readonly=True)
 
 
 @dataclass(frozen=True)
-class GopherQuality(Rule):
+class GopherQuality(MeasuredRule):
     """The quality rules. Blank lines do not count; stop words count in any case."""
 
     name: ClassVar[str] = "gopher_quality"
@@ -41,39 +39,26 @@ class GopherQuality(Rule):
     min_stop_words: int = option(2, "How many of the stop words occur, at least (A1.1: 2).", least=0)
     stop_words: tuple[str, ...] = option(STOP_WORDS, "The stop words (A1.1: eight of English).", metavar="WORD")
 
-    def check(self, view: TextView) -> str | None:
-        words = len(view.words)
-        if words < self.min_words:
-            return "too few words"
-        if words > self.max_words:
-            return "too many words"
-        length = sum(len(word) * number for word, number in view.word_counts.items())
-        if not self.min_mean_word * words <= length <= self.max_mean_word * words:
-            return "short words" if length < self.min_mean_word * words else "long words"
-        return self._symbols(view, words) or self._kinds_of_words(view, words)
-
-    def _symbols(self, view: TextView, words: int) -> str | None:
-        text = view.text
-        if text.count("#") > self.max_hashes * words:
-            return "hash signs"
-        if text.count("...") + text.count("…") > self.max_ellipses * words:
-            return "ellipses"
-        if sum(line.lstrip().startswith(BULLETS) for line in view.lines) > self.max_bullet_lines * len(view.lines):
-            return "bullet lines"
-        ending = sum(line.rstrip().endswith(("...", "…")) for line in view.lines)
-        return "lines ending in ellipsis" if ending > self.max_ellipsis_lines * len(view.lines) else None
-
-    def _kinds_of_words(self, view: TextView, words: int) -> str | None:
-        lettered = sum(number for word, number in view.word_counts.items() if any(map(str.isalpha, word)))
-        if lettered < self.min_lettered * words:
-            return "words without letters"
-        counts = view.word_counts
-        found = sum(any(form in counts for form in (w, w.capitalize(), w.upper())) for w in self.stop_words)
-        return "too few stop words" if found < self.min_stop_words else None
+    def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
+        cut = batch.measured(cut_texts)
+        words, lines, figures = cut.words, cut.lines, word_figures(cut)
+        bullets, ending = line_ends(cut, BULLETS)
+        stop_words = stop_words_in(cut, self.stop_words)
+        low, high = self.min_mean_word, self.max_mean_word
+        return (
+            Measure("words", words, None, self.max_words, "too many words", self.min_words, "too few words"),
+            Measure("mean_word", figures.characters, words, high, "long words", low, "short words"),
+            Measure("hashes", figures.hashes, words, self.max_hashes, "hash signs"),
+            Measure("ellipses", figures.ellipses, words, self.max_ellipses, "ellipses"),
+            Measure("bullet_lines", bullets, lines, self.max_bullet_lines, "bullet lines"),
+            Measure("ellipsis_lines", ending, lines, self.max_ellipsis_lines, "lines ending in ellipsis"),
+            Measure("lettered", figures.lettered, words, least=self.min_lettered, too_low="words without letters"),
+            Measure("stop_words", stop_words, least=self.min_stop_words, too_low="too few stop words"),
+        )
 
 
 @dataclass(frozen=True)
-class GopherRepetition(Rule):
+class GopherRepetition(MeasuredRule):
     """The limits of table A1 on repeated lines, paragraphs and word n-grams. Paragraphs are separated by blank lines."""
 
     name: ClassVar[str] = "gopher_repetition"
@@ -94,111 +79,23 @@ class GopherRepetition(Rule):
     duplicate_9_grams: float = option(0.11, "The same of 9-grams (table A1).", least=0)
     duplicate_10_grams: float = option(0.10, "The same of 10-grams (table A1).", least=0)
 
-    def check(self, view: TextView) -> str | None:
-        size = len(view.text)
-        if not view.words:
-            return "no words"
-        paragraphs = [part for part in view.text.strip().split("\n\n") if part.strip("\n")]
-        for name, parts in (("paragraphs", [part.strip("\n") for part in paragraphs]), ("lines", view.lines)):
-            number, characters = duplicates(parts)
-            if number > self.duplicate_lines * len(parts):
-                return f"duplicate {name}"
-            if characters > self.duplicate_line_characters * size:
-                return f"characters in duplicate {name}"
-        return self._ngrams(view, size)
-
-    def _ngrams(self, view: TextView, size: int) -> str | None:
-        index = {word: number for number, word in enumerate(view.word_counts)}
-        ids = np.fromiter(map(index.__getitem__, view.words), dtype=np.int32, count=len(view.words))
-        lengths = np.fromiter(map(len, view.word_counts), dtype=np.int64, count=len(index))[ids]
-        for n in (2, 3, 4):
-            if top_ngram(ids, lengths, n) > getattr(self, f"top_{n}_gram") * size:
-                return f"top {n}-gram"
-        for n in (5, 6, 7, 8, 9, 10):
-            if duplicate_ngrams(ids, lengths, n) > getattr(self, f"duplicate_{n}_grams") * size:
-                return f"duplicate {n}-grams"
-        return None
-
-
-def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """How many of the parts, and characters in them, are repeats of an earlier part."""
-    different = dict.fromkeys(parts)
-    return len(parts) - len(different), sum(map(len, parts)) - sum(map(len, different))
-
-
-@kernel(types.uint64(_IDS, types.int64, types.int64))
-def _ngram_key(ids: Any, start: Any, n: Any) -> Any:
-    """A 64-bit key of n word numbers (FNV-1a by words, spread by multiply and shift); never 0."""
-    key = np.uint64(0xCBF29CE484222325)
-    for i in range(start, start + n):
-        key = (key ^ np.uint64(ids[i])) * np.uint64(0x9E3779B185EBCA87)
-        key = key ^ (key >> np.uint64(29))
-    return key if key != np.uint64(0) else np.uint64(1)
-
-
-@kernel(types.int64(_IDS, _LENGTHS, types.int64))
-def top_ngram(ids: Any, lengths: Any, n: Any) -> Any:
-    """Occurrences of the most frequent n-gram (of several the first) times its characters, single spaces included.
-
-    ids: int32[words], equal for equal words; lengths: int64[words], the characters of each.
-    """
-    count = ids.size - n + 1
-    if count <= 0:
-        return np.int64(0)
-    size = np.int64(2)
-    while size < 2 * count:
-        size *= 2
-    mask = np.uint64(size - 1)
-    slots = np.zeros(size, dtype=np.uint64)
-    number = np.zeros(size, dtype=np.int32)
-    first = np.zeros(size, dtype=np.int64)
-    for i in range(count):
-        key = _ngram_key(ids, i, n)
-        slot = key & mask
-        while slots[slot] != np.uint64(0) and slots[slot] != key:
-            slot = (slot + np.uint64(1)) & mask
-        if slots[slot] == np.uint64(0):
-            slots[slot] = key
-            first[slot] = i
-        number[slot] += 1
-    best = np.int64(0)
-    at = np.int64(0)
-    for slot in range(size):
-        if number[slot] > best or (number[slot] == best and best > 0 and first[slot] < at):
-            best = np.int64(number[slot])
-            at = first[slot]
-    length = n - 1
-    for i in range(at, at + n):
-        length += lengths[i]
-    return length * best
-
-
-@kernel(types.int64(_IDS, _LENGTHS, types.int64))
-def duplicate_ngrams(ids: Any, lengths: Any, n: Any) -> Any:
-    """Characters of the words in n-grams that occurred before, scanned from the left, none counted twice.
-
-    ids and lengths as for `top_ngram`.
-    """
-    count = ids.size - n + 1
-    if count <= 0:
-        return np.int64(0)
-    size = np.int64(2)
-    while size < 2 * count:
-        size *= 2
-    mask = np.uint64(size - 1)
-    slots = np.zeros(size, dtype=np.uint64)
-    repeated = np.int64(0)
-    i = np.int64(0)
-    while i < count:
-        key = _ngram_key(ids, i, n)
-        slot = key & mask
-        while slots[slot] != np.uint64(0) and slots[slot] != key:
-            slot = (slot + np.uint64(1)) & mask
-        if slots[slot] == key:
-            for j in range(i, i + n):
-                repeated += lengths[j]
-            i += n
-        else:
-            slots[slot] = key
-            i += 1
-    return repeated
+    def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
+        cut = batch.measured(cut_texts)
+        found, size = repetition(cut), cut.characters
+        found_lines = (found.duplicate_lines, found.duplicate_line_characters)
+        found_paragraphs = (found.duplicate_paragraphs, found.duplicate_paragraph_characters)
+        measures = [Measure("words", cut.words, least=1, too_low="no words")]
+        for name, (number, characters), parts in (
+            ("paragraph", found_paragraphs, found.paragraphs),
+            ("line", found_lines, cut.lines),
+        ):
+            reason = f"duplicate {name}s"
+            share, most = self.duplicate_lines, self.duplicate_line_characters
+            measures.append(Measure(f"duplicate_{name}s", number, parts, share, reason))
+            measures.append(Measure(f"duplicate_{name}_characters", characters, size, most, f"characters in {reason}"))
+        for n, top in found.top_ngrams.items():
+            measures.append(Measure(f"top_{n}_gram", top, size, getattr(self, f"top_{n}_gram"), f"top {n}-gram"))
+        for n, repeats in found.duplicate_ngrams.items():
+            name = f"duplicate_{n}_grams"
+            measures.append(Measure(name, repeats, size, getattr(self, name), f"duplicate {n}-grams"))
+        return measures
