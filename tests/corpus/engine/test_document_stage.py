@@ -195,7 +195,7 @@ def test_the_manifest_names_maps_and_thresholds(tmp_path: Path) -> None:
     source = write_documents(tmp_path / "in", ["aaaa bb", "xyz"])
     config = FilterConfig(rules=("length", {"code": {"max_line": 50}}), set=("min_chars.limit=4",))
     manifest = run_stage(MapStage((str(source),), "filter", maps=config.maps()), tmp_path / "out", QUIET)
-    assert manifest.config["maps"][0] == {"map": "min_chars", "limit": 4}
+    assert manifest.config["maps"][0] == {"map": "min_chars", "version": 1, "limit": 4}
     assert manifest.config["maps"][1]["max_line"] == 50
     assert json.loads((tmp_path / "out/manifest.json").read_text())["extra"]["maps"][0]["map"] == "min_chars"
     assert pc.sum(pc.utf8_length(pa.concat_tables(rows(tmp_path / "out")).column("text"))).as_py() == 7
