@@ -19,6 +19,7 @@ _SHOWN_CHARACTERS = 2000
 _NO_ROWS = {
     "tokenizer": "a tokenizer",
     "choice": "a choice of validation documents",
+    "verdict": "a verdict over several domains",
     "lm": "a language model",
 }
 

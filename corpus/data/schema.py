@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "lm"]
+Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm"]
 
 DOCUMENT_SCHEMA = pa.schema(
     [

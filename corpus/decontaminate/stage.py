@@ -108,14 +108,19 @@ class DecontaminateStage(DocumentStage):
         else:
             self.grams.run(phase, task, lambda: read_piece(self.pieces[index], task, self.grams.columns))
 
+    def found(self, task: Task, index: int) -> tuple[Path, int]:
+        """Where the results of the phases before lie, and the number of piece `index` among theirs."""
+        return task.work, index
+
     def _write(self, index: int, task: Task) -> None:
         from corpus.decontaminate.rewrite import Rewriter
 
-        positions = self.grams.positions(task.work, index)
-        examples = self.grams.examples(task.work) if positions.shape[1] else []
+        work, number = self.found(task, index)
+        positions = self.grams.positions(work, number)
+        examples = self.grams.examples(work) if positions.shape[1] else []
         writer = self.writer(task)
         with pq.ParquetWriter(str(task.directory / "matches"), MATCH_SCHEMA, compression="zstd") as report:
-            rewriter = Rewriter(self.grams.load(task.work), examples, self.settings.resolved(), task, report)
+            rewriter = Rewriter(self.grams.load(work), examples, self.settings.resolved(), task, report)
             first = 0
             for batch in read_piece(self.pieces[index], task):
                 inside = (positions[0] >= first) & (positions[0] < first + batch.num_rows)
@@ -130,9 +135,13 @@ class DecontaminateStage(DocumentStage):
         super().finish(commit)
         (count,) = commit.results["count"]
         commit.adopt(count.directory / "examples", "_matches/examples")
+        self.adopt_matches(commit)
+        commit.extra["evaluation"] = dict(count.notes)
+
+    def adopt_matches(self, commit: Commit) -> None:
+        """Put the parts of the table of matches next to the output."""
         for number, result in enumerate(commit.results["write"]):
             commit.adopt(result.directory / "matches", f"_matches/{number:05d}.matches")
-        commit.extra["evaluation"] = dict(count.notes)
         commit.extra["cut"] = sum(result.notes["cut"] for result in commit.results["write"])
 
 

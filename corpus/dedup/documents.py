@@ -19,7 +19,7 @@ import pyarrow as pa
 import xxhash
 
 from corpus.data.buffers import text_buffers
-from corpus.dedup.config import LEAST_MEMORY, MAX_DROP, DedupConfig
+from corpus.dedup.config import LEAST_MEMORY, MAX_DROP
 from corpus.dedup.report import false_merges, removed_share, write_report
 from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.dedup.similar.clusters import (
@@ -34,10 +34,10 @@ from corpus.dedup.similar.clusters import (
     largest_clusters,
     task_directories,
 )
+from corpus.dedup.similar.removing import RemovingStage
 from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
 from corpus.dedup.url import c4_url
 from corpus.engine.commit import Commit
-from corpus.engine.document_stage import DocumentStage
 from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
 
@@ -48,13 +48,11 @@ DUPLICATE = {"text": "duplicate document", "url": "duplicate url"}
 
 
 @dataclass(frozen=True)
-class DocumentDedupStage(DocumentStage):
+class DocumentDedupStage(RemovingStage):
     """Removes documents that equal another one in text or URL: the first or the longest stays."""
 
     name: ClassVar[str] = "dedup"
     default_max_drop: ClassVar[float] = MAX_DROP
-
-    settings: DedupConfig
 
     def step_config(self) -> Mapping[str, Any]:
         return self.settings.as_json()
@@ -64,7 +62,7 @@ class DocumentDedupStage(DocumentStage):
         return Phase("keys", tasks), Phase("match", self._scopes * self._partitions), Phase("rewrite", tasks)
 
     def work(self, phase: str, index: int, task: Task) -> None:
-        {"keys": self._keys, "match": self._match, "rewrite": self._rewrite}[phase](index, task)
+        {"keys": self._keys, "match": self._match, "rewrite": self.write_piece}[phase](index, task)
 
     def finish(self, commit: Commit) -> None:
         super().finish(commit)
@@ -127,15 +125,20 @@ class DocumentDedupStage(DocumentStage):
         task.note("runs", found.close())
         task.note("largest", sorted(best, key=lambda pair: (-pair[1], pair[0]))[:LARGEST])
 
-    def _rewrite(self, index: int, task: Task) -> None:
+    @property
+    def reason_of_drops(self) -> str:
+        return DUPLICATE[self.settings.resolved.key or "text"]
+
+    def removals(self, index: int, task: Task) -> Records:
         first = self._tasks[index].scope * self._partitions
         results = task.results("match", range(first, first + self._partitions))
         paths = [path for result in results for path in run_paths(result.directory, result.notes["runs"])]
         low, high = self._numbering.bases[index : index + 2]
-        removals = np.concatenate([piece for _, _, piece in read_pieces(paths, REMOVAL, low, high, 1 << 62)])
+        return np.concatenate([piece for _, _, piece in read_pieces(paths, REMOVAL, low, high, 1 << 62)])
+
+    def rewrite(self, task: Task) -> Rewrite:
         ids = IdReader(self._numbering, task_directories(task.work, "keys", len(self._tasks)))
-        rewrite = Rewrite(ids, DUPLICATE[self.settings.resolved.key or "text"], lambda records: np.ones(records.size))
-        rewrite.run(task, self.writer(task), self.pieces[index].batches(), removals)
+        return Rewrite(ids, self.reason_of_drops, lambda records: np.ones(records.size))
 
 
 def document_records(text: pa.Array, urls: pa.Array | None, number: int, key_bits: int) -> Records:

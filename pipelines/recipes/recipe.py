@@ -1,6 +1,6 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
-Sections: `domains` (per domain its reader, file patterns and stages), `validation`, `tokenizer`, `packing`, `mixture`;
+Sections: `domains` (per domain its reader, file patterns and stages), `across` (steps over all of them), `validation`, `tokenizer`, `packing`, `mixture`;
 `shard_bytes` for all stages, `plugins`, the files that add readers and steps, and `alarms`, also of a domain, which decide
 no byte.
 """
@@ -29,6 +29,7 @@ from corpus.option import nearest
 from corpus.plugins import load_plugins
 from corpus.quantity import parse_float, parse_quantity
 from pipelines.readers.registry import READERS
+from pipelines.recipes.across import AcrossStep
 from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
 from pipelines.recipes.registry import MAPS, STAGES
 
@@ -51,6 +52,14 @@ def _part(value: object) -> object:
 
 COUNT, BYTES, SHARE = BeforeValidator(_count), BeforeValidator(_bytes), BeforeValidator(_share)
 """Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB; and shares, also as 5%."""
+
+
+def _named(value: object) -> object:
+    """A step without settings may be written as its bare name."""
+    return [{entry: {}} if isinstance(entry, str) else entry for entry in value] if isinstance(value, list) else value
+
+
+STEPS = BeforeValidator(_named)
 PART = BeforeValidator(_part)
 """A part of a whole that is kept as it is written: 75% or 0.75."""
 BYTES_PER_TOKEN = 16
@@ -89,16 +98,26 @@ class DomainRecipe(_Section):
     reader: str = ""
     patterns: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
-    stages: tuple[dict[str, dict[str, Any]], ...] = ()
+    stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
     alarms: AlarmsRecipe = AlarmsRecipe()
 
-    @field_validator("stages", mode="before")
-    @classmethod
-    def _bare_names(cls, value: Any) -> Any:
-        """A stage without settings may be written as its bare name."""
-        if isinstance(value, list):
-            return [{entry: {}} if isinstance(entry, str) else entry for entry in value]
-        return value
+
+class AcrossRecipe(_Section):
+    """Steps over all domains once each has gone through its own: what stands in several goes from all but the first in
+    `order`; domains that it does not name come after those that it names, as in the recipe."""
+
+    order: tuple[str, ...] = ()
+    stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
+
+    def steps(self) -> list[AcrossStep]:
+        """The steps, checked."""
+        pairs = (next(iter(stage.items())) for stage in self.stages)
+        return [AcrossStep.of(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+    def ordered(self, domains: Iterable[str]) -> list[str]:
+        """Some domains in order of priority."""
+        there = list(domains)
+        return [name for name in self.order if name in there] + [name for name in there if name not in self.order]
 
 
 class ValidationRecipe(_Section):
@@ -140,6 +159,7 @@ class Recipe(_Section):
 
     domains: dict[str, DomainRecipe]
     mixture: dict[str, Any]
+    across: AcrossRecipe = AcrossRecipe()
     validation: ValidationRecipe = ValidationRecipe()
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     packing: PackingRecipe = PackingRecipe()
@@ -151,7 +171,8 @@ class Recipe(_Section):
     def resolved(self) -> dict[str, Any]:
         """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
         value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
-        return value if self.plugins else {key: entry for key, entry in value.items() if key != "plugins"}
+        left = {"plugins": self.plugins, "across": self.across.stages}  # named where there are any
+        return {key: entry for key, entry in value.items() if left.get(key, True)}
 
     def alarms_of(self, domain: str) -> Alarms:
         """The alarms of a domain: its own, else the recipe's; those of the recipe where it is none of its domains."""
@@ -209,6 +230,7 @@ def _sentence(error: ValidationError) -> str:
 def _known_keys(place: tuple[int | str, ...]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "domains": DomainRecipe,
+        "across": AcrossRecipe,
         "alarms": AlarmsRecipe,
         "validation": ValidationRecipe,
         "tokenizer": TokenizerRecipe,
@@ -227,7 +249,17 @@ def _check(name: str, recipe: Recipe) -> None:
                 raise UsageError(
                     f"recipe {name}: a stage of domain {domain} is one name with its settings, not {stage}."
                 )
+    for stage in recipe.across.stages:
+        if len(stage) != 1:
+            raise UsageError(f"recipe {name}: a step of section across is one name with its settings, not {stage}.")
+    for domain in recipe.across.order:
+        if domain not in recipe.domains or recipe.across.order.count(domain) > 1:
+            raise UsageError(
+                f"recipe {name}: the order of section across names {domain}, which is not defined or named twice:"
+                f" {nearest(domain, recipe.domains)}"
+            )
     try:
+        recipe.across.steps()
         choice_config(recipe)
         ordered = recipe_passes(recipe)
     except UsageError as error:

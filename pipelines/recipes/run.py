@@ -109,6 +109,7 @@ class RecipeRun:
                 yield from self._ingests([one.domain, *read], domains, ingested)
                 source, last[one.domain] = last[one.domain], str(self.output / one.output)
                 yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
+        yield from self._across(last)
         yield from self._split(last)
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
@@ -146,6 +147,17 @@ class RecipeRun:
             kept=False,
         )
 
+    def _across(self, last: dict[str, str]) -> Iterator[Step]:
+        """The steps over all domains; `last` are the documents of each domain, before and after."""
+        for step in self.recipe.across.steps():
+            sources = tuple(last[domain] for domain in self.recipe.across.ordered(last))
+            yield Step(step.output, partial(step.verdict, sources), kept=False)
+            for domain, source in last.items():
+                done = sum(one.domain == domain for one in self._passes)
+                output = f"documents/{domain}/{done + step.number:02d}-{step.name}"
+                yield Step(output, partial(step.applied, source, str(self.output / step.output)), kept=False)
+                last[domain] = str(self.output / output)
+
     def _split(self, last: Mapping[str, str]) -> Iterator[Step]:
         """The choice of validation of all domains, which only the sides need, and both sides of each; `last` are the
         documents of each domain."""
@@ -161,7 +173,7 @@ class RecipeRun:
 
     def side(self, domain: str, side: str) -> Path:
         """The directory of a domain's documents for training or for validation."""
-        done = sum(one.domain == domain for one in self._passes)
+        done = sum(one.domain == domain for one in self._passes) + len(self.recipe.across.stages)
         return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:

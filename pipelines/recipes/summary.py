@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import PLAN, recorded_drops
+from corpus.dedup.without import verdict_lines
 from corpus.heldout.report import report_lines
+from pipelines.recipes.across import ACROSS
 from pipelines.recipes.graph import CHOICE
 
 _REASONS = 3
@@ -21,6 +24,7 @@ def summarize(output: Path) -> str:
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
+        *_across_lines(output, outputs),
         *_validation_lines(output),
         *_packed_lines(output),
         "",
@@ -56,6 +60,15 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if lines is not None:
         cells = [f"{number:,}" for number in (lines.seen, lines.kept, sum(lines.dropped.values()), 0)]
         yield _heading("  lines", *cells, ", ".join(sorted(lines.dropped)))
+
+
+def _across_lines(output: Path, outputs: list[str]) -> list[str]:
+    """What steps over all domains took from each, and for the documents of which."""
+    places = [
+        output / name for name in outputs if name.startswith(f"{ACROSS}/") and (output / name / MANIFEST).exists()
+    ]
+    lines = [f"{path.name}: {line}" for path in places for line in verdict_lines(Dataset.open(path))]
+    return [*lines, ""] if lines else []
 
 
 def _validation_lines(output: Path) -> list[str]:

@@ -204,17 +204,28 @@ class Rewrite:
             table.close()
         task.note("table", int(rows.size))
 
+    def table(self, task: Task, removals: Records) -> None:
+        """Write the task's part of the cluster table alone, without reading a document."""
+        if removals.size:
+            ids = [self.ids.id(int(number)) for number in removals["removed"]]
+            with pq.ParquetWriter(str(task.directory / _TABLE), CLUSTER_SCHEMA, compression="zstd") as table:
+                table.write_batch(self._rows(ids, removals))
+        task.note("table", int(removals.size))
+
     def _drop(self, task: Task, table: pq.ParquetWriter, dropped: pa.RecordBatch, removals: Records) -> None:
         ids, texts = dropped.column("id").to_pylist(), dropped.column("text")
         for row, id in enumerate(ids):
             task.drop(id, self.reason, texts[row].as_py())
+        table.write_batch(self._rows(ids, removals))
+
+    def _rows(self, ids: list[str], removals: Records) -> pa.RecordBatch:
         columns = [
             pa.array(ids, pa.string()),
             pa.array([self.ids.id(int(number)) for number in removals["kept"]], pa.string()),
             pa.array(self.similarity(removals)),
             *(pa.array(np.ascontiguousarray(removals[name])) for name in ("shared", "removed_size", "kept_size")),
         ]
-        table.write_batch(pa.RecordBatch.from_arrays(columns, schema=CLUSTER_SCHEMA))
+        return pa.RecordBatch.from_arrays(columns, schema=CLUSTER_SCHEMA)
 
 
 def removals_between(path: Path, low: int, high: int) -> Records:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.data.buffers import Array
-from corpus.dedup.config import MAX_DROP, DedupConfig
+from corpus.dedup.config import MAX_DROP
 from corpus.dedup.report import removed_share, write_report
 from corpus.dedup.similar.clusters import (
     EDGE,
@@ -38,10 +38,10 @@ from corpus.dedup.similar.clusters import (
     task_directories,
 )
 from corpus.dedup.similar.pairs import ENTRY, PAIR, add_votes, check_documents, firsts_of, seconds_of, sum_votes, vote
+from corpus.dedup.similar.removing import RemovingStage
 from corpus.dedup.similar.shingles import SetReader, SetWriter, count_shared, shingle_sets
 from corpus.dedup.spill import Records, Spill, part_bounds, partitions_for, read_pieces, run_paths
 from corpus.engine.commit import Commit
-from corpus.engine.document_stage import DocumentStage
 from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
@@ -54,13 +54,12 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
-class SimilarDedupStage(DocumentStage):
+class SimilarDedupStage(RemovingStage):
     """Removes documents that are similar to one that stays, by the shingles they share."""
 
     name: ClassVar[str] = "dedup"
     default_max_drop: ClassVar[float] = MAX_DROP
 
-    settings: DedupConfig
     width: ClassVar[int]
     """Words of a shingle."""
     reason: ClassVar[str]
@@ -102,7 +101,7 @@ class SimilarDedupStage(DocumentStage):
             "shingles": self._shingles,
             "compare": self._compare,
             "choose": self._choose,
-            "rewrite": self._rewrite,
+            "rewrite": self.write_piece,
         }[phase](index, task)
 
     def finish(self, commit: Commit) -> None:
@@ -238,13 +237,17 @@ class SimilarDedupStage(DocumentStage):
         removals.tofile(task.directory / "removals")
         task.note("largest", largest(removals))
 
-    def _rewrite(self, index: int, task: Task) -> None:
-        numbering = self._numbering
+    @property
+    def reason_of_drops(self) -> str:
+        return self.reason
+
+    def removals(self, index: int, task: Task) -> Records:
         path = task_directory(task.work, "choose", 0) / "removals"
-        removals = removals_between(path, *numbering.bases[index : index + 2])
-        ids = IdReader(numbering, task_directories(task.work, "sketch", len(self.pieces)))
-        rewrite = Rewrite(ids, self.reason, self._similarities)
-        rewrite.run(task, self.writer(task), self.pieces[index].batches(), removals)
+        return removals_between(path, *self._numbering.bases[index : index + 2])
+
+    def rewrite(self, task: Task) -> Rewrite:
+        ids = IdReader(self._numbering, task_directories(task.work, "sketch", len(self.pieces)))
+        return Rewrite(ids, self.reason, self._similarities)
 
     def _similarities(self, removals: Records) -> Array[np.float64]:
         sizes = [removals[name].astype(np.float64) for name in ("shared", "removed_size", "kept_size")]
