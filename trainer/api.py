@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,15 +32,17 @@ class TrainedRun:
 
     @property
     def config(self) -> dict[str, Any]:
-        """`config.json`: all that decides the result."""
-        value: dict[str, Any] = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        return value
+        """All that decides the result, as `config.json` has it, after the changes of the run."""
+        from trainer.run.directory import Run
 
-    def metrics(self) -> Iterator[dict[str, Any]]:
-        """The measurements in order: of kind "train", one a step, and of kind "validation"."""
-        with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        return Run(self.path).config().to_json()
+
+    def metrics(self, rewound: bool = False) -> Iterator[dict[str, Any]]:
+        """The measurements in order: of kind "train", one a step, and of kind "validation"; with `rewound` also those
+        of steps that a rewind undid, which have "rewound": true."""
+        from trainer.run.metrics import MetricsLog
+
+        yield from MetricsLog(self.path / "metrics.jsonl").records(rewound)
 
     @cached_property
     def _loaded(self) -> LoadedModel:

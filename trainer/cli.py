@@ -171,6 +171,20 @@ def export(run: Path, kind: str, output: str, quiet: bool) -> None:
     export_run(run, kind, Path(output), _silent if quiet else click.echo)
 
 
+@main.command(short_help="What happened to a run.")
+@click.argument("run", type=_DIRECTORY)
+@json_option("Print one JSON object: of each event its step, kind and words.")
+def log(run: Path, as_json: bool) -> None:
+    """What happened to RUN, by steps: changes of settings, spikes and what was done about them, forks, checkpoints."""
+    from trainer.run.log import events, log_lines
+
+    if as_json:
+        print_json({"run": str(run), "events": events(run)})
+        return
+    for line in log_lines(run):
+        click.echo(line)
+
+
 @main.command()
 @click.argument("run", type=_DIRECTORY)
 @output_option("The SVG file to write.", file=True)

@@ -264,6 +264,10 @@ class CheckpointStore:
         """Whether there is no checkpoint, not even one that cannot be read."""
         return not self._paths()
 
+    def steps(self) -> list[int]:
+        """The steps of the checkpoints that are there, valid or not, newest first."""
+        return [_step_of(path) for path in self._paths()]
+
     def sweep(self) -> None:
         """Remove temporary directories of saves that were killed."""
         if self.directory.exists():

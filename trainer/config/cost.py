@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from trainer.config.config import RunConfig
-from trainer.config.resolve import reserve_rows
 from trainer.config.settings import preset_differences
 from trainer.models.loss import chunk_rows
 from trainer.models.model import LanguageModel
 from trainer.optim.optimizers import MOMENTS
+from trainer.optim.schedules import length_of
 
 _FLOAT, _HALF = 4, 2
 
@@ -59,7 +59,14 @@ def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: 
         f"cost        {flops:.3g} FLOPs, about {memory / 1e6:,.0f} MB of memory{each}, "
         f"{checkpoint / 1e6:,.0f} MB per checkpoint",
     ]
-    return lines + [f"differs     {line}" for line in preset_differences(config)]
+    lines += [f"differs     {line}" for line in preset_differences(config)]
+    warmup = length_of(config.schedule.warmup, training.steps)
+    if warmup >= training.steps:
+        lines.append(
+            f"note        the warm-up of {warmup:,} steps is not over when the run ends: for the peak rate give "
+            "--set schedule.warmup=0.02, which is 2 % of the steps, or more --steps"
+        )
+    return lines
 
 
 def _spike_line(config: RunConfig) -> str:
@@ -67,11 +74,10 @@ def _spike_line(config: RunConfig) -> str:
     if spikes.mode != "rewind":
         return spikes.mode
     spare = config.data.rows - config.ramp.rows_before(steps)
-    wanted = reserve_rows(config.ramp, steps, spikes)
-    kept = (
-        f"{wanted:,} sequences in reserve" if spare >= wanted else f"only {spare:,} of {wanted:,} sequences in reserve"
-    )
+    batches = spikes.batches_skipped(steps)
+    enough = spare // max(1, batches * config.ramp.rows_at(steps))
+    kept = f"{spare:,} sequences in reserve" if enough else f"{spare:,} sequences in reserve, so each shortens the run"
     return (
-        f"go back {spikes.steps_back(steps):,} steps, skip {spikes.batches_skipped(steps):,} batches, at most "
-        f"{spikes.max_rewinds} times; {kept}"
+        f"go back {spikes.steps_back(steps):,} steps, skip {batches:,} batches, at most {spikes.max_rewinds} times in "
+        f"{spikes.budget_steps:,} steps, then {spikes.exhausted}; {kept}"
     )

@@ -24,8 +24,8 @@ class FitOptions:
 
     data: Path = option_required("The packed set to train on (from corpus mix).")
     model: str = option_required("Name of a model, such as llama-tiny, llama-7b, palm-8b.")
-    output: Path = option_required("Directory of the run; an unfinished run goes on.")
-    steps: int | None = option(None, "Number of updates. Default: one epoch, less a reserve.", least=1)
+    output: Path = option_required("Directory of the run; an unfinished run goes on, with other settings too.")
+    steps: int | None = option(None, "Number of updates. Default: one reading of the set, less a reserve.", least=1)
     tokens: int | None = option(None, "Instead of --steps: tokens to train on, such as 10B, rounded up.", least=1)
     batch_size: int | None = option(None, "Sequences of one update. Default: the model's.", least=1)
     micro_batch_size: int | None = option(None, "Sequences at once. Default: the whole batch.", least=1)
@@ -34,6 +34,9 @@ class FitOptions:
     document_mask: bool = option(False, "Let tokens attend within their own document only.")
     precision: str | None = option(None, "Arithmetic of the model. Default: fp32.", choices=("fp32", "bf16"))
     seed: int | None = option(None, "Seed of the first weights. Default: 0.", least=0)
+    source: str | None = option(
+        None, "A run to leave at its newest or a named checkpoint.", flag="--from", metavar="RUN[@STEP]"
+    )
     skip_log: Path | None = option(None, "A skip_log.json to replay: what it skips is skipped from the start.")
     settings: tuple[Setting, ...] = option(
         (),
@@ -41,6 +44,13 @@ class FitOptions:
         flag="--set",
         metavar="KEY=VALUE",
     )
+    on_change: str = option(
+        "extend",
+        "What another length or schedule of a run that goes on means: that of a run which always had it, or a new "
+        "warm-up from here.",
+        choices=("extend", "restart-warmup"),
+    )
+    accept_resume: bool = option(False, "Go on where the self-check of a resume fails, and note it.")
     save_every: int = option(100, "Steps between saves.", least=1)
     save_minutes: float = option(0.0, "Also save when as many minutes have passed; 0: not.", least=0)
     background_saves: bool = option(False, "Save from a copy in memory while the training goes on.")

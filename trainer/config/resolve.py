@@ -18,6 +18,9 @@ from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape, round_up
 from trainer.spikes.detector import SpikeConfig
 
+_RESERVE = 50
+"""One update in so many is kept for rewinds where no length is given."""
+
 
 def resolve_config(
     options: FitOptions, data: DataIdentity, validation: Mapping[str, DataIdentity], skip_log: str = ""
@@ -27,21 +30,11 @@ def resolve_config(
     `skip_log`: the digest of a skip log that is replayed.
     """
     preset = find_preset(options.model)
-    overrides = parse_settings(options.settings, SECTIONS)
-    for name in ("batch_size", "micro_batch_size", "validate_every", "precision", "seed"):
-        if getattr(options, name) is not None:
-            overrides["training"][name] = getattr(options, name)
-    if options.document_mask:
-        overrides["training"]["document_mask"] = True
+    overrides = asked_settings(options)
     shape = _shape(options.model, preset, data, overrides["model"])
     spikes = SpikeConfig(**overrides["spikes"])
     training = _training(options, preset, data, overrides["training"], spikes)
-    for name, identity in validation.items():
-        if identity.tokenizer != data.tokenizer or identity.sequence_length != data.sequence_length:
-            raise UsageError(
-                f"the validation set '{name}' has another tokenizer or sequence length than the training data: "
-                "pack it with the same --tokenizer and --sequence-length."
-            )
+    check_validation(data, validation)
     return RunConfig(
         options.model,
         shape,
@@ -54,6 +47,50 @@ def resolve_config(
         skip_log,
         family_digest(options.model),
     )
+
+
+def asked_settings(options: FitOptions) -> dict[str, dict[str, Any]]:
+    """The settings that the options name, by section and field; the length of the run is not among them."""
+    asked = parse_settings(options.settings, SECTIONS)
+    for name in ("batch_size", "micro_batch_size", "validate_every", "precision", "seed"):
+        if getattr(options, name) is not None:
+            asked["training"][name] = getattr(options, name)
+    if options.document_mask:
+        asked["training"]["document_mask"] = True
+    if {"batch_size", "batch_ramp"} <= asked["training"].keys() and asked["training"]["batch_ramp"]:
+        raise UsageError("training.batch_ramp and --batch-size both say how large a batch is: give one of them.")
+    return asked
+
+
+def check_validation(data: DataIdentity, validation: Mapping[str, DataIdentity]) -> None:
+    """A UsageError where a validation set does not fit the training data."""
+    for name, identity in validation.items():
+        if identity.tokenizer != data.tokenizer or identity.sequence_length != data.sequence_length:
+            raise UsageError(
+                f"the validation set '{name}' has another tokenizer or sequence length than the training data: "
+                "pack it with the same --tokenizer and --sequence-length."
+            )
+
+
+def asked_steps(options: FitOptions, ramp: BatchRamp, sequence_length: int) -> int | None:
+    """The number of updates that --steps or --tokens ask for."""
+    if options.steps is not None and options.tokens is not None:
+        raise UsageError("--steps and --tokens say the same thing twice: give one of them.")
+    if options.tokens is not None:
+        return ramp.steps_for(-(-options.tokens // sequence_length))
+    return options.steps
+
+
+def check_length(steps: int, ramp: BatchRamp, data: DataIdentity) -> None:
+    """A UsageError where the packed set has too few sequences for a run of `steps` updates."""
+    available = ramp.steps_in(data.rows)
+    if steps > available or available == 0:
+        wanted = max(steps, 1)
+        raise UsageError(
+            f"{wanted:,} steps of {ramp.rows_at(wanted):,} sequences need {ramp.rows_before(wanted):,} of them and the "
+            f"packed set has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix "
+            "--tokens), or ask for fewer."
+        )
 
 
 def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str, Any]) -> ModelShape:
@@ -80,30 +117,17 @@ def _training(
 ) -> TrainingConfig:
     ramp = _ramp(preset, data, overrides)
     overrides.setdefault("z_loss", preset.z_loss)
-    available = ramp.steps_in(data.rows)
-    if options.steps is not None and options.tokens is not None:
-        raise UsageError("--steps and --tokens say the same thing twice: give one of them.")
-    if options.tokens is not None:
-        overrides["steps"] = ramp.steps_for(-(-options.tokens // data.sequence_length))
-    elif options.steps is not None:
-        overrides["steps"] = options.steps
-    steps = overrides.setdefault("steps", _steps_with_reserve(ramp, data.rows, spikes))
-    if steps > available or available == 0:
-        wanted = max(steps, 1)
-        raise UsageError(
-            f"{wanted:,} steps of {ramp.rows_at(wanted):,} sequences need {ramp.rows_before(wanted):,} of them and the "
-            f"packed set has {data.rows:,} (enough for {available:,} steps): re-mix with a larger budget (corpus mix "
-            "--tokens), or ask for fewer."
-        )
+    asked = asked_steps(options, ramp, data.sequence_length)
+    if asked is not None:
+        overrides["steps"] = asked
+    steps = overrides.setdefault("steps", default_steps(ramp, data.rows, spikes))
+    check_length(steps, ramp, data)
     return TrainingConfig(**overrides)
 
 
 def _ramp(preset: Preset, data: DataIdentity, overrides: dict[str, Any]) -> BatchRamp:
     """The ramp; `overrides` gets its text and its first size."""
-    if "batch_ramp" in overrides:
-        if overrides["batch_ramp"] and "batch_size" in overrides:
-            raise UsageError("training.batch_ramp and --batch-size both say how large a batch is: give one of them.")
-    elif "batch_size" not in overrides:
+    if "batch_ramp" not in overrides and "batch_size" not in overrides:
         overrides["batch_ramp"] = preset.batch_ramp
     size = overrides.setdefault("batch_size", preset.batch_size)
     if size < 1:
@@ -113,18 +137,7 @@ def _ramp(preset: Preset, data: DataIdentity, overrides: dict[str, Any]) -> Batc
     return ramp
 
 
-def _steps_with_reserve(ramp: BatchRamp, rows: int, spikes: SpikeConfig) -> int:
-    """The most steps that leave the sequences for their rewinds."""
-    low, high = 0, ramp.steps_in(rows)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if ramp.rows_before(middle) + reserve_rows(ramp, middle, spikes) <= rows:
-            low = middle
-        else:
-            high = middle - 1
-    return low or ramp.steps_in(rows)
-
-
-def reserve_rows(ramp: BatchRamp, steps: int, spikes: SpikeConfig) -> int:
-    """Sequences that a run of `steps` keeps in reserve for its rewinds, at the size of its last batches."""
-    return spikes.reserve(steps) * ramp.rows_at(max(1, steps))
+def default_steps(ramp: BatchRamp, rows: int, spikes: SpikeConfig) -> int:
+    """One reading of the set, less at most 2 % of its updates at the end, which a rewind can take."""
+    steps = ramp.steps_in(rows)
+    return steps - steps // _RESERVE if spikes.mode == "rewind" and spikes.max_rewinds else steps

@@ -36,17 +36,17 @@ def score_run(
     """The step of a run's newest checkpoint, and its scores by domain with what they rest on."""
     run = Run(path)
     model, step = load_model(run, report)
-    made = run.sections()
+    made = run.config()
     sets = open_validation(validation)
     for name, rows in sets.items():
-        if rows.identity.tokenizer != made["data"].tokenizer:
+        if rows.identity.tokenizer != made.data.tokenizer:
             raise UsageError(f"the set '{name}' has another tokenizer than {path}: pack it with the run's tokenizer.")
         if rows.identity.sequence_length > model.shape.sequence_length:
             raise UsageError(
                 f"the set '{name}' has sequences of {rows.identity.sequence_length} tokens and the model takes "
                 f"{model.shape.sequence_length}: mix with --sequence-length {model.shape.sequence_length}."
             )
-    training = made["training"]
+    training = made.training
     sizes = token_bytes(run.tokenizer, model.shape.vocabulary) if run.tokenizer.exists() else None
     asked = Validation(sets, batch_size, training.document_mask, training.precision, sizes)
     with joined(device) as ranks:

@@ -32,7 +32,7 @@ def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        note = FORMATS[kind](model, run.sections()["data"].eod, tokenizer_model, unfinished)
+        note = FORMATS[kind](model, run.first_config().data.eod, tokenizer_model, unfinished)
         difference = compare(model, unfinished, kind)
         sync_tree(unfinished)
         unfinished.rename(output)

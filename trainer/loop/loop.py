@@ -11,13 +11,12 @@ import torch
 from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
 from trainer.config.config import RunConfig
 from trainer.config.options import FitOptions
-from trainer.config.resolve import resolve_config
 from trainer.data.validation_sets import PackedRows, open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.interrupt import StopRequest
+from trainer.loop.restore import open_run
 from trainer.loop.session import Session
 from trainer.run.directory import Run
-from trainer.spikes.skip_log import SkipLog, read_skip_log
 
 Say = Callable[[str], None]
 
@@ -40,21 +39,20 @@ def fit(options: FitOptions, say: Say = print, fault: Fault = no_fault) -> None:
 def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
-    skip_log = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
-    identities = {name: rows.identity for name, rows in sets.items()}
-    config = resolve_config(options, data.identity, identities, skip_log.digest)
     run = Run(options.output)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())
-        ranks.from_rank_0(lambda: run.prepare(config, data.tokenizer_model, options.overwrite, skip_log))
-        store = CheckpointStore(run.checkpoints, _retention(options, config), fault, ranks)
+        store = CheckpointStore(run.checkpoints, fault=fault, ranks=ranks)
+        opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say))
+        config = opening.history.last
+        store.retention = _retention(options, config)
         deterministic = torch.are_deterministic_algorithms_enabled()
         if config.training.compile and ranks.device.type == "cpu":
             # without this, compiled code on several threads gives other bits each time
             torch.use_deterministic_algorithms(True)
             say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")
-        session = Session(options, config, data, sets, run, store, stop, ranks, say)
+        session = Session(options, opening, data, sets, run, store, stop, ranks, say)
         try:
             session.begin()
             session.train()
@@ -65,7 +63,7 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
 
 def _retention(options: FitOptions, config: RunConfig) -> Retention:
     spikes = config.spikes
-    back = spikes.steps_back(config.training.steps) if spikes.mode == "rewind" else 0
+    back = spikes.reach(config.training.steps) if spikes.mode == "rewind" else 0
     return Retention(options.keep, options.keep_every, back)
 
 

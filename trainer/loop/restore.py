@@ -1,13 +1,64 @@
-"""From which checkpoint a run goes on, and by which skip log."""
+"""How a run is opened: made anew, or from which checkpoint, by which skip log and with which changes it goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from corpus.errors import DataError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.config.history import History, change_lines
+from trainer.config.options import FitOptions
+from trainer.config.resolve import resolve_config
+from trainer.config.resume import resumed_config, schedule_line
+from trainer.data.validation_sets import PackedRows
 from trainer.run.directory import Run
-from trainer.spikes.skip_log import SkipLog
+from trainer.run.fork import fork, split_source
+from trainer.spikes.skip_log import SkipLog, read_skip_log
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where a run begins or goes on. `history` is what it goes on with, of which the file has no more than `known`;
+    `lines` say what is changed."""
+
+    history: History
+    known: History
+    skip_log: SkipLog
+    checkpoint: Checkpoint | None
+    lines: tuple[str, ...] = ()
+
+
+def open_run(
+    run: Run,
+    store: CheckpointStore,
+    options: FitOptions,
+    data: PackedRows,
+    sets: Mapping[str, PackedRows],
+    say: Callable[[str], None],
+) -> Opening:
+    """Make the run that `options` describe, or find where the one that is there goes on."""
+    replayed = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
+    identities = {name: rows.identity for name, rows in sets.items()}
+    if options.source is not None:
+        # what does not fit is said before anything is thrown away
+        other = Run(split_source(options.source)[0]).history().last
+        resumed_config(other, options, data.identity, identities, replayed.digest, 0)
+        if options.overwrite:
+            run.clear()
+        fork(options.source, run, say)
+    elif options.overwrite or run.read_config() is None:
+        config = resolve_config(options, data.identity, identities, replayed.digest)
+        run.prepare(config, data.tokenizer_model, replayed)
+        return Opening(History(config), History(config), replayed, None)
+    known = run.history()
+    checkpoint, skip_log = find_checkpoint(run, store, say)
+    step = 0 if checkpoint is None else checkpoint.step
+    config = resumed_config(known.last, options, data.identity, identities, replayed.digest, step)
+    history = known.changed_to(config, step).rewound(skip_log)
+    lines = change_lines(known.last, config)
+    rate = schedule_line(known.last, config, step)
+    return Opening(history, known, skip_log, checkpoint, (*lines, *([rate] if rate and lines else [])))
 
 
 def find_checkpoint(run: Run, store: CheckpointStore, say: Callable[[str], None]) -> tuple[Checkpoint | None, SkipLog]:

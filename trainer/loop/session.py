@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic, perf_counter
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from trainer.checkpoints.checkpoint import CheckpointStore
-from trainer.config.config import RunConfig
 from trainer.config.cost import plan_lines
 from trainer.config.hardware import Utilisation
 from trainer.config.options import FitOptions
@@ -24,7 +23,7 @@ from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.evaluation.summary import Basis, Summary
 from trainer.loop.interrupt import StopRequest, stopped
 from trainer.loop.recovery import Recovery
-from trainer.loop.restore import find_checkpoint
+from trainer.loop.restore import Opening
 from trainer.loop.saving import Saver
 from trainer.loop.selfcheck import check_record, compare
 from trainer.loop.state import TrainingState
@@ -44,7 +43,7 @@ class Session:
     """One process's work on a run, a rank among others or alone."""
 
     options: FitOptions
-    config: RunConfig
+    opening: Opening
     data: PackedRows
     sets: dict[str, PackedRows]
     run: Run
@@ -66,31 +65,38 @@ class Session:
 
     def __post_init__(self) -> None:
         self.log = MetricsLog(self.run.metrics)
-        self.line = LiveLine(self.config.training.steps, silent=self.options.quiet or not self.ranks.first)
+        self.line = LiveLine(
+            self.opening.history.last.training.steps, silent=self.options.quiet or not self.ranks.first
+        )
         self.saver = Saver(self.store, self.options.background_saves)
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
 
     def begin(self) -> None:
         """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
-        checkpoint, skip_log = self.ranks.from_rank_0(lambda: find_checkpoint(self.run, self.store, self.say))
+        opening, checkpoint = self.opening, self.opening.checkpoint
         self._set_threads(None if checkpoint is None else checkpoint.state)
-        self.state = TrainingState(self.config, self.ranks, self.options.parallel)
-        self.state.skip_log = skip_log
+        if checkpoint is None:
+            # before the weights are made: for a model that does not fit this is the last thing that is seen
+            sharded = self.ranks.size > 1 and self.options.parallel == "fsdp"
+            for line in plan_lines(opening.history.last, self.ranks.device.type, self.ranks.size, sharded):
+                self.say(line)
+        self.state = TrainingState(opening.history, self.ranks, self.options.parallel)
+        self.state.skip_log = opening.skip_log
         if self.ranks.first:
             self.run.save_training_shares(training_shares(self.data))
         if checkpoint is None:
             self._rewind_log(-1)
-            for line in plan_lines(self.config, self.ranks.device.type, self.ranks.size, self.state.parallel.sharded):
-                self.say(line)
+            self._note_changes([])
             self._show_text()
             # the first save comes before the first step: a disk that cannot hold it is known now, not in hours
             self._save(now=True)
             self._say_time()
             return
         self.state.restore(checkpoint)
-        note = compare(checkpoint.state, self.state, self.data)
-        if note is not None:
-            self.say(note)
+        notes = compare(checkpoint.state, self.state, self.data, self.options.accept_resume)
+        for note in notes:
+            self.say(f"note: {note}")
+        self._note_changes(notes)
         self._rewind_log(checkpoint.step)
         self._validated = {record["step"] for record in self.log.records() if record["kind"] == "validation"}
         steps = self.state.steps
@@ -99,6 +105,16 @@ class Session:
             self.say(f"{self.run.path} is finished ({steps} steps): nothing to do.")
         else:
             self.say(f"{self.run.path} goes on from step {checkpoint.step} of {steps}.")
+        for line in opening.lines:
+            self.say(f"changed     {line}")
+
+    def _note_changes(self, notes: Sequence[str]) -> None:
+        """Write what is not as before into the run's history, the numbers of a passed self-check aside."""
+        opening = self.opening
+        history = opening.history.changed_to(opening.history.last, self.state.step, notes) if notes else opening.history
+        if history.changes != opening.known.changes:
+            self.ranks.from_rank_0(lambda: history.save(self.run.changes))
+        self.state.history = history
 
     def train(self) -> None:
         """Do the steps that are left."""
@@ -145,8 +161,10 @@ class Session:
             self._go_back(entry)
             return False
         if entry is not None:
-            self.recovery.leave_out(state, entry)
-            self.line.say(f"step {entry.step} is left out: {entry.reason}")
+            self.recovery.note(state, entry)
+            done = "left out" if entry.action == "skip-update" else "made all the same"
+            self.line.say(f"step {entry.step} is {done}: {entry.reason}")
+        if entry is not None and entry.action == "skip-update":
             skip_batch(state, measured)
             lr = 0.0
         else:
@@ -158,12 +176,13 @@ class Session:
     def _record_step(self, measured: Measured, lr: float) -> None:
         step, steps = self.state.step, self.state.steps
         seconds = sum(recent.seconds for recent, _ in self._recent)
-        speed = sum(rows for _, rows in self._recent) * self.config.data.sequence_length / seconds
-        use = Utilisation.of(self.config.model, self.config.data.sequence_length, self.ranks.device, self.ranks.size)
+        config = self.state.config
+        speed = sum(rows for _, rows in self._recent) * config.data.sequence_length / seconds
+        use = Utilisation.of(config.model, config.data.sequence_length, self.ranks.device, self.ranks.size)
         record = {
             "kind": "train",
             "step": step,
-            "tokens": self.config.tokens_after(step),
+            "tokens": config.tokens_after(step),
             "loss": measured.loss,
             "log_z": measured.log_z,
             "lr": lr,
@@ -185,24 +204,26 @@ class Session:
         self._rewind_log(self.state.step)
         self._validated = {step for step in self._validated if step <= self.state.step}
         self._recent = []
-        rows = entry.rows
+        rows, spikes = entry.rows, self.state.config.spikes
+        number = self.state.skip_log.rewinds(entry.step, spikes.budget_steps)
         self.line.say(
             f"spike in step {entry.step}: {entry.reason}; back to the checkpoint of step {self.state.step}, "
-            f"the rows {rows.start} to {rows.stop - 1} are skipped"
+            f"the rows {rows.start} to {rows.stop - 1} are skipped (rewind {number} of {spikes.max_rewinds} within "
+            f"{spikes.budget_steps:,} steps)"
         )
 
     def _validation_due(self) -> bool:
-        training, step = self.config.training, self.state.step
+        training, step = self.state.config.training, self.state.step
         if not self.sets or step in self._validated:
             return False
         periodic = step > 0 and training.validate_every > 0 and step % training.validate_every == 0
         return periodic or step == self.state.steps
 
     def _validate(self) -> None:
-        training = self.config.training
+        training = self.state.config.training
         sizes = None
         if self.run.tokenizer.exists():
-            sizes = token_bytes(self.run.tokenizer, self.config.model.vocabulary)
+            sizes = token_bytes(self.run.tokenizer, self.state.config.model.vocabulary)
         asked = Validation(self.sets, training.micro_rows, training.document_mask, training.precision, sizes)
         scores = evaluate(self.state.parallel.losses, asked, self.ranks, lambda: bool(self._flags()[0]))
         if scores is None:
@@ -231,13 +252,14 @@ class Session:
 
     def _append(self, record: Mapping[str, Any]) -> None:
         if self.ranks.first:
+            record = {**record, "rewinds": len(self.state.skip_log.went_back_to)}
             self.log.append(record)
             if self._board is not None:
                 self._board.append(record)
 
     def _rewind_log(self, step: int) -> None:
         if self.ranks.first:
-            self.log.rewind(step)
+            self.log.rewind(step, self.state.skip_log.went_back_to)
             if self.options.tensorboard:
                 self._close_board()
                 self._board = TensorBoard(self.run.tensorboard, step)
@@ -264,7 +286,7 @@ class Session:
 
     def _say_time(self) -> None:
         """Estimate the run's time from the forward pass of the first check; a backward pass takes twice as long."""
-        training, ramp = self.config.training, self.config.ramp
+        training, ramp = self.state.config.training, self.state.config.ramp
         if training.compile:
             return  # its time was spent on compiling
         passes = ramp.rows_before(training.steps) / min(training.micro_rows, ramp.rows[0]) / self.ranks.size
@@ -279,11 +301,11 @@ class Session:
         losses = [record["loss"] for record in self.log.records() if record["kind"] == "train"]
         seconds = sum(record["seconds"] for record in self.log.records() if record["kind"] == "train")
         last = losses[-_SMOOTH:]
-        planned, steps = self.config.training.steps, self.state.steps
+        planned, steps = self.state.config.training.steps, self.state.steps
         if steps < planned:
             self.say(
                 f"note        the run ends at step {steps} of {planned}, with its schedule done: "
-                f"{self.state.skip_log.rewinds} rewinds have spent the sequences that were left"
+                f"{len(self.state.skip_log.went_back_to)} rewinds have spent the sequences that were left"
             )
         if losses:
             self.say(

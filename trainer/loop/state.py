@@ -9,28 +9,32 @@ import torch
 from torch import Tensor
 
 from trainer.checkpoints.checkpoint import Checkpoint
-from trainer.config.config import RunConfig
+from trainer.config.history import History, moves_loss
 from trainer.data.rows import RowRange, next_batch
 from trainer.distributed.parallel import ParallelModel
 from trainer.distributed.ranks import Ranks
 from trainer.distributed.shards import local, rows_here
 from trainer.models.model import LanguageModel, fused_sizes
-from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors
-from trainer.optim.schedules import length_of
+from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors, set_hyperparameters
+from trainer.optim.schedules import in_warmup
 from trainer.spikes.detector import SpikeDetector
 from trainer.spikes.skip_log import SkipLog
 
 
 class TrainingState:
-    """What changes from step to step. `step` updates are done; the next one begins at `next_row` (in disk order)."""
+    """What changes from step to step. `step` updates are done; the next one begins at `next_row` (in disk order), and is
+    done with `config`."""
 
-    def __init__(self, config: RunConfig, ranks: Ranks | None = None, parallel: str = "ddp") -> None:
+    def __init__(self, history: History, ranks: Ranks | None = None, parallel: str = "ddp") -> None:
         """The state before the first step: a function of the configuration alone.
 
-        `parallel` says how the ranks share the model: "ddp" or "fsdp".
+        `parallel` says how the ranks share the model: "ddp" or "fsdp". Whether blocks are compiled and activations made
+        again is decided here, by the last settings.
         """
+        config = history.last
         torch.manual_seed(config.training.seed)
-        self.config = config
+        self.history = history
+        self.config = history.at(1)
         self.ranks = ranks or Ranks()
         with torch.device("meta"):
             self.model = LanguageModel(config.model)
@@ -40,11 +44,27 @@ class TrainingState:
         sizes = fused_sizes(self.model)
         self.parallel = ParallelModel(self.model, self.ranks, parallel, config.training.seed)
         self.named = dict(self.model.named_parameters())
-        self.optimizer = build_optimizer(config.optimizer, self.named, sizes)
-        self.detector = SpikeDetector(config.spikes, config.spikes.steps_compared(config.training.steps))
+        self.optimizer = build_optimizer(self.config.optimizer, self.named, sizes)
+        self.detector = SpikeDetector(self.config.spikes, 0)
         self.step = 0
         self.next_row = 0
         self.skip_log = SkipLog()
+        self._follow()
+
+    def move_on(self, next_row: int) -> None:
+        """One step more is done; the next one begins at `next_row`."""
+        self.step += 1
+        self.next_row = next_row
+        self._follow()
+
+    def _follow(self) -> None:
+        """Take the configuration of the next step."""
+        self.config = self.history.at(self.step + 1)
+        set_hyperparameters(self.optimizer, self.config.optimizer)
+        spikes = self.config.spikes
+        self.detector.config, self.detector.size = spikes, spikes.steps_compared(self.config.training.steps)
+        if self.step and moves_loss(self.history.at(self.step), self.config, self.step):
+            self.detector.forget_best()
 
     @property
     def steps(self) -> int:
@@ -59,7 +79,7 @@ class TrainingState:
     @property
     def warming(self) -> bool:
         """Whether the next update is part of the warm-up."""
-        return self.step + 1 <= length_of(self.config.schedule.warmup, self.steps)
+        return in_warmup(self.config.schedule, self.step + 1, self.steps)
 
     def next_rows(self) -> tuple[list[RowRange], int]:
         """The rows of the next update, and the row after them."""
@@ -114,6 +134,7 @@ class TrainingState:
         self.step = checkpoint.step
         self.next_row = int(checkpoint.state["next_row"])
         self.detector.restore(checkpoint.state["detector"])
+        self._follow()
 
     def _restore_shards(self, checkpoint: Checkpoint) -> None:
         from trainer.checkpoints.sharded import load_shards

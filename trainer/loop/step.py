@@ -87,15 +87,14 @@ def update(state: TrainingState, measured: Measured) -> float:
     lr = state.config.optimizer.lr * factor(state.config.schedule, state.step + 1, state.steps)
     set_rate(state.optimizer, lr)
     state.optimizer.step()
-    state.detector.accept(measured.loss, measured.gradient_norm)
+    state.detector.accept(state.step + 1, measured.loss, measured.gradient_norm)
     skip_batch(state, measured)
     return lr
 
 
 def skip_batch(state: TrainingState, measured: Measured) -> None:
     """Move `state` past a batch without using its gradient."""
-    state.step += 1
-    state.next_row = measured.next_row
+    state.move_on(measured.next_row)
 
 
 def not_finite(step: int, measured: Measured) -> DataError:

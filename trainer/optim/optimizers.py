@@ -104,6 +104,17 @@ def build_optimizer(
     return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
 
 
+def set_hyperparameters(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> None:
+    """Give an optimizer, made for `config.name`, the other numbers of `config`; its rate is set at each step."""
+    for group in optimizer.param_groups:
+        if config.name == "palm-adafactor":
+            group["beta1"] = config.beta1
+            continue
+        group["betas"], group["eps"] = (config.beta1, config.beta2), config.epsilon
+        if group["params"][0].dim() > 1:
+            group["weight_decay"] = config.weight_decay
+
+
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> float:
     """Scale the gradients so that their global norm is at most `largest` (0: as it is); gives the norm before."""
     norm = torch.nn.utils.clip_grad_norm_(parameters, largest or math.inf)

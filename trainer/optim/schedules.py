@@ -24,6 +24,7 @@ class ScheduleConfig:
     hold: float = option(10000.0, "inverse-square-root: length of the constant part (PaLM: 10,000 steps)", least=0)
     decay: float = option(0.1, "wsd: length of the last, falling part: steps, or below 1 a share of the run", least=0)
     final: float = option(0.1, "cosine, linear, wsd: the last rate as a share of the peak", least=0)
+    start: int = option(0, "the step after which the schedule begins; a run that restarts it has one above 0", least=0)
 
     def __post_init__(self) -> None:
         check_options(self, "schedule.")
@@ -36,8 +37,14 @@ def length_of(value: float, steps: int) -> int:
     return round(value * steps) if value < 1 else round(value)
 
 
+def in_warmup(schedule: ScheduleConfig, step: int, steps: int) -> bool:
+    """Whether the rate is still rising at `step` of a run of `steps`."""
+    return step - schedule.start <= length_of(schedule.warmup, steps - schedule.start)
+
+
 def factor(schedule: ScheduleConfig, step: int, steps: int) -> float:
-    """The factor of the peak learning rate at `step` (1 … `steps`)."""
+    """The factor of the peak learning rate at `step` (`schedule.start` + 1 … `steps`)."""
+    step, steps = step - schedule.start, steps - schedule.start
     assert 1 <= step <= steps
     warmup = length_of(schedule.warmup, steps)
     if schedule.name == "noam":  # Vaswani et al. 2017, scaled so that the peak is 1 (CPM-1)

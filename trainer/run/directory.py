@@ -1,4 +1,5 @@
-"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `skip_log.json` after a spike."""
+"""The directory of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, the tokenizer; `skip_log.json` after a spike,
+`changes.json` after a change of settings, `fork.json` where it left another run."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from typing import Any
 
 from corpus.config import build
 from corpus.data.files import sync_file, write_atomic
-from corpus.data.manifest import differences
 from corpus.errors import DataError, UsageError
 from trainer.config.config import FORMAT, SECTIONS, RunConfig
+from trainer.config.history import History
 from trainer.data.validation_sets import DataIdentity
 from trainer.models.shape import ModelShape
 from trainer.spikes.skip_log import SkipLog
@@ -25,6 +26,8 @@ CHECKPOINTS = "checkpoints"
 TOKENIZER = "tokenizer.model"
 TOKENIZER_JSON = "tokenizer.json"
 SKIP_LOG = "skip_log.json"
+CHANGES = "changes.json"
+FORK = "fork.json"
 _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 TENSORBOARD = "tensorboard"
 MIXTURE = "mixture.json"
@@ -42,6 +45,8 @@ class Run:
         self.checkpoints = path / CHECKPOINTS
         self.tokenizer = path / TOKENIZER
         self.skip_log = path / SKIP_LOG
+        self.changes = path / CHANGES
+        self.fork = path / FORK
         self.tensorboard = path / TENSORBOARD
 
     def read_config(self, any_format: bool = False) -> dict[str, Any] | None:
@@ -82,13 +87,11 @@ class Run:
 
     def shape(self) -> ModelShape:
         """The model's shape, from `config.json`."""
-        shape = self.sections()["model"]
-        assert isinstance(shape, ModelShape)
-        return shape
+        return self.first_config().model
 
-    def sections(self) -> dict[str, Any]:
-        """The sections of `config.json` as what they describe, the data's as `DataIdentity`; one sentence says
-        where there is no run, or a field is unknown, missing or wrong."""
+    def first_config(self) -> RunConfig:
+        """The configuration that the run began with; one sentence says where there is no run, or a field is unknown,
+        missing or wrong."""
         value = self.read_config()
         if value is None:
             raise UsageError(f"{self.path} is not a run (no {CONFIG}): give the --output of trainer fit.")
@@ -102,7 +105,18 @@ class Run:
                 made[section] = kind(**fields) if kind is DataIdentity else build(where, kind, fields)
             except TypeError as error:
                 raise DataError(f"{where}: {error}: restore the file as trainer fit wrote it.") from None
-        return made
+        rest = {name: value[name] for name in ("name", "validation", "skip_log", "plugins") if name in value}
+        if not {"name", "validation", "skip_log"} <= rest.keys():
+            raise DataError(f"{self.path / CONFIG} lacks a field: restore the file as trainer fit wrote it.")
+        return RunConfig(**rest, **made)
+
+    def history(self) -> History:
+        """The configuration of each step."""
+        return History.load(self.first_config(), self.changes, SkipLog.load(self.skip_log))
+
+    def config(self) -> RunConfig:
+        """The configuration after all changes."""
+        return self.history().last
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -112,7 +126,7 @@ class Run:
             self._refuse_foreign()
             lock = (self.path / LOCK).open("w")
         except OSError as error:
-            raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
+            raise self._unwritable(error) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,30 +138,17 @@ class Run:
 
     def _refuse_foreign(self) -> None:
         names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
-        if CONFIG not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG}:
+        # one with a fork.json is a fork that was cut short
+        if not names & {CONFIG, FORK} and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG}:
             raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
 
-    def prepare(self, config: RunConfig, tokenizer: Path | None, overwrite: bool, skip_log: SkipLog = _EMPTY) -> None:
-        """Make a new run, or check that this one has the same configuration; with `overwrite` start it anew.
+    def prepare(self, config: RunConfig, tokenizer: Path | None, skip_log: SkipLog = _EMPTY) -> None:
+        """Make a new run, in the place of one that is there.
 
-        A new run begins with `skip_log`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
+        It begins with `skip_log`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
         """
-        old = self.read_config(any_format=overwrite)
-        new = config.to_json()
-        if old is not None and not overwrite:
-            changed = differences(old, new)
-            if changed:
-                # the digests alone would not say what to inspect
-                other = _tokenizer(old) != _tokenizer(new)
-                raise UsageError(
-                    f"{self.path} was made with {'another tokenizer' if other else 'another configuration'} "
-                    f"({'; '.join(changed)}): "
-                    "give --overwrite to start it anew, or another --output."
-                )
-            return
         try:
-            if old is not None:
-                self._clear()
+            self.clear()
             if tokenizer is not None:
                 for name in (TOKENIZER, TOKENIZER_JSON):
                     if (tokenizer.parent / name).exists():
@@ -155,22 +156,24 @@ class Run:
                         sync_file(self.path / name)
             if skip_log.entries:
                 skip_log.save(self.skip_log)
-            write_atomic(self.path / CONFIG, _pretty(new))
+            self.write_config(config)
         except OSError as error:
-            raise DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.") from None
+            raise self._unwritable(error) from None
 
-    def _clear(self) -> None:
+    def write_config(self, config: RunConfig) -> None:
+        """Write `config.json`, which makes the directory a run."""
+        write_atomic(self.path / CONFIG, _pretty(config.to_json()))
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(f"{self.path} cannot be written ({error.strerror}): give another --output.")
+
+    def clear(self) -> None:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
         for directory in (self.checkpoints, self.tensorboard):
             shutil.rmtree(directory, ignore_errors=True)
-        for name in (METRICS, SKIP_LOG, _SKIP_LOG_OF_FORMAT_1, TOKENIZER, TOKENIZER_JSON, CONFIG):
+        for name in (METRICS, SKIP_LOG, CHANGES, FORK, _SKIP_LOG_OF_FORMAT_1, TOKENIZER, TOKENIZER_JSON, CONFIG):
             (self.path / name).unlink(missing_ok=True)
 
 
 def _pretty(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _tokenizer(config: Mapping[str, Any]) -> object:
-    data = config.get("data")
-    return data.get("tokenizer") if isinstance(data, dict) else None

@@ -81,10 +81,9 @@ class LoadedModel:
         """Load it onto `device`, by default a GPU if there is one."""
         run = Run(path)
         model, step = load_model(run, report)
-        config = run.read_config()
-        assert config is not None
-        data, precision = config["data"], config["training"]["precision"]
-        return cls(model.to(pick_device(device)), step, run, int(data["eod"]), int(data["vocabulary"]), precision)
+        config = run.config()
+        data, precision = config.data, config.training.precision
+        return cls(model.to(pick_device(device)), step, run, data.eod, data.vocabulary, precision)
 
     @cached_property
     def codec(self) -> TextCodec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from corpus.errors import DataError, UsageError
 
 
 class MetricsLog:
-    """The measurements of a run: records of kind "train" (one per step) and "validation"."""
+    """The measurements of a run: records of kind "train" (one per step) and "validation"; of steps done twice both."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,8 +38,14 @@ class MetricsLog:
             f"{self.path} cannot be written ({error.strerror}): make room, then give the same command again."
         )
 
-    def records(self) -> list[dict[str, Any]]:
-        """All whole records, in order; a last line cut short by a kill or a full disk is left out."""
+    def records(self, rewound: bool = False) -> list[dict[str, Any]]:
+        """The whole records, in order; with `rewound` also those of steps that a rewind undid.
+
+        A last line cut short by a kill or a full disk is left out.
+        """
+        return [record for record in self._all() if rewound or not record.get("rewound")]
+
+    def _all(self) -> list[dict[str, Any]]:
         if not self.path.exists():
             return []
         found = []
@@ -50,11 +56,19 @@ class MetricsLog:
                 continue
         return found
 
-    def rewind(self, step: int) -> None:
-        """Forget what came after `step`: those steps are about to be done again."""
+    def rewind(self, step: int, rewinds: Sequence[int] = ()) -> None:
+        """Forget what came after `step`: those steps are about to be done again.
+
+        `rewinds`: the steps that the rewinds of the run went back to. What one of them undid stays, marked "rewound"; a
+        record says in "rewinds" how many there were before it.
+        """
         self.close()
-        records = self.records()
-        kept = [record for record in records if record["step"] <= step]
+        kept = []
+        for record in self._all():
+            if any(record["step"] > back for back in rewinds[record["rewinds"] :]):
+                kept.append({**record, "rewound": True})
+            elif record["step"] <= step:
+                kept.append(record)
         try:
             if self.path.exists():
                 write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in kept))

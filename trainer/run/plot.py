@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from corpus.data.files import write_atomic
 from corpus.errors import DataError, UsageError
@@ -53,7 +54,9 @@ def plot(path: Path, output: Path) -> None:
     config = run.read_config()
     if config is None:
         raise UsageError(f"{path} is not a run (no config.json): give the --output of trainer fit.")
-    records = MetricsLog(run.metrics).records()
+    records = MetricsLog(run.metrics).records(rewound=True)
+    undone = [record for record in records if record.get("rewound") and record["kind"] == "train"]
+    records = [record for record in records if not record.get("rewound")]
     train = [(r["tokens"], r["loss"]) for r in records if r["kind"] == "train" and math.isfinite(r["loss"])]
     if len(train) < 2:
         raise DataError(f"{run.metrics} holds no two steps: plot a run that has trained for longer.")
@@ -61,13 +64,22 @@ def plot(path: Path, output: Path) -> None:
     validation = [(at[r["step"]], r["loss"]) for r in records if r["kind"] == "validation" and r["step"] in at]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, draw(str(config.get("name", path.name)), train, validation))
+        write_atomic(output, draw(str(config.get("name", path.name)), train, validation, _undone(undone)))
     except OSError as error:
         raise DataError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
 
 
-def draw(name: str, train: Points, validation: Points) -> str:
-    """The drawing as SVG text; points are (tokens, loss)."""
+def _undone(records: Sequence[Mapping[str, Any]]) -> list[Points]:
+    """The lines of steps that were undone, one for each way that was left."""
+    ways: dict[int, list[tuple[float, float]]] = {}
+    for record in records:
+        if math.isfinite(record["loss"]):
+            ways.setdefault(record["rewinds"], []).append((record["tokens"], record["loss"]))
+    return list(ways.values())
+
+
+def draw(name: str, train: Points, validation: Points, undone: Sequence[Points] = ()) -> str:
+    """The drawing as SVG text; points are (tokens, loss), `undone` the lines of steps that rewinds undid."""
     smooth = _averaged(_running_mean(train, len(train) // SMOOTHED // 2), POINTS)
     shown = _averaged(train, POINTS)
     losses = sorted(loss for _, loss in (*shown, *validation))
@@ -84,12 +96,16 @@ def draw(name: str, train: Points, validation: Points) -> str:
         f'<text x="{LEFT}" y="22" font-size="14" font-weight="bold">{escape(name)}: training loss</text>',
         *_grid(axes, step),
         f'<polyline clip-path="url(#area)" fill="none" stroke="#9cc3e6" points="{axes.path(shown)}"/>',
+        *(
+            f'<polyline clip-path="url(#area)" fill="none" stroke="#d98a8a" points="{axes.path(way)}"/>'
+            for way in undone
+        ),
         f'<polyline clip-path="url(#area)" fill="none" stroke="#1f5fa8" stroke-width="2" points="{axes.path(smooth)}"/>',
         *(
             f'<circle cx="{axes.x(tokens):.1f}" cy="{axes.y(loss):.1f}" r="4" fill="#d9541e"/>'
             for tokens, loss in validation
         ),
-        *_legend(bool(validation)),
+        *_legend(bool(validation), bool(undone)),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -140,7 +156,7 @@ def _step(span: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
 
 
-def _legend(validation: bool) -> list[str]:
+def _legend(validation: bool, undone: bool) -> list[str]:
     y, x = TOP + 18, WIDTH - RIGHT - 150
     entries = [
         (f'<line x1="{x}" y1="{{y}}" x2="{x + 22}" y2="{{y}}" stroke="#9cc3e6"/>', "each step"),
@@ -148,6 +164,8 @@ def _legend(validation: bool) -> list[str]:
     ]
     if validation:
         entries.append((f'<circle cx="{x + 11}" cy="{{y}}" r="4" fill="#d9541e"/>', "validation"))
+    if undone:
+        entries.append((f'<line x1="{x}" y1="{{y}}" x2="{x + 22}" y2="{{y}}" stroke="#d98a8a"/>', "undone by a rewind"))
     return [
         sign.format(y=y + 18 * number - 4) + f'<text x="{x + 30}" y="{y + 18 * number}">{text}</text>'
         for number, (sign, text) in enumerate(entries)

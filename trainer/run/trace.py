@@ -8,7 +8,6 @@ from pathlib import Path
 from corpus.data.packed import placed
 from corpus.data.provenance import DocumentList
 from corpus.errors import UsageError
-from trainer.data.batch_ramp import parse_ramp
 from trainer.data.rows import step_rows
 from trainer.data.validation_sets import PackedRows
 from trainer.run.directory import Run
@@ -33,14 +32,13 @@ def step_documents(path: Path, data: Path, step: int) -> Iterator[tuple[int, str
     steps.
     """
     run = Run(path)
-    made = run.sections()
+    made = run.config()
     rows = PackedRows(data)
-    if rows.identity.digest != made["data"].digest:
+    if rows.identity.digest != made.data.digest:
         raise UsageError(f"{path} was not trained on {data} (another digest): give the packed set of its fit command.")
-    training = made["training"]
-    if not 1 <= step <= training.steps:
-        raise UsageError(f"{path} has the steps 1 to {training.steps}: step {step} is none of them.")
-    ramp = parse_ramp(training.batch_ramp, training.batch_size, made["data"].sequence_length)
+    steps, ramp = made.training.steps, made.ramp
+    if not 1 <= step <= steps:
+        raise UsageError(f"{path} has the steps 1 to {steps}: step {step} is none of them.")
     skip_log = SkipLog.load(run.skip_log) or SkipLog()
     ranges = step_rows(ramp.rows_before(step - 1), ramp.rows_at(step), skip_log.holes())
     if ranges[-1].stop > len(rows):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from corpus.data.files import canonical_json, digest_of, write_atomic
+from corpus.data.files import canonical_json, digest_of
 from corpus.errors import DataError, UsageError
+from trainer.data.entries import read_entries, write_entries
 from trainer.data.rows import RowRange
 
 
@@ -18,7 +18,8 @@ class SkipEntry:
     """One spike, in `step`. The entry is in force for the steps after `since`.
 
     "rewind": the run went back to the state after step `back_to` and skips `rows`. "skip-update": the update of
-    `step`, on `rows`, was not made; `back_to` is the step before. `back_to` is what happened and never changes; `since`
+    `step`, on `rows`, was not made; `back_to` is the step before. "continue": the rewinds were used up, and the update
+    was made; the entry changes nothing. `back_to` is what happened and never changes; `since`
     begins equal to it, and moves back where a later rewind goes to before it, for the steps done again keep out these rows.
     """
 
@@ -29,6 +30,8 @@ class SkipEntry:
     since: int
     rows: RowRange
     documents: tuple[Mapping[str, Any], ...] = ()
+    changes: int = 0
+    """Changes of settings that were made before a rewind: they hold from `back_to` on then."""
 
     def to_json(self) -> dict[str, Any]:
         """The entry in `skip_log.json` and `state.json`."""
@@ -40,6 +43,7 @@ class SkipEntry:
             "since": self.since,
             "rows": [self.rows.start, self.rows.stop],
             "documents": [dict(document) for document in self.documents],
+            "changes": self.changes,
         }
 
 
@@ -62,6 +66,7 @@ class SkipLog:
                     int(record["since"]),
                     RowRange(int(record["rows"][0]), int(record["rows"][1])),
                     tuple(record["documents"]),
+                    int(record["changes"]),
                 )
                 for record in records
             )
@@ -75,26 +80,14 @@ class SkipLog:
     def load(cls, path: Path) -> SkipLog | None:
         """The skip log in a file, None where there is none; a DataError where it cannot be read."""
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            body = {"format": value["format"], "entries": value["entries"]}
-            if value["checksum"] != digest_of(body):
-                raise ValueError("checksum differs")
-            return cls.from_json(value["entries"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(f"{path} is no skip log of a run ({error}): give another one.") from None
+            entries = read_entries(path, "skip log of a run")
+            return None if entries is None else cls.from_json(entries)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataError(f"{path} is no skip log of a run ({error}): put back the run's own.") from None
 
     def save(self, path: Path) -> None:
         """Replace the file by this skip log."""
-        body = {"format": 1, "entries": self.to_json()}
-        text = json.dumps({**body, "checksum": digest_of(body)}, indent=1, sort_keys=True, ensure_ascii=False)
-        try:
-            write_atomic(path, text + "\n")
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be written ({error.strerror}): make room, then give the same command again."
-            ) from None
+        write_entries(path, self.to_json())
 
     @property
     def digest(self) -> str:
@@ -102,9 +95,17 @@ class SkipLog:
         return digest_of(self.to_json()) if self.entries else ""
 
     @property
-    def rewinds(self) -> int:
-        """How often the run went back."""
-        return sum(entry.action == "rewind" for entry in self.entries)
+    def went_back_to(self) -> tuple[int, ...]:
+        """The steps that the rewinds went back to, in their order."""
+        return tuple(entry.back_to for entry in self.entries if entry.action == "rewind")
+
+    def rewinds(self, step: int, window: int) -> int:
+        """How often the run went back from one of the `window` steps that end with `step`, or from a later one."""
+        return sum(entry.action == "rewind" and entry.step > step - window for entry in self.before(step).entries)
+
+    def action_at(self, step: int) -> str | None:
+        """What was done in `step` instead of, or in spite of what it showed; None where nothing was."""
+        return next((entry.action for entry in self.entries if entry.step == step and entry.action != "rewind"), None)
 
     def before(self, step: int) -> SkipLog:
         """The entries that are in force for `step`."""
@@ -114,15 +115,11 @@ class SkipLog:
         """The rows that rewinds skip."""
         return tuple(entry.rows for entry in self.entries if entry.action == "rewind")
 
-    def skips_update(self, step: int) -> bool:
-        """Whether the update of `step` is not made."""
-        return any(entry.action == "skip-update" and entry.step == step for entry in self.entries)
-
     def with_entry(self, entry: SkipEntry) -> SkipLog:
         """This skip log and one entry more.
 
         A rewind to before an earlier one does the steps between again: the earlier one's rows stay out and are
-        skipped from there on, and updates left out in these steps are forgotten.
+        skipped from there on, and what was done in these steps is forgotten.
         """
         if entry.action != "rewind":
             return SkipLog((*self.entries, entry))
@@ -139,9 +136,9 @@ class SkipLog:
 
 
 def read_skip_log(path: Path) -> SkipLog:
-    """The skip log to replay: a file, or a run's directory."""
+    """The skip log to replay, in a run without changes: a file, or a run's directory."""
     file = path / "skip_log.json" if path.is_dir() else path
     skip_log = SkipLog.load(file)
     if skip_log is None:
         raise UsageError(f"{file} does not exist: give the skip_log.json of a run that had spikes.")
-    return skip_log
+    return SkipLog(tuple(replace(entry, changes=0) for entry in skip_log.entries))

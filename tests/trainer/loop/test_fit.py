@@ -19,6 +19,7 @@ import torch
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.checkpoints.checkpoint import CheckpointStore
+from trainer.config.history import History
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.rows import RowRange
@@ -204,7 +205,7 @@ def test_a_torn_newest_checkpoint_costs_only_its_steps(ask: FitOptions, tmp_path
 
 def new_state(ask: FitOptions, **changes: Any) -> TrainingState:
     torch.set_num_threads(1)
-    return TrainingState(resolve_config(replace(ask, **changes), PackedRows(ask.data).identity, {}))
+    return TrainingState(History(resolve_config(replace(ask, **changes), PackedRows(ask.data).identity, {})))
 
 
 def train_step(state: TrainingState, data: PackedRows) -> Measured:
@@ -275,11 +276,12 @@ def test_more_tokens_than_packed(ask: FitOptions) -> None:
 
 def test_steps_default_to_one_epoch_and_tokens_round_up(ask: FitOptions) -> None:
     identity = PackedRows(ask.data).identity
-    # of the 30 batches 3 times 5 % of the steps are kept for rewinds
-    assert resolve_config(replace(ask, steps=None), identity, {}).training.steps == 26
+    assert resolve_config(replace(ask, steps=None), identity, {}).training.steps == 30
+    # of 120 batches 2 % are kept for rewinds
+    single = replace(ask, steps=None, batch_size=1)
+    assert resolve_config(single, identity, {}).training.steps == 118
     for setting in ("spikes.mode=stop", "spikes.max_rewinds=0"):
-        whole = replace(ask, steps=None, settings=(setting,))
-        assert resolve_config(whole, identity, {}).training.steps == 30
+        assert resolve_config(replace(single, settings=(setting,)), identity, {}).training.steps == 120
     config = resolve_config(replace(ask, steps=None, tokens=4 * LENGTH * 2 + 1), identity, {})
     assert config.training.steps == 3
 
@@ -313,13 +315,14 @@ def test_wrong_settings_are_refused(ask: FitOptions, setting: str, match: str) -
     refused(replace(ask, settings=(setting,)), UsageError, match)
 
 
-def test_a_changed_configuration_wants_overwrite(ask: FitOptions) -> None:
+def test_another_identity_wants_overwrite(ask: FitOptions) -> None:
     fit(replace(ask, steps=3), quiet)
-    changed = replace(ask, steps=3, settings=(*ask.settings, "optimizer.lr=0.5"))
-    refused(changed, UsageError, r"optimizer\.lr: 0\.003 -> 0\.5.*--overwrite")
+    refused(replace(ask, seed=5), UsageError, r"training\.seed: 0 -> 5.*cannot change.*--overwrite")
+    for setting in ("model.layers=1", "optimizer.name=palm-adafactor"):
+        refused(replace(ask, settings=(*ask.settings, setting)), UsageError, "cannot change")
     (ask.output / "mine.txt").write_text("kept")
-    fit(replace(changed, overwrite=True), quiet)
-    assert json.loads((ask.output / "config.json").read_text())["optimizer"]["lr"] == 0.5
+    fit(replace(ask, steps=3, seed=5, overwrite=True), quiet)
+    assert json.loads((ask.output / "config.json").read_text())["training"]["seed"] == 5
     assert (ask.output / "mine.txt").read_text() == "kept"
     assert len(records(ask.output)) == 3
 
@@ -393,7 +396,17 @@ def test_nan_in_the_first_step_stops_the_run(ask: FitOptions, monkeypatch: pytes
 def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitOptions) -> None:
     settings = (*ask.settings, "optimizer.lr=1e30", "schedule.warmup=0")
     refused(
-        replace(ask, settings=settings),
+        replace(ask, settings=(*settings, "spikes.exhausted=stop")),
         DataError,
-        r"in step 2 .* after 3 rewinds \(spikes in the steps 2, 2, 2\): lower",
+        r"in step 2 .*, and the 3 rewinds within 1,000 steps are used up \(spikes in 2, 2, 2\): give the same command",
+    )
+    # what the message names is taken: the run goes on with it
+    calm = (*ask.settings, "optimizer.lr=1e-3", "schedule.warmup=0")
+    fit(replace(ask, settings=calm), quiet)
+    assert len(records(ask.output)) == 12
+    # no update of a run whose weights are lost is of use
+    refused(
+        replace(ask, settings=settings, overwrite=True, steps=30),
+        DataError,
+        r"as in the 10 steps before: give the same command with a lower --set optimizer\.lr",
     )

@@ -191,8 +191,37 @@ def test_the_self_check_names_changed_weights_and_arithmetic(ask: FitOptions, mo
     commit(path)
     with pytest.raises(DataError, match=r"was .* and is .* \(the weights or the processor\)"):
         fit(ask, quiet)
-    with pytest.raises(DataError, match="number of threads 1, now 2"):
+    with pytest.raises(DataError, match=r"number of threads 1, now 2.*--accept-resume"):
         fit(replace(ask, threads=2), quiet)
+    fit(replace(ask, accept_resume=True), quiet)
+    [change] = json.loads((ask.output / "changes.json").read_text())["entries"]
+    assert (change["since"], change["settings"]) == (12, {})
+    assert "self-check of step 12 failed and was accepted" in change["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("precision", "change", "passes"),
+    [
+        ("bf16", 2.3e-5, True),
+        ("bf16", 2e-2, False),
+        ("fp32", 5e-5, True),
+        ("fp32", 1e-3, False),
+    ],
+)
+def test_another_processor_is_allowed_its_rounding(
+    ask: FitOptions, monkeypatch: pytest.MonkeyPatch, precision: str, change: float, passes: bool
+) -> None:
+    ask = replace(ask, precision=precision)
+    path = break_off(ask, monkeypatch)
+    state = json.loads((path / "state.json").read_text())
+    state["check"]["loss"] *= 1 + change
+    state["processor"] = "x86_64 AVX9"
+    (path / "state.json").write_text(json.dumps(state))
+    commit(path)
+    with monkeypatch.context() as patch:
+        at_step(patch, 13, kill)
+        with pytest.raises(Killed if passes else DataError, match="" if passes else f"rounding in {precision}"):
+            fit(ask, quiet)
 
 
 def test_the_self_check_passes_over_the_last_bits_with_a_note(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +234,8 @@ def test_the_self_check_passes_over_the_last_bits_with_a_note(ask: FitOptions, m
     at_step(monkeypatch, 13, kill)
     with pytest.raises(Killed):
         fit(replace(ask, threads=2), said.append)
-    assert any("note: number of threads 1, now 2: the result is not promised" in line for line in said)
+    assert "note: number of threads 1, now 2" in said
+    assert any("the result is not promised" in line for line in said)
 
 
 def test_the_self_check_draws_nothing(ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

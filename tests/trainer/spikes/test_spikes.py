@@ -25,6 +25,7 @@ from trainer.loop.interrupt import Terminated
 from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured
+from trainer.run.metrics import MetricsLog
 from trainer.spikes.detector import SpikeConfig, SpikeDetector
 from trainer.spikes.skip_log import SkipEntry, SkipLog
 
@@ -37,36 +38,87 @@ TINY = ("model.layers=1", "model.d_model=32", "model.heads=2", "model.n_kv_heads
 def detector(values: int = 100, noise: float = 0.05, **settings: Any) -> SpikeDetector:
     found = SpikeDetector(SpikeConfig(**settings), settings.get("window", 128))
     generator = np.random.default_rng(3)
-    for _ in range(values):
-        found.accept(3.0 * math.exp(generator.normal() * noise), math.exp(generator.normal() * 0.2))
+    for number in range(1, values + 1):
+        found.accept(number, 3.0 * math.exp(generator.normal() * noise), math.exp(generator.normal() * 0.2))
     return found
+
+
+def said(found: SpikeDetector, loss: float, norm: float, warming: bool = False) -> str | None:
+    alarm = found.judge(1000, loss, norm, warming)
+    return None if alarm is None else alarm.reason
 
 
 def test_the_detector_knows_a_spike_from_noise() -> None:
     found = detector()
-    assert found.judge(3.0, 1.0, False) is None
-    assert found.judge(3.0 * math.exp(0.05 * 4), 2.0, False) is None
-    assert found.judge(0.5, 0.01, False) is None  # downwards is no spike
-    assert "the loss is 6" in str(found.judge(6.0, 1.0, False))
-    assert "gradient norm is 50" in str(found.judge(3.0, 50.0, False))
-    assert found.judge(math.nan, 1.0, False) == "the loss is not finite"
-    assert found.judge(3.0, math.inf, False) == "the gradient is not finite"
+    assert said(found, 3.0, 1.0) is None
+    assert said(found, 3.0 * math.exp(0.05 * 4), 2.0) is None
+    assert said(found, 0.5, 0.01) is None  # downwards is no spike
+    assert "the loss is 6" in str(said(found, 6.0, 1.0))
+    assert said(found, math.nan, 1.0) == "the loss is not finite"
+    assert said(found, 3.0, math.inf) == "the gradient is not finite"
+
+
+def test_a_gradient_counts_with_the_loss_or_twice() -> None:
+    found = detector()
+    assert said(found, 3.0, 50.0) is None
+    assert "gradient norm is 50" in str(said(found, 3.0 * math.exp(0.05 * 4), 50.0))
+    found.accept(101, 3.0, 50.0)
+    assert "for two steps the gradient norm is 50" in str(said(found, 3.0, 50.0))
+    found.accept(102, 3.0, 1.0)
+    assert said(found, 3.0, 50.0) is None
+
+
+def test_two_raised_losses_count_together() -> None:
+    found, raised = detector(), 3.0 * math.exp(0.05 * 5)
+    assert said(found, raised, 1.0) is None
+    found.accept(101, raised, 1.0)
+    alarm = found.judge(102, raised, 1.0, False)
+    assert alarm is not None
+    assert (alarm.reason[:13], alarm.before) == ("for two steps", 100)
+    found.accept(102, 3.0, 1.0)
+    assert said(found, raised, 1.0) is None
+
+
+@pytest.mark.parametrize("slope", [0.002, 0.01])
+def test_a_slow_divergence_is_noticed_and_a_fall_is_none(slope: float) -> None:
+    config = SpikeConfig(sustained_threshold=0.0)
+    found = SpikeDetector(config, 128)
+    generator = np.random.default_rng(5)
+    for step in range(1, 1001):  # it falls as losses fall, with a bump that goes down again
+        bump = 0.5 * math.exp(-(((step - 500) / 10) ** 2))
+        loss = (2.5 + 2 * math.exp(-step / 200) + bump) * math.exp(0.03 * generator.normal())
+        assert bump > 0.1 or found.judge(step, loss, 1.0, False) is None, step
+        found.accept(step, loss, 1.0)
+    for step in range(1001, 1400):
+        loss = (2.5 + slope * (step - 1000)) * math.exp(0.03 * generator.normal())
+        alarm = found.judge(step, loss, 1.0, False)
+        if alarm is not None:
+            break
+        found.accept(step, loss, 1.0)
+    assert alarm is not None
+    assert loss < 3.3
+    assert 850 < alarm.before < 1060
+    again = SpikeDetector(config, 128)
+    again.restore(json.loads(json.dumps(found.record())))
+    assert again == found
+    found.forget_best()
+    assert found.judge(step, loss, 1.0, False) is None
 
 
 def test_the_detector_is_robust_patient_and_careful_in_the_warm_up() -> None:
     found = detector()
     for _ in range(20):  # a fifth of the window is wild, and median and MAD hardly move
-        found.accept(20.0, 30.0)
-    assert found.judge(6.0, 1.0, False) is not None
-    assert detector(19).judge(1e9, 1e9, False) is None
-    assert detector(20).judge(1e9, 1e9, False) is not None
-    assert detector().judge(3.0 * math.exp(0.05 * 12), 1.0, False) is not None
-    assert detector().judge(3.0 * math.exp(0.05 * 12), 1.0, True) is None
-    assert detector(0).judge(math.inf, 1.0, True) is not None
+        found.accept(1, 20.0, 30.0)
+    assert said(found, 6.0, 1.0) is not None
+    assert said(detector(19), 1e9, 1e9) is None
+    assert said(detector(20), 1e9, 1e9) is not None
+    assert said(detector(), 3.0 * math.exp(0.05 * 10), 1.0) is not None
+    assert said(detector(), 3.0 * math.exp(0.05 * 10), 1.0, True) is None
+    assert said(detector(0), math.inf, 1.0, True) is not None
     # a flat window does not make a small rise a spike
     flat = detector(noise=0.0)
-    assert flat.judge(3.3, 1.0, False) is None
-    assert flat.judge(3.6, 1.0, False) is not None
+    assert said(flat, 3.3, 1.0) is None
+    assert said(flat, 3.6, 1.0) is not None
 
 
 def test_a_restored_detector_says_the_same() -> None:
@@ -80,13 +132,12 @@ def test_a_restored_detector_says_the_same() -> None:
 def test_short_runs_go_back_a_share() -> None:
     spikes = SpikeConfig()
     assert [spikes.steps_compared(steps) for steps in (5, 300, 5000)] == [20, 60, 128]
-    assert (spikes.steps_back(5000), spikes.batches_skipped(5000), spikes.reserve(5000)) == (100, 300, 900)
-    assert (spikes.steps_back(200), spikes.batches_skipped(200), spikes.reserve(200)) == (10, 10, 30)
-    assert (spikes.steps_back(3), spikes.batches_skipped(3), spikes.reserve(3)) == (1, 1, 0)
-    assert SpikeConfig(back=7, skip=9).reserve(200) == 27
-    silent = detector(loss_threshold=0.0, gradient_threshold=0.0)
-    assert silent.judge(1e9, 1e9, False) is None
-    assert silent.judge(math.nan, 1.0, False) is not None
+    assert (spikes.steps_back(5000), spikes.batches_skipped(5000)) == (100, 300)
+    assert (spikes.steps_back(200), spikes.batches_skipped(200)) == (10, 10)
+    assert (spikes.steps_back(3), spikes.batches_skipped(3)) == (1, 1)
+    silent = detector(loss_threshold=0.0, gradient_threshold=0.0, sustained_threshold=0.0, divergence_threshold=0.0)
+    assert said(silent, 1e9, 1e9) is None
+    assert said(silent, math.nan, 1.0) is not None
     with pytest.raises(UsageError, match=r"spikes\.window"):
         SpikeConfig(window=3)
 
@@ -145,7 +196,7 @@ def quiet(text: str) -> None:
 
 
 def losses(run: Path) -> list[float]:
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = MetricsLog(run / "metrics.jsonl").records()
     assert [record["step"] for record in records] == list(range(1, len(records) + 1))
     return [record["loss"] for record in records]
 
@@ -180,7 +231,7 @@ def test_poisoned_rows_are_passed_over_and_the_end_is_as_good(ask: Callable[...,
     assert max(losses(run.output)[40:]) < 2.5
     assert end(run.output) < end(clean.output) * 1.05
     # a look-up of a step's rows finds those it had
-    records = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
+    records = MetricsLog(run.output / "metrics.jsonl").records()
     for record in records:
         rows = step_rows((record["step"] - 1) * BATCH, BATCH, skip_log.holes())
         assert (rows[-1].stop, sum(map(len, rows))) == (record["next_row"], BATCH)
@@ -327,7 +378,7 @@ def test_updates_can_be_left_out_instead(ask: Callable[..., FitOptions]) -> None
     skip_log = SkipLog.load(run.output / "skip_log.json")
     assert skip_log is not None
     assert [(one.step, one.action) for one in skip_log.entries] == [(step, "skip-update") for step in (61, 62, 63)]
-    records = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
+    records = MetricsLog(run.output / "metrics.jsonl").records()
     assert [record["step"] for record in records if record["lr"] == 0.0] == [61, 62, 63]
     assert records[-1]["next_row"] == STEPS * BATCH
     clean = ask("clean", "c")
@@ -348,9 +399,36 @@ def test_the_run_can_stop_or_go_on_instead(ask: Callable[..., FitOptions]) -> No
     assert not (ignoring.output / "skip_log.json").exists()
 
 
-def test_a_run_without_rewinds_left_stops_with_a_report(ask: Callable[..., FitOptions]) -> None:
-    with pytest.raises(DataError, match=r"in step 61 .*: lower optimizer\.lr, or allow more by --set spikes"):
-        fit(ask("run", settings=("spikes.max_rewinds=0",)), quiet)
+def test_a_run_without_rewinds_left_goes_on_or_stops(ask: Callable[..., FitOptions]) -> None:
+    run = ask("run", settings=("spikes.max_rewinds=0",))
+    fit(run, quiet)
+    assert [(one.step, one.action) for one in skip_log_of(run).entries] == [(61, "continue")]
+    assert max(losses(run.output)[60:63]) > 3
+    replay = ask("replay", settings=("spikes.max_rewinds=0",), skip_log=run.output)
+    fit(replay, quiet)
+    assert tensors(replay.output) == tensors(run.output)
+    stop = ask("stop", settings=("spikes.max_rewinds=0", "spikes.exhausted=stop"))
+    with pytest.raises(DataError, match=r"in step 61 .*no rewinds are allowed.*: give the same command with a lower"):
+        fit(stop, quiet)
+    # the remedies of the message are taken
+    fit(ask("stop", settings=("spikes.max_rewinds=1",)), quiet)
+    assert [one.action for one in skip_log_of(stop).entries] == ["rewind"]
+
+
+def skip_log_of(run: FitOptions) -> SkipLog:
+    found = SkipLog.load(run.output / "skip_log.json")
+    assert found is not None
+    return found
+
+
+def test_rewound_steps_stay_in_the_metrics(ask: Callable[..., FitOptions]) -> None:
+    run = ask("run")
+    fit(run, quiet)
+    log = MetricsLog(run.output / "metrics.jsonl")
+    rewound = [record for record in log.records(rewound=True) if record.get("rewound")]
+    assert [record["step"] for record in rewound] == [57, 58, 59, 60]
+    assert {record["rewinds"] for record in rewound} == {0}
+    assert [record["step"] for record in log.records()] == list(range(1, STEPS + 1))
 
 
 def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..., FitOptions]) -> None:
@@ -358,7 +436,7 @@ def test_rows_that_are_spent_end_the_run_with_its_schedule_done(ask: Callable[..
     said: list[str] = []
     fit(run, said.append)
     assert any("the run ends at step 111 of 120, with its schedule done" in line for line in said)
-    records = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
+    records = MetricsLog(run.output / "metrics.jsonl").records()
     assert len(records) == 111
     assert records[-1]["lr"] == pytest.approx(1e-2 * 0.01)
     assert records[-1]["next_row"] == ROWS

@@ -1,0 +1,92 @@
+"""`trainer fit --from RUN@STEP`: a new run that is the other one up to a checkpoint of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from corpus.data.files import sync_file, sync_tree, write_atomic
+from corpus.errors import DataError, UsageError
+from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.run.directory import TOKENIZER, TOKENIZER_JSON, Run
+from trainer.run.metrics import MetricsLog
+from trainer.spikes.skip_log import SkipLog
+
+
+def fork(source: str, run: Run, say: Callable[[str], None]) -> None:
+    """Make `run` of the state of another run, given as RUN or RUN@STEP; one that was made so before is left alone.
+
+    Raises UsageError where there is no such run or checkpoint, or `run` is another one.
+    """
+    path, step = split_source(source)
+    other = Run(path)
+    history = other.history()
+    if run.read_config() is not None:
+        _check_made_of(run, history.first.digest, step, source)
+        return
+    checkpoint = _checkpoint(other, step, say)
+    mark = {"run": history.first.digest, "step": checkpoint.step}
+    try:
+        write_atomic(run.fork, json.dumps(mark, indent=1, sort_keys=True) + "\n")
+        _copy(other, run, checkpoint)
+        history.until(checkpoint.step).save(run.changes)
+        skip_log = SkipLog.from_json(checkpoint.state["skip_log"])
+        if skip_log.entries:
+            skip_log.save(run.skip_log)
+        run.write_config(history.first)
+    except OSError as error:
+        raise DataError(f"{run.path} cannot be written ({error.strerror}): give another --output.") from None
+    say(f"{run.path} leaves {path} at step {checkpoint.step:,}.")
+
+
+def split_source(source: str) -> tuple[Path, int | None]:
+    """RUN or RUN@STEP; a directory whose own name has an @ is one."""
+    name, at, step = source.rpartition("@")
+    if not at or Path(source).is_dir():
+        return Path(source), None
+    if not step.isdecimal():
+        raise UsageError(f"--from {source} has no number of a step behind the @: write --from RUN@STEP.")
+    return Path(name), int(step)
+
+
+def read_fork(run: Run) -> Mapping[str, Any] | None:
+    """Which run this one left, by the digest of its configuration, and at which step; None where it is no fork."""
+    try:
+        value = json.loads(run.fork.read_text(encoding="utf-8"))
+        return {"run": str(value["run"]), "step": int(value["step"])}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{run.fork} cannot be read ({error}): put back the run's own.") from None
+
+
+def _check_made_of(run: Run, digest: str, step: int | None, source: str) -> None:
+    mark = read_fork(run)
+    if mark is None or mark["run"] != digest or step not in (None, mark["step"]):
+        was = "is no fork" if mark is None else f"left another run or another step ({mark['step']})"
+        raise UsageError(f"{run.path} {was}, and not one of {source}: give another --output.")
+
+
+def _checkpoint(other: Run, step: int | None, say: Callable[[str], None]) -> Checkpoint:
+    store = CheckpointStore(other.checkpoints)
+    found = store.newest(say, at_most=step)
+    if found is None or step not in (None, found.step):
+        steps = ", ".join(map(str, reversed(store.steps())))
+        raise UsageError(f"{other.path} has no valid checkpoint of step {step}: give one of {steps or 'another run'}.")
+    return found
+
+
+def _copy(other: Run, run: Run, checkpoint: Checkpoint) -> None:
+    """The checkpoint, the measurements up to it and the tokenizer."""
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    shutil.copytree(checkpoint.path, run.checkpoints / checkpoint.path.name)
+    sync_tree(run.checkpoints)
+    records = [record for record in MetricsLog(other.metrics).records() if record["step"] <= checkpoint.step]
+    write_atomic(run.metrics, "".join(json.dumps(record) + "\n" for record in records))
+    for name in (TOKENIZER, TOKENIZER_JSON):
+        if (other.path / name).exists():
+            shutil.copyfile(other.path / name, run.path / name)
+            sync_file(run.path / name)
