@@ -14,7 +14,7 @@ from trainer.config.options import FitOptions
 from trainer.data.validation_sets import PackedRows, open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.interrupt import StopRequest
-from trainer.loop.restore import open_run
+from trainer.loop.restore import first_config, open_run
 from trainer.loop.session import Session
 from trainer.run.directory import Run
 
@@ -40,6 +40,7 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
     run = Run(options.output)
+    first_config(run, options, data, sets)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())

@@ -27,6 +27,8 @@ _REMEDY = (
     "give the same command with a lower --set optimizer.lr, with --set spikes.exhausted=continue, or with a larger "
     "spikes.max_rewinds"
 )
+_NEAR = 10
+"""Steps, or an eighth of a window, within which two alarms are taken for one and the same."""
 _BEFORE = 3
 """A third of the batches to skip lie before the spike (PaLM went back 100 steps and skipped 200 to 500)."""
 
@@ -108,19 +110,27 @@ class Recovery:
         step, spikes, steps = state.step + 1, state.config.spikes, state.config.training.steps
         self.settle()
         # not the step of the checkpoint that is there: which ones are must not decide the run
-        back_to = max(0, min(alarm.before, step - spikes.steps_back(steps)))
+        again = self._times_before(state)
+        back_to = max(0, min(alarm.before, step - spikes.steps_back(steps) * 2**again))
         oldest = self.store.ranks.from_rank_0(lambda: self._step_before(back_to))
         if oldest is None:
             raise DataError(f"{where}, and there is no valid checkpoint to go back to: give --overwrite to start anew.")
         back_to = max(back_to, oldest)
         batches = spikes.batches_skipped(steps)
-        first = max(back_to, min(alarm.before, state.step - batches // _BEFORE))
+        first = back_to if again else max(back_to, min(alarm.before, state.step - batches // _BEFORE))
         ramp, holes = state.config.ramp, state.skip_log.holes()
         begin = next_batch(0, ramp.rows_before(first), holes)[1] if first else 0
         end = max(next_batch(begin, batches * ramp.rows_at(step), holes)[1], measured.next_row)
         rows = RowRange(begin, min(end, len(self.data)))
         documents, changes = self._documents(measured.rows), len(state.history.changes)
         return SkipEntry(step, "rewind", alarm.reason, back_to, back_to, rows, documents, changes)
+
+    def _times_before(self, state: TrainingState) -> int:
+        """How often the run went back from about here before: then what it skipped was not the cause, which lies further
+        back."""
+        near = max(_NEAR, state.detector.size // 8)
+        log = state.skip_log.before(state.step + 1)
+        return sum(entry.action == "rewind" and entry.step >= state.step + 1 - near for entry in log.entries)
 
     def _step_before(self, step: int) -> int | None:
         found = self.store.before(step, self.say)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from corpus.errors import DataError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.config.config import RunConfig
 from trainer.config.history import History, change_lines
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.config.resume import resumed_config, schedule_line
-from trainer.data.validation_sets import PackedRows
+from trainer.data.validation_sets import DataIdentity, PackedRows
 from trainer.run.directory import Run
 from trainer.run.fork import fork, split_source
 from trainer.spikes.skip_log import SkipLog, read_skip_log
@@ -38,27 +39,43 @@ def open_run(
     say: Callable[[str], None],
 ) -> Opening:
     """Make the run that `options` describe, or find where the one that is there goes on."""
-    replayed = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
-    identities = {name: rows.identity for name, rows in sets.items()}
+    config, replayed = first_config(run, options, data, sets)
     if options.source is not None:
-        # what does not fit is said before anything is thrown away
-        other = Run(split_source(options.source)[0]).history().last
-        resumed_config(other, options, data.identity, identities, replayed.digest, 0)
         if options.overwrite:
             run.clear()
         fork(options.source, run, say)
-    elif options.overwrite or run.read_config() is None:
-        config = resolve_config(options, data.identity, identities, replayed.digest)
+    elif config is not None:
         run.prepare(config, data.tokenizer_model, replayed)
         return Opening(History(config), History(config), replayed, None)
     known = run.history()
     checkpoint, skip_log = find_checkpoint(run, store, say)
     step = 0 if checkpoint is None else checkpoint.step
-    config = resumed_config(known.last, options, data.identity, identities, replayed.digest, step)
+    config = resumed_config(known.last, options, data.identity, _identities(sets), replayed.digest, step)
     history = known.changed_to(config, step).rewound(skip_log)
     lines = change_lines(known.last, config)
     rate = schedule_line(known.last, config, step)
     return Opening(history, known, skip_log, checkpoint, (*lines, *([rate] if rate and lines else [])))
+
+
+def first_config(
+    run: Run, options: FitOptions, data: PackedRows, sets: Mapping[str, PackedRows]
+) -> tuple[RunConfig | None, SkipLog]:
+    """The configuration of a run that is to be made, None where one goes on, and the skip log that is replayed.
+
+    It says what does not fit before anything is written or thrown away.
+    """
+    replayed = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
+    identities = _identities(sets)
+    if not options.overwrite and run.read_config() is not None:
+        return None, replayed
+    if options.source is None:
+        return resolve_config(options, data.identity, identities, replayed.digest), replayed
+    other = Run(split_source(options.source)[0]).history().last
+    return resumed_config(other, options, data.identity, identities, replayed.digest, 0), replayed
+
+
+def _identities(sets: Mapping[str, PackedRows]) -> dict[str, DataIdentity]:
+    return {name: rows.identity for name, rows in sets.items()}
 
 
 def find_checkpoint(run: Run, store: CheckpointStore, say: Callable[[str], None]) -> tuple[Checkpoint | None, SkipLog]:

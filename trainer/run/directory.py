@@ -56,7 +56,7 @@ class Run:
         """
         try:
             value = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path / CONFIG} cannot be read ({error}): give another --output.") from None
@@ -73,7 +73,10 @@ class Run:
 
     def save_training_shares(self, shares: Mapping[str, float]) -> None:
         """Keep the part of each domain in the tokens of training, for evaluations."""
-        write_atomic(self.path / MIXTURE, json.dumps(shares, indent=1, sort_keys=True) + "\n")
+        try:
+            write_atomic(self.path / MIXTURE, json.dumps(shares, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def training_shares(self) -> dict[str, float]:
         """What `save_training_shares` kept; empty where nothing did."""
@@ -171,7 +174,17 @@ class Run:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
         for directory in (self.checkpoints, self.tensorboard):
             shutil.rmtree(directory, ignore_errors=True)
-        for name in (METRICS, SKIP_LOG, CHANGES, FORK, _SKIP_LOG_OF_FORMAT_1, TOKENIZER, TOKENIZER_JSON, CONFIG):
+        for name in (
+            METRICS,
+            MIXTURE,
+            SKIP_LOG,
+            CHANGES,
+            FORK,
+            _SKIP_LOG_OF_FORMAT_1,
+            TOKENIZER,
+            TOKENIZER_JSON,
+            CONFIG,
+        ):
             (self.path / name).unlink(missing_ok=True)
 
 

@@ -23,6 +23,8 @@ _BACK = 100
 _SKIP = 300
 _LEAST = 20
 """Fewest steps in the window before it says anything."""
+_FULL = 128
+"""Steps in a window for which the thresholds are as they stand; 20 of them give deviations that are a quarter off."""
 _LOSS_FLOOR = 0.02
 _NORM_FLOOR = 0.2
 """Least deviations of log loss and of the log gradient norm: a calm window must not make small moves look large."""
@@ -44,7 +46,7 @@ class SpikeConfig:
         4.6, "robust deviations of the log loss above the window's median; 0: never", least=0
     )
     sustained_threshold: float = option(
-        3.8, "the same for two steps in a row, their sum divided by the root of 2; 0: never", least=0
+        3.7, "the same for two steps in a row, their sum divided by the root of 2; 0: never", least=0
     )
     gradient_threshold: float = option(
         10.0,
@@ -120,6 +122,8 @@ class SpikeDetector:
         if not math.isfinite(norm):
             return Alarm("the gradient is not finite", step - 1)
         slack = 2.0 if warming else 1.0
+        # the fewer steps, the less sure is their deviation
+        slack *= (_FULL / max(1, min(_FULL, len(self.losses)))) ** 0.25
         return self._spike(step, loss, norm, slack) or self._divergence(slack)
 
     def _spike(self, step: int, loss: float, norm: float, slack: float) -> Alarm | None:
@@ -158,7 +162,8 @@ class SpikeDetector:
         return Alarm(
             f"the median loss of the last {self.size} steps has risen to {math.exp(middle):.4g} from "
             f"{math.exp(lowest):.4g} at step {step}",
-            step,
+            # the middle of the best window: its end has part of the rise already
+            max(0, step - half),
         )
 
     def _deviations(self, loss: float, norm: float) -> tuple[float, float]:
