@@ -69,7 +69,7 @@ def test_a_gradient_counts_with_the_loss_or_twice() -> None:
 
 
 def test_two_raised_losses_count_together() -> None:
-    found, raised = detector(), 3.0 * math.exp(0.05 * 5)
+    found, raised = detector(), 3.0 * math.exp(0.05 * 4)
     assert said(found, raised, 1.0) is None
     found.accept(101, raised, 1.0)
     alarm = found.judge(102, raised, 1.0, False)
