@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from corpus.errors import UsageError
 from tests.trainer.packed import learnable_rows, write_packed
+from tests.trainer.spikes.planted import plant
 from trainer.config.history import Change, History
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
@@ -28,7 +28,7 @@ TINY = (
     *("model.layers=1", "model.d_model=16", "model.heads=1", "model.n_kv_heads=1", "model.head_size=8"),
     *("model.feed_forward=32", "optimizer.lr=1e-2", "schedule.warmup=2", "schedule.name=constant", "spikes.skip=4"),
 )
-POISONED = range(96, 102)
+SPIKE = 97
 
 
 @pytest.fixture
@@ -184,18 +184,17 @@ def test_a_validation_set_can_come_and_go(ask: FitOptions, tmp_path: Path) -> No
 
 
 def spiky(ask: FitOptions) -> FitOptions:
-    """The same request on rows of which some are noise."""
-    rows = learnable_rows(200, 8, 36)
-    rows[POISONED.start : POISONED.stop] = np.random.default_rng(1).integers(36, 40, (len(POISONED), 9))
-    settings = ("spikes.back=8", "spikes.window=20", "spikes.loss_threshold=3", "spikes.divergence_threshold=0")
-    packed = ask.data.with_name("spiky")
-    if not packed.exists():
-        write_packed(packed, rows, 40)
-    return replace(ask, data=packed, steps=40, settings=(*TINY, *settings), keep=0)
+    """The same request for a run that goes back a little."""
+    settings = ("spikes.back=8", "spikes.window=20", "spikes.divergence_threshold=0")
+    return replace(ask, steps=40, settings=(*TINY, *settings), keep=0)
 
 
 @pytest.mark.parametrize("point", ["", "skip log written", "old one removed", "directory synced"])
-def test_a_rewind_over_a_change_is_the_same_however_it_is_killed(ask: FitOptions, tmp_path: Path, point: str) -> None:
+def test_a_rewind_over_a_change_is_the_same_however_it_is_killed(
+    ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    plant(monkeypatch, [SPIKE], ())
+
     def run(output: str, fault: Callable[[str], None]) -> FitOptions:
         request = replace(spiky(ask), output=tmp_path / output)
         halfway(request, 22)
@@ -280,7 +279,8 @@ def killing(*arguments: object) -> None:
     raise Killed
 
 
-def test_the_log_tells_what_happened(ask: FitOptions) -> None:
+def test_the_log_tells_what_happened(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, [SPIKE], ())
     ask = spiky(ask)
     fit(ask, quiet)
     fit(replace(ask, steps=42, micro_batch_size=2), quiet)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.trainer.packed import learnable_rows, write_packed
+from tests.trainer.spikes.planted import plant
 from trainer.config.options import FitOptions
-from trainer.data.validation_sets import PackedRows
-from trainer.loop import session as session_module
 from trainer.loop.loop import fit
-from trainer.loop.state import TrainingState
-from trainer.loop.step import Measured
 from trainer.run.metrics import MetricsLog
 from trainer.spikes.skip_log import SkipLog
 
@@ -25,31 +19,10 @@ TINY = (
     *("model.layers=1", "model.d_model=8", "model.heads=1", "model.n_kv_heads=1", "model.head_size=8"),
     *("model.feed_forward=8", "schedule.warmup=2", "spikes.skip=5"),
 )
-SLOPE = 0.01
-"""Nats a step of a planted divergence."""
 
 
 def quiet(text: str) -> None:
     """Swallow what the run says."""
-
-
-def plant(monkeypatch: pytest.MonkeyPatch, spikes: Sequence[int], divergences: Sequence[int]) -> None:
-    """Give each batch a loss by its rows alone: noise around 2.5, three times that where it holds a row of `spikes`; once a
-    run has trained on a row of `divergences` its loss rises from step to step."""
-    genuine = session_module.measure
-
-    def measure(state: TrainingState, data: PackedRows) -> Measured:
-        measured = genuine(state, data)
-        first, last = measured.rows[0].start, measured.rows[-1].stop
-        loss = 2.5 * math.exp(0.03 * float(np.random.default_rng(first).normal()))
-        if any(first <= row < last for row in spikes):
-            loss *= 3
-        for row in divergences:
-            if row < first and not any(hole.start <= row < hole.stop for hole in state.skip_log.holes()):
-                loss += SLOPE * (first - row) / BATCH
-        return replace(measured, loss=loss, gradient_norm=1.0)
-
-    monkeypatch.setattr(session_module, "measure", measure)
 
 
 def ask(path: Path, rows: int, steps: int, *settings: str) -> FitOptions:
