@@ -15,6 +15,8 @@ from corpus.quantity import parse_quantity
 
 _LIMITED = ("min_chars", "max_chars")
 """Rule sets that can be written with their limit, as in `min_chars:300`."""
+_LISTED = "badwords"
+"""The rule set that is written with its list, as in `badwords:FILE`."""
 RuleEntry = str | Mapping[str, Any]
 
 
@@ -26,8 +28,8 @@ class FilterConfig:
 
     rules: tuple[str | dict[str, Any], ...] = option(
         ("gopher",),
-        "Rule sets or presets in order: gopher (gopher_quality, gopher_repetition; for English), c4, c4-paper, code,"
-        " length, min_chars:N, max_chars:N.",
+        "Rule sets or presets in order: gopher (gopher_quality, gopher_repetition), fineweb, c4, c4-paper, code, pii,"
+        " badwords:FILE, length, min_chars:N, max_chars:N.",
         metavar="RULE",
     )
     languages: tuple[str, ...] = option(
@@ -64,6 +66,9 @@ def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]
         for part in PRESETS.get(rule, (rule,)):
             name, colon, limit = part.partition(":")
             _known(name)
+            if name == _LISTED:
+                yield name, {"list": limit} if colon else {}
+                continue
             if colon and name not in _LIMITED:
                 raise UsageError(f"filter rule '{part}' takes no limit: give '{name}'.")
             yield name, {"limit": _limit(part, name, limit)} if colon else {}

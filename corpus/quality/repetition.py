@@ -260,3 +260,17 @@ def _measure(
             out,
         )
         figures[5:, text] = out
+
+
+def repeated_lines(cut: Cut) -> tuple[Array[np.int64], Array[np.int64]]:
+    """int64[texts] each: lines that are repeats, and their characters; no other figures."""
+    figures = np.zeros((2, len(cut.begins)), dtype=np.int64)
+    slots = np.empty(1 << (2 * int(cut.lines.max(initial=0))).bit_length(), dtype=np.int32)
+    _repeated_lines(cut.data, cut.lines_from, cut.lines_to, cut.line_begins, cut.line_ends, slots, figures)
+    return figures[0], figures[1]
+
+
+@kernel(types.void(U8, I64, I64, I64, I64, _SLOTS, types.int64[:, ::1]))
+def _repeated_lines(data: Any, first: Any, last: Any, begins: Any, ends: Any, slots: Any, out: Any) -> None:
+    for text in range(first.size):
+        out[0, text], out[1, text] = _repeats(data, begins, ends, first[text], last[text], slots)

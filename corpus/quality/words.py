@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,3 +179,31 @@ def _stop_words(
                 if equal and marks[of[form]] != text + 1:
                     marks[of[form]] = text + 1
                     out[text] += 1
+
+
+def short_lines(cut: Cut, most: int) -> Array[np.int64]:
+    """int64[texts]: lines of at most `most` characters."""
+    sums = np.concatenate([[0], np.cumsum(cut.line_characters <= most)]).astype(np.int64)
+    return np.asarray(sums[cut.lines_to] - sums[cut.lines_from], dtype=np.int64)
+
+
+def last_characters(cut: Cut, characters: Collection[str]) -> Array[np.int64]:
+    """int64[texts]: lines whose last character, white space counted, is one of `characters`."""
+    codes = np.array(sorted(map(ord, characters)), dtype=np.int64)
+    found = np.zeros(len(cut.begins), dtype=np.int64)
+    _last_characters(cut.data, cut.lines_from, cut.lines_to, cut.line_begins, cut.line_ends, codes, found)
+    return found
+
+
+@kernel(types.void(U8, I64, I64, I64, I64, I64, types.int64[::1]))
+def _last_characters(data: Any, first: Any, last: Any, begins: Any, ends: Any, codes: Any, out: Any) -> None:
+    for text in range(first.size):
+        for line in range(first[text], last[text]):
+            at = ends[line] - 1
+            while at > begins[line] and (data[at] & 0xC0) == 0x80:
+                at -= 1
+            code = np.int64(data[at])
+            if code >= 0x80:
+                code, _ = _character(data, at, ends[line])
+            place = np.searchsorted(codes, code)
+            out[text] += place < codes.size and codes[place] == code

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+
+from corpus.data.buffers import Array
 from corpus.engine.document_map import DocumentBatch
 from corpus.option import option
 from corpus.quality.cut import cut_texts
 from corpus.quality.repetition import repetition
 from corpus.quality.rules.measured import Measure, MeasuredRule
+from corpus.quality.rules.stop_words import StopWordLists, stop_word_lists
 from corpus.quality.words import line_ends, stop_words_in, word_figures
 
-STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 BULLETS = ("•", "‣", "◦", "⁃", "∙", "▪", "■", "●", "○", "-", "–", "*")
+_UNKNOWN = "en"
+"""A text without a language is taken for English."""
 
 
 @dataclass(frozen=True)
 class GopherQuality(MeasuredRule):
-    """The quality rules. Blank lines do not count; stop words count in any case."""
+    """The quality rules. Blank lines do not count; stop words count in any case, and only where their language is known."""
 
     name: ClassVar[str] = "gopher_quality"
 
@@ -37,13 +42,20 @@ class GopherQuality(MeasuredRule):
     max_ellipsis_lines: float = option(0.3, "Share of lines that end with an ellipsis, at most (A1.1: 0.3).", least=0)
     min_lettered: float = option(0.8, "Share of words with a letter, at least (A1.1: 0.8).", least=0)
     min_stop_words: int = option(2, "How many of the stop words occur, at least (A1.1: 2).", least=0)
-    stop_words: tuple[str, ...] = option(STOP_WORDS, "The stop words (A1.1: eight of English).", metavar="WORD")
+    stop_words: tuple[str, ...] = option(
+        (), "The stop words, for texts of any language; none given: those of the lists.", metavar="WORD"
+    )
+    stop_word_lists: StopWordLists = option(
+        "gopher",
+        "gopher: A1.1's eight of English for texts in en or without a language, none for others; fineweb-2: also those of"
+        " FineWeb-2 for texts in de, es, fr, it, nl, pl, pt, ru, sv.",
+    )
 
     def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
         cut = batch.measured(cut_texts)
         words, lines, figures = cut.words, cut.lines, word_figures(cut)
         bullets, ending = line_ends(cut, BULLETS)
-        stop_words = stop_words_in(cut, self.stop_words)
+        stop_words, judged = self._stop_words(batch)
         low, high = self.min_mean_word, self.max_mean_word
         return (
             Measure("words", words, None, self.max_words, "too many words", self.min_words, "too few words"),
@@ -53,8 +65,22 @@ class GopherQuality(MeasuredRule):
             Measure("bullet_lines", bullets, lines, self.max_bullet_lines, "bullet lines"),
             Measure("ellipsis_lines", ending, lines, self.max_ellipsis_lines, "lines ending in ellipsis"),
             Measure("lettered", figures.lettered, words, least=self.min_lettered, too_low="words without letters"),
-            Measure("stop_words", stop_words, least=self.min_stop_words, too_low="too few stop words"),
+            Measure("stop_words", stop_words, least=self.min_stop_words, too_low="too few stop words", judged=judged),
         )
+
+    def _stop_words(self, batch: DocumentBatch) -> tuple[Array[np.int64], Array[np.bool_]]:
+        """int64[texts]: how many of the stop words of its language a text has; bool[texts]: which need them."""
+        cut = batch.measured(cut_texts)
+        if self.stop_words:
+            return stop_words_in(cut, self.stop_words), np.ones(batch.num_rows, dtype=np.bool_)
+        languages: Any = batch.column("language").fill_null(_UNKNOWN).to_numpy(zero_copy_only=False)
+        found, judged = np.zeros(batch.num_rows, dtype=np.int64), np.zeros(batch.num_rows, dtype=np.bool_)
+        for language, words in stop_word_lists(self.stop_word_lists).items():
+            there = languages == language
+            if there.any():
+                found[there] = stop_words_in(cut.filter(there), words)
+                judged |= there
+        return found, judged
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from corpus.quality.characters import ALPHANUMERIC, DECIMAL, LETTER, TABLE_SIZE,
 from corpus.quality.cut import Cut, cut_texts
 from corpus.quality.lines import line_figures
 from corpus.quality.repetition import repetition
-from corpus.quality.rules.gopher import BULLETS, STOP_WORDS
+from corpus.quality.rules.gopher import BULLETS
+from corpus.quality.rules.stop_words import GOPHER
 from corpus.quality.words import line_ends, stop_words_in, word_figures
 from tests.corpus.quality import twins
 from tests.corpus.quality.texts import texts
@@ -110,9 +111,7 @@ def test_words_and_lines_are_counted(values: list[str]) -> None:
         assert lines.lines[index] == text.count("\n") + (not text.endswith("\n"))
 
 
-@given(
-    st.lists(texts, min_size=1, max_size=3), st.lists(st.one_of(st.sampled_from([*STOP_WORDS, "a", "bb", "é"]), texts))
-)
+@given(st.lists(texts, min_size=1, max_size=3), st.lists(st.one_of(st.sampled_from([*GOPHER, "a", "bb", "é"]), texts)))
 def test_stop_words_are_counted(values: list[str], words: list[str]) -> None:
     found = stop_words_in(cut_texts(column(values)), words)
     assert list(found) == [twins.stop_words(text, words) for text in values]

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from corpus.quality.rules.c4 import C4
 from corpus.quality.rules.code import Code
+from corpus.quality.rules.fineweb import TERMINALS, FineWeb
 from corpus.quality.rules.gopher import BULLETS, GopherQuality, GopherRepetition
+from corpus.quality.rules.stop_words import GOPHER
 
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 SENTENCE_END = re.compile(r"[.?!]+[\"')\]]*(?=\s|$)")
@@ -42,7 +44,7 @@ def gopher_quality(rule: GopherQuality, text: str) -> str | None:
         return "lines ending in ellipsis"
     if sum(any(map(str.isalpha, word)) for word in text.split()) < rule.min_lettered * words:
         return "words without letters"
-    return "too few stop words" if stop_words(text, rule.stop_words) < rule.min_stop_words else None
+    return "too few stop words" if stop_words(text, rule.stop_words or GOPHER) < rule.min_stop_words else None
 
 
 def stop_words(text: str, words: Sequence[str]) -> int:
@@ -130,6 +132,25 @@ def c4(rule: C4, text: str) -> tuple[str, str | None]:
         return text, "too few sentences"
     page = "\n".join(kept)
     return (text, "too long") if len(page) > rule.max_page else (page, None)
+
+
+def fineweb(rule: FineWeb, text: str) -> str | None:
+    lines = lines_of(text)
+    if not lines:
+        return "empty"
+    if sum(line.endswith(tuple(TERMINALS)) for line in lines) < rule.min_ended_lines * len(lines):
+        return "few lines that end a sentence"
+    if sum(len(line) <= rule.short_line for line in lines) > rule.max_short_lines * len(lines):
+        return "short lines"
+    if repeats(lines)[1] > rule.max_duplicate_characters * len(text.replace("\n", "")):
+        return "duplicate lines"
+    return "many line feeds" if text.count("\n") > rule.max_line_feeds * len(text.split()) else None
+
+
+def bad_words(words: Sequence[str], text: str) -> int:
+    """Occurrences of whole words or phrases, overlapping ones too."""
+    lower = text.lower()
+    return sum(len(re.findall(rf"(?<!\w)(?={re.escape(word)}(?!\w))", lower)) for word in words)
 
 
 def _c4_line(rule: C4, line: str) -> tuple[str, str | None]:

@@ -84,3 +84,15 @@ def test_rules_decide_as_their_twins(values: list[str]) -> None:
         assert reasons(rule, values) == [twins.gopher_quality(rule, text) for text in values]
     repetition = GopherRepetition()
     assert reasons(repetition, values) == [twins.gopher_repetition(repetition, text) for text in values]
+
+
+def test_stop_words_are_those_of_the_language() -> None:
+    english, german = prose(60), prose(60, "der und").replace("stone", "Stein")
+    texts_ = [english, german, english, german, german]
+    languages = ["en", "en", None, None, "de"]
+    few = "too few stop words"
+    assert reasons(GopherQuality(), texts_, languages) == [None, few, None, few, None]
+    lists = GopherQuality(stop_word_lists="fineweb-2")
+    assert reasons(lists, [german, english, english], ["de", "de", "eo"]) == [None, few, None]
+    told = GopherQuality(stop_words=("der", "die", "und"))
+    assert reasons(told, [german, english], ["en", "de"]) == [None, few]
