@@ -100,6 +100,9 @@ class DedupConfig:
         None, "Blank lines: runs collapse to one (default), or key: compared as any line, so that they vanish."
     )
     key_bits: int = option(64, "Bits of the keys that lines or documents are compared by: 64 or 128.")
+    against: tuple[str, ...] = option(
+        (), "Documents that stay as they are: what they have goes from DOCS, which alone is written.", metavar="DOCS"
+    )
     threshold: float | None = option(
         None,
         "How similar duplicates are: books overlap by more than this (default 0.9), near documents by this or more (default"
@@ -121,6 +124,8 @@ class DedupConfig:
                 raise UsageError(
                     f"--level {self.level} has no {_flag(name)} {values[name]}: {_remedy(allowed, name, values[name])}."
                 )
+        if self.against and values["scope"] != "all":
+            raise UsageError(f"--against compares with all of its documents: give --scope all, not {values['scope']}.")
         if self.level == "document" and self.scope == "document":
             raise UsageError("--level document with --scope document compares nothing: give --scope all.")
 
@@ -136,8 +141,8 @@ class DedupConfig:
         return replace(self, **self._filled())
 
     def as_json(self) -> dict[str, Any]:
-        """All that decides the output."""
-        return {name: value for name, value in asdict(self.resolved).items() if name != "preset"}
+        """All that decides the output, but for what is read: `documents` and `against`."""
+        return {name: value for name, value in asdict(self.resolved).items() if name not in ("preset", "against")}
 
 
 def _flag(name: str) -> str:

@@ -7,12 +7,11 @@ table. Everything goes by the order of datasets, shards and rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -54,9 +53,6 @@ class DocumentDedupStage(RemovingStage):
     name: ClassVar[str] = "dedup"
     default_max_drop: ClassVar[float] = MAX_DROP
 
-    def step_config(self) -> Mapping[str, Any]:
-        return self.settings.as_json()
-
     def work_phases(self) -> tuple[Phase, ...]:
         tasks = len(self._tasks)
         return Phase("keys", tasks), Phase("match", self._scopes * self._partitions), Phase("rewrite", tasks)
@@ -70,7 +66,7 @@ class DocumentDedupStage(RemovingStage):
         ids = IdReader(self._numbering, [result.directory for result in commit.results["keys"]])
         clusters = largest_clusters(ids, [result.notes["largest"] for result in commit.results["match"]])
         keys = false_merges(self._numbering.documents, "documents", self.settings.key_bits)
-        write_report(commit, self.settings, self.input_bytes(), {"clusters": clusters} | keys)
+        write_report(commit, self.settings, self.written_bytes(), {"clusters": clusters} | keys)
 
     def removed_share(self, output: Path) -> float:
         return removed_share(output)
@@ -119,7 +115,7 @@ class DocumentDedupStage(RemovingStage):
         found = Spill(task.directory, REMOVAL, task.memory // 4)
         best: list[list[int]] = []
         for _, _, records in read_pieces(paths, KEYED, *part_bounds(partition, self._partitions), task.memory // 2):
-            removals = equal_documents(records, self.settings.resolved.keep == "longest")
+            removals = equal_documents(records, self.settings.resolved.keep == "longest", self.protected)
             best += largest(removals)
             found.add(removals)
         task.note("runs", found.close())
@@ -165,15 +161,17 @@ def document_records(text: pa.Array, urls: pa.Array | None, number: int, key_bit
     return records
 
 
-def equal_documents(records: Records, longest: bool) -> Records:
+def equal_documents(records: Records, longest: bool, protected: int = 0) -> Records:
     """`REMOVAL`s, by `removed`: of `KEYED` documents with equal keys the first stays, or the longest, the first among
-    equally long ones."""
+    equally long ones. Those with a number below `protected` all stay, and the others go for the first of them."""
     sizes = -records["size"].astype(np.int64) if longest else np.zeros(records.size, np.int64)
+    sizes[records["document"] < protected] = np.iinfo(np.int64).min
     records = records[np.lexsort((records["document"], sizes, records["low"], records["key"]))]
     first = np.ones(records.size, dtype=np.bool_)
     first[1:] = (records["key"][1:] != records["key"][:-1]) | (records["low"][1:] != records["low"][:-1])
-    kept = records[np.maximum.accumulate(np.where(first, np.arange(records.size), 0))][~first]
-    gone = records[~first]
+    goes = ~first & (records["document"] >= protected)
+    kept = records[np.maximum.accumulate(np.where(first, np.arange(records.size), 0))][goes]
+    gone = records[goes]
     removals = np.empty(gone.size, REMOVAL)
     removals["removed"], removals["kept"] = gone["document"], kept["document"]
     removals["removed_size"], removals["kept_size"] = gone["size"], kept["size"]

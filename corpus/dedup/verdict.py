@@ -59,6 +59,8 @@ class DedupVerdictStage(ReadingStage):
         """The stage that would remove duplicates from all documents together."""
         from corpus.dedup.levels import dedup_stage
 
+        if self.settings.against:
+            raise UsageError("Documents of several domains are compared with each other: leave against out.")
         stage = dedup_stage(self.documents, self.settings)
         if not isinstance(stage, RemovingStage):
             raise UsageError(

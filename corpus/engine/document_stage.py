@@ -155,10 +155,15 @@ class DocumentStage(PiecewiseStage):
         others = (Path(path) for _, path in self.reads)
         return (*super().input_paths(), *others, *(path for step in self.maps for path in step.files().values()))
 
+    @property
+    def written(self) -> tuple[Dataset, ...]:
+        """The input datasets whose documents are written; a stage may read others to compare with."""
+        return self.datasets
+
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The open columns of the output: those of the inputs, of the stage and of its maps."""
-        inherited = [dataset.manifest.columns for dataset in self.datasets]
+        inherited = [dataset.manifest.columns for dataset in self.written]
         return merge_columns([*inherited, self.own_columns(), *(step.columns for step in self.maps)])
 
     def writer(self, task: Task) -> DocumentWriter:
@@ -166,7 +171,7 @@ class DocumentStage(PiecewiseStage):
         return DocumentWriter(task, document_schema(self.columns), self.maps, piece=True)
 
     def finish(self, commit: Commit) -> None:
-        commit.extra["domains"] = inherited_domains(self.datasets)
+        commit.extra["domains"] = inherited_domains(self.written)
         commit.columns = self.columns
         commit.own_counts = commit.counts
         commit.own_bytes = commit.totals.get("bytes", 0)

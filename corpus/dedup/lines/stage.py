@@ -8,14 +8,14 @@ does not grow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corpus.dedup.config import LEAST_MEMORY, MAX_DROP, DedupConfig
+from corpus.dedup.comparing import ComparingStage
+from corpus.dedup.config import LEAST_MEMORY, MAX_DROP
 from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
-from corpus.engine.document_stage import DocumentStage
 from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, Phase
 
@@ -41,16 +41,11 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class LineDedupStage(DocumentStage):
+class LineDedupStage(ComparingStage):
     """Removes repeated lines. Order is that of datasets, shards and rows, whatever the workers."""
 
     name: ClassVar[str] = "dedup"
     default_max_drop: ClassVar[float] = MAX_DROP
-
-    settings: DedupConfig = field(default_factory=DedupConfig)
-
-    def step_config(self) -> Mapping[str, Any]:
-        return self.settings.as_json()
 
     def work_phases(self) -> tuple[Phase, ...]:
         rewrite = Phase("rewrite", len(self._tasks))
@@ -70,7 +65,7 @@ class LineDedupStage(DocumentStage):
         from corpus.dedup.report import write_report
 
         super().finish(commit)
-        write_report(commit, self.settings, self.input_bytes(), self.findings(commit))
+        write_report(commit, self.settings, self.written_bytes(), self.findings(commit))
 
     def findings(self, commit: Commit) -> dict[str, Any]:
         """What the report says besides its counts: what was removed for what reason, and the most frequent lines."""
@@ -168,6 +163,10 @@ class LineDedupStage(DocumentStage):
         from corpus.dedup.lines.normalize import count_lines
 
         part = self._tasks[index]
+        if index < self.old_pieces:
+            task.note("removed", np.zeros((4, 2), dtype=np.int64).tolist())
+            task.note("texts", [])
+            return
         states, places = (None, {}) if self._scope == "document" else self._states(index, part, task)
         writer = self.writer(task)
         removed = np.zeros((4, 2), dtype=np.int64)
@@ -277,7 +276,8 @@ def frequent_lines(
     for met in texts:
         for key, text in met:
             first.setdefault(tuple(key), text)
-    best = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:TOP]
+    met_here = ((key, number) for key, number in counts.items() if key in first)  # not in what is only compared with
+    best = sorted(met_here, key=lambda entry: (-entry[1], entry[0]))[:TOP]
     lines = [{"line": first[key], "documents": number} for key, number in best]
     return sorted(lines, key=lambda entry: (-int(entry["documents"]), entry["line"]))
 

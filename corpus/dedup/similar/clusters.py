@@ -65,10 +65,11 @@ def _greedy(seconds: Any, firsts: Any, similarity: Any, chosen: Any) -> None:
         chosen[second] = best
 
 
-def choose_kept(edges: Records, by_size: bool) -> Records:
+def choose_kept(edges: Records, by_size: bool, protected: int = 0) -> Records:
     """Who goes and because of whom: `REMOVAL` sorted by `removed`, from all `EDGE`s.
 
-    Documents are looked at in the order of preference: the larger first if `by_size`, the earlier first among equals.
+    Documents are looked at in the order of preference: the larger first if `by_size`, the earlier first among equals; those
+    with a number below `protected` before all, none of which is the second of an edge.
     One goes if it is similar to one before it that stays, and is listed with the most similar of these (the preferred
     one among equals). So no edge is between two documents that stay, and A ~ B ~ C does not remove C for A's sake.
     """
@@ -78,6 +79,7 @@ def choose_kept(edges: Records, by_size: bool) -> Records:
         sizes = np.zeros(numbers.size, dtype=np.int64)
         for side in ("first", "second"):
             sizes[np.searchsorted(numbers, edges[side])] = edges[f"{side}_size"].astype(np.int64)
+        sizes[numbers < protected] = np.iinfo(np.int64).max
         rank[np.lexsort((numbers, -sizes))] = np.arange(numbers.size, dtype=np.int64)
     seconds = rank[np.searchsorted(numbers, edges["second"])]
     firsts = rank[np.searchsorted(numbers, edges["first"])]

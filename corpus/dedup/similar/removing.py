@@ -5,19 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from corpus.dedup.config import DedupConfig
+from corpus.dedup.comparing import ComparingStage
 from corpus.dedup.similar.clusters import Rewrite
 from corpus.dedup.spill import Records
-from corpus.engine.document_stage import DocumentStage
 from corpus.engine.task import Task
 
 
 @dataclass(frozen=True)
-class RemovingStage(DocumentStage):
+class RemovingStage(ComparingStage):
     """Removes duplicates. Its last phase of work, `rewrite`, follows from what the others leave; it is separate, so that
     the decision over several domains can be kept (`corpus.dedup.verdict`) and the domains written each by itself."""
-
-    settings: DedupConfig
 
     @property
     @abstractmethod
@@ -34,5 +31,8 @@ class RemovingStage(DocumentStage):
 
     def write_piece(self, index: int, task: Task) -> None:
         """The task of phase `rewrite`."""
+        if index < self.old_pieces:
+            task.note("table", 0)
+            return
         removals = self.removals(index, task)
         self.rewrite(task).run(task, self.writer(task), self.pieces[index].batches(), removals)

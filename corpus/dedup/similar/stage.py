@@ -12,7 +12,7 @@ similar and 120 more for every removed document; everything else is spilled. Wor
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,9 +85,6 @@ class SimilarDedupStage(RemovingStage):
     def similar(self, similarity: float) -> bool:
         """Whether that is enough."""
 
-    def step_config(self) -> Mapping[str, Any]:
-        return self.settings.as_json()
-
     def work_phases(self) -> tuple[Phase, ...]:
         tasks, parts = len(self.pieces), self._parts
         names = {"sketch": tasks, "vote": parts, "pairs": parts, "shingles": tasks, "compare": parts, "choose": 1}
@@ -109,7 +106,7 @@ class SimilarDedupStage(RemovingStage):
         adopt_tables(commit, commit.results["rewrite"])
         ids = IdReader(self._numbering, [result.directory for result in commit.results["sketch"]])
         clusters = largest_clusters(ids, [commit.results["choose"][0].notes["largest"]])
-        write_report(commit, self.settings, self.input_bytes(), {"clusters": clusters})
+        write_report(commit, self.settings, self.written_bytes(), {"clusters": clusters})
 
     def removed_share(self, output: Path) -> float:
         return removed_share(output)
@@ -170,7 +167,8 @@ class SimilarDedupStage(RemovingStage):
         entries["key"] = np.concatenate([np.empty(0, np.uint64), *found]) * _SPREAD
         counts = sketches["keys"].astype(np.int64)
         entries["document"] = np.repeat(np.arange(number, number + len(text), dtype=np.uint64), counts)
-        order = np.uint64(1 << 63) - sketches["size"] if self.by_size() else np.zeros(len(text), np.uint64)
+        larger_first = self.by_size() and number >= self.protected
+        order = np.uint64(1 << 63) - sketches["size"] if larger_first else np.zeros(len(text), np.uint64)
         entries["order"] = np.repeat(order, counts)
         return sketches, entries
 
@@ -188,6 +186,7 @@ class SimilarDedupStage(RemovingStage):
         low, high = part_bounds(index, parts, numbering.documents)
         with (task.directory / "pairs").open("wb") as file:
             for records in add_votes(paths, low, high, task.memory // 3):
+                records = records[seconds_of(records["pair"]) >= self.protected]
                 pairs = np.ascontiguousarray(records["pair"][self.plausible(records, sketches)])
                 file.write(pairs.data)
                 for documents in (seconds_of(pairs), firsts_of(pairs)):
@@ -233,7 +232,7 @@ class SimilarDedupStage(RemovingStage):
     def _choose(self, index: int, task: Task) -> None:
         folders = task_directories(task.work, "compare", self._parts)
         edges = np.concatenate([np.fromfile(folder / "edges", EDGE) for folder in folders])
-        removals = choose_kept(edges, self.by_size())
+        removals = choose_kept(edges, self.by_size(), self.protected)
         removals.tofile(task.directory / "removals")
         task.note("largest", largest(removals))
 
