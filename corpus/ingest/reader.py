@@ -85,6 +85,15 @@ class Reader(Protocol):
 
 
 @runtime_checkable
+class ReadsFiles(Protocol):
+    """A reader with settings that name files, such as lists: their checksums decide the output, and not their paths."""
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """The files by the name of their setting."""
+        ...
+
+
+@runtime_checkable
 class SurveyingReader(Reader, Protocol):
     """A reader that needs to know something of all files of the domain before it reads one: definitions that other files
     use, threads that go over several files. The stage then has two more phases before it reads."""

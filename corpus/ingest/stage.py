@@ -25,7 +25,7 @@ from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
-from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, SurveyingReader, Unreadable
+from corpus.ingest.reader import Merged, RawFile, Reader, ReadsFiles, Record, Skipped, SurveyingReader, Unreadable
 from corpus.option import option
 
 _GATHERED = "gathered"
@@ -69,6 +69,8 @@ class IngestStage(Stage):
 
     def config(self) -> Mapping[str, Any]:
         settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
+        if isinstance(self.reader, ReadsFiles):
+            settings |= {name: [checksum(path) for path in paths] for name, paths in self.reader.files().items()}
         return {
             "domain": self.domain_name,
             "reader": type(self.reader).__name__,

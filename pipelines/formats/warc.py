@@ -38,8 +38,9 @@ class WarcRecord:
     recovered: bool = False
 
 
-class _Window:
-    """The part of the stream from `start` on that is held; the stream's damage is kept until the bytes are used up."""
+class Window:
+    """The part of a stream, from `start` on, that is held while records are cut out of it; the stream's damage is kept until
+    the bytes are used up."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -78,6 +79,11 @@ class _Window:
         """Hold one piece more than now."""
         return self.more(len(self.data) - self.position + 1)
 
+    def skip_blank(self) -> None:
+        """Pass the line ends between records."""
+        while self.more() and self.data[self.position] in b"\r\n":
+            self.position += 1
+
     def take(self, size: int) -> bytes:
         taken = self.data[self.position : self.position + size]
         self.position += len(taken)
@@ -91,7 +97,7 @@ def read_records(path: Path) -> Iterator[WarcRecord | Damage]:
         yield Damage(0, offset, "no WARC header", _head(path))
     while offset is not None:
         with open_stream(path, offset) as stream:
-            window = _Window(stream)
+            window = Window(stream)
             yield from _records(window)
         damage = window.damage
         if damage is None:
@@ -116,10 +122,10 @@ def _head(path: Path) -> bytes:
         return stream.read(1024)
 
 
-def _records(window: _Window) -> Iterator[WarcRecord | Damage]:
+def _records(window: Window) -> Iterator[WarcRecord | Damage]:
     """Records until the stream ends; what a damaged stream leaves over at its end is the window's `torn`."""
     while True:
-        _skip_blank(window)
+        window.skip_blank()
         if not window.more():
             return
         record = _record(window)
@@ -133,13 +139,7 @@ def _records(window: _Window) -> Iterator[WarcRecord | Damage]:
         yield broken
 
 
-def _skip_blank(window: _Window) -> None:
-    """Pass the line ends between records."""
-    while window.more() and window.data[window.position] in b"\r\n":
-        window.position += 1
-
-
-def _record(window: _Window) -> WarcRecord | str:
+def _record(window: Window) -> WarcRecord | str:
     """The record at the position, which moves after it; or the reason that there is none, and the position stays."""
     window.more(_NEXT_BYTES)
     if not _BEGIN.match(window.data, window.position):
@@ -190,7 +190,7 @@ def parse_headers(block: bytes) -> dict[str, str]:
     return headers
 
 
-def _ends_at(window: _Window, size: int) -> bool:
+def _ends_at(window: Window, size: int) -> bool:
     """Whether `size` bytes from the position on come the two line ends that close a record, another record, or the end.
 
     Some writers leave out a line end or add one, so blank lines are passed.
@@ -203,7 +203,7 @@ def _ends_at(window: _Window, size: int) -> bool:
     return window.ended and b"WARC/".startswith(begin)
 
 
-def _longer(window: _Window, headers: dict[str, str], size: int, length: int) -> WarcRecord | str:
+def _longer(window: Window, headers: dict[str, str], size: int, length: int) -> WarcRecord | str:
     """The record whose Content-Length is wrong, up to the next record if nothing is missing (some writers count
     characters, and some files have had their line ends converted)."""
     window.more(size + length)
@@ -223,7 +223,7 @@ def _longer(window: _Window, headers: dict[str, str], size: int, length: int) ->
     return WarcRecord(offset, headers, window.take(end - size).rstrip(b"\r\n"), recovered=True)
 
 
-def _trusted(window: _Window, headers: dict[str, str], size: int, length: int) -> bool:
+def _trusted(window: Window, headers: dict[str, str], size: int, length: int) -> bool:
     """Whether a record read from a damaged stream is what was written: in whole members, or right by its digest.
 
     A cut stream is right as far as it goes; of a corrupt member any byte may be wrong.
@@ -245,13 +245,13 @@ def digest_matches(digest: str, body: bytes) -> bool:
     return value.upper() in (base64.b32encode(found).decode(), base64.b16encode(found).decode())
 
 
-def _search(window: _Window, skip: int) -> int | None:
+def _search(window: Window, skip: int) -> int | None:
     """How far from the position the next record begins within the data held, looking from `skip` on."""
     found = _NEXT.search(window.data, window.position + skip)
     return None if found is None else found.start() - window.position
 
 
-def _resync(window: _Window, reason: str) -> Damage:
+def _resync(window: Window, reason: str) -> Damage:
     """Pass what cannot be read, up to the next record or the end."""
     offset = window.offset
     data = b""

@@ -1,22 +1,27 @@
-"""Common Crawl: the text of web pages from WET files, as CCNet reads them (Wenzek et al. 2019; cc_net `process_wet_file.py`).
+"""Web pages of Common Crawl and other crawls: text from WET files, as CCNet reads them (Wenzek et al. 2019; cc_net
+`process_wet_file.py`), or from the HTML of WARC, ARC and WACZ files.
 
-Unlike there, headers are taken by name, Content-Length is obeyed, and the first line (CCNet's title) stays in the text.
+Unlike CCNet, headers are taken by name, Content-Length is obeyed, and the first line (CCNet's title) stays in the text,
+unless `titles` is `faithful`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
-from corpus.data.columns import DATE, TITLE, Column
+from corpus.data.columns import AUTHOR, DATE, LICENCE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
 from corpus.quality.rules.length import CCNET_CHARACTERS
-from pipelines.formats.warc import WarcRecord, read_records
+from pipelines.formats.http import BadBody, parse_response
+from pipelines.formats.warc import WarcRecord
+from pipelines.formats.web_archive import read_web_archive
+from pipelines.readers.blocklist import blocklist_files, cached_blocklist
+from pipelines.readers.pages import HTML_TYPES, PageSettings, host_of, page_item
 
 _METADATA = {
     "id": "warc-record-id",
@@ -25,6 +30,18 @@ _METADATA = {
     "content_language": "warc-identified-content-language",
 }
 _KINDS = frozenset(("warcinfo", "request", "resource", "metadata", "revisit", "continuation"))
+_WET = ("*.wet.gz", "*.warc.wet.gz", "*.wet", "*.warc.wet")
+_PACKED = ("", ".gz", ".bz2", ".zst", ".xz", ".lz4")
+_ARCHIVES = (*(f"*.{name}{suffix}" for name in ("warc", "arc") for suffix in _PACKED), "*.wacz")
+EXTRACTORS = ("main", "resiliparse", "trafilatura", "plain")
+"""`main` is ours (`pipelines/markup/html/content.py`); `plain` is all text of the page."""
+
+
+class _Patterns:
+    """The files of a crawl's folder: WET, or with an extractor those with HTML; never both, since they are the same pages."""
+
+    def __get__(self, reader: CommonCrawlReader | None, owner: type) -> tuple[str, ...]:
+        return _ARCHIVES if reader is not None and reader.extractor else _WET
 
 
 @dataclass(frozen=True)
@@ -32,30 +49,54 @@ class CommonCrawlReader:
     """`corpus ingest commoncrawl`."""
 
     domain: ClassVar[str] = "commoncrawl"
-    patterns: ClassVar[tuple[str, ...]] = ("*.wet.gz", "*.warc.wet.gz", "*.wet", "*.warc.wet")
-    doc: ClassVar[str] = "Common Crawl WET files: the text of web pages."
-    columns: ClassVar[tuple[Column, ...]] = (
-        TITLE,
-        DATE,
-    )
+    patterns: ClassVar[tuple[str, ...]] = _Patterns()  # type: ignore[assignment]  # they follow from the extractor
+    doc: ClassVar[str] = "Web pages of Common Crawl: WET, or with --extractor WARC, ARC and WACZ."
+    columns: ClassVar[tuple[Column, ...]] = (TITLE, DATE, AUTHOR, LICENCE)
 
-    min_characters: int = option(
-        CCNET_CHARACTERS, "Drop pages with fewer characters after their first line (CCNet: 300)."
+    extractor: str = option(
+        "", "Read the HTML of WARC, ARC and WACZ files, and take its text in this way.", choices=("", *EXTRACTORS)
     )
+    min_characters: int = option(
+        CCNET_CHARACTERS, "Drop pages with fewer characters (of WET after their first line; CCNet: 300)."
+    )
+    titles: str = option(
+        "corrected",
+        "Of WET: keep the first line, the page's title, in the text, or leave it out as CCNet does.",
+        choices=("corrected", "faithful"),
+    )
+    blocklist: tuple[str, ...] = option((), "File of hosts and URLs, or folder of UT1, whose pages are dropped.")
+    max_page_bytes: int = option(8_000_000, "Drop larger pages of HTML.", least=1)
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """The files that decide the result, by their setting."""
+        return {"blocklist": tuple(blocklist_files(self.blocklist))}
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """An item for each record of the file."""
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
-        for ordinal, record in enumerate(read_records(file.path)):
+        blocklist = cached_blocklist(self.blocklist)
+        for ordinal, record in enumerate(read_web_archive(file.path, scratch)):
             if isinstance(record, Damage):
                 yield Unreadable(ordinal, record.offset, record.length, record.reason, record.data)
-            elif reason := _not_a_page(record):
-                yield Skipped(ordinal, reason)
+                continue
+            url = record.headers.get("warc-target-uri", "").strip("<>") or None
+            kind = record.headers.get("warc-type", "").lower()
+            if kind in ("response", "resource", "conversion") and self.blocklist and blocklist.blocks(url):
+                yield Skipped(ordinal, "blocklist")
+            elif kind in ("response", "resource"):
+                yield self._of_html(ordinal, record, kind, url)
+            elif kind != "conversion":
+                yield Skipped(ordinal, f"{kind} record" if kind in _KINDS else "record of no known type")
             else:
-                yield self._page(ordinal, record)
+                yield self._of_text(ordinal, record, url)
 
-    def _page(self, ordinal: int, record: WarcRecord) -> Item:
+    def _of_text(self, ordinal: int, record: WarcRecord, url: str | None) -> Item:
+        """The page of a WET record."""
+        content = record.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
+        if content != "text/plain":
+            return Skipped(ordinal, "not text/plain")
         try:
             text = clean_lines(record.body)
         except UnicodeDecodeError:
@@ -67,27 +108,40 @@ class CommonCrawlReader:
             return Skipped(ordinal, "no text")
         if len(rest.rstrip("\n")) < self.min_characters:
             return Skipped(ordinal, "too short", text)
-        url = record.headers.get("warc-target-uri", "").strip("<>") or None
-        metadata: dict[str, object] = {
-            key: record.headers[name] for key, name in _METADATA.items() if name in record.headers
-        }
-        if record.recovered:
-            metadata["recovered"] = "wrong Content-Length"
+        metadata = _known(record)
         metadata["title"] = title or text.partition("\n")[0]
-        if host := _host(url):
+        if host := host_of(url):
             metadata["source_domain"] = host
-        return Record(ordinal, text, url, None, metadata)
+        return Record(ordinal, rest.strip("\n") if self.titles == "faithful" else text, url, None, metadata)
+
+    def _of_html(self, ordinal: int, record: WarcRecord, kind: str, url: str | None) -> Item:
+        """The page of a response, or of a resource, which is a page without HTTP headers."""
+        if not self.extractor:
+            return Skipped(ordinal, f"HTTP {kind}: this reader takes WET, or give --extractor")
+        content = record.headers.get("content-type", "").partition(";")[0].strip().lower()
+        data, charset = record.body, ""
+        if kind == "response":
+            response = parse_response(record.body)
+            if response is None:
+                return Skipped(ordinal, "no HTTP response" if content == "application/http" else "not HTTP")
+            if response.status != 200:
+                return Skipped(ordinal, f"HTTP status {response.status // 100}xx")
+            content, charset = response.type, response.charset
+            if content and content not in HTML_TYPES and content != "text/plain":
+                return Skipped(ordinal, f"not HTML ({content.partition('/')[0][:20]})")
+            try:
+                data = response.content()
+            except BadBody as error:
+                return Unreadable(ordinal, record.offset, len(record.body), str(error), record.body[:QUARANTINE_BYTES])
+        settings = PageSettings(self.extractor, self.min_characters, self.max_page_bytes)
+        return page_item(ordinal, data, content, charset, url, _known(record), settings)
 
 
-def _not_a_page(record: WarcRecord) -> str | None:
-    """Why a record holds no text of a page; None if it does."""
-    kind = record.headers.get("warc-type", "").lower()
-    if kind == "response":
-        return "HTTP response: this reader takes WET"
-    if kind != "conversion":
-        return f"{kind} record" if kind in _KINDS else "record of no known type"
-    content = record.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
-    return None if content == "text/plain" else "not text/plain"
+def _known(record: WarcRecord) -> dict[str, object]:
+    known: dict[str, object] = {key: record.headers[name] for key, name in _METADATA.items() if name in record.headers}
+    if record.recovered:
+        known["recovered"] = "wrong Content-Length"
+    return known
 
 
 def clean_lines(body: bytes) -> str:
@@ -99,10 +153,3 @@ def clean_lines(body: bytes) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "\n".join(map(str.strip, text.split("\n")))
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").netloc
-    except ValueError:  # such as an unclosed IPv6 bracket
-        return ""

@@ -99,7 +99,7 @@ def test_what_is_no_text_of_a_page_is_said_as_what_it_is(tmp_path: Path) -> None
     assert texts_of(items) == expected(2, 3)
     assert reasons_of(items) == [
         "not text/plain",
-        "HTTP response: this reader takes WET",
+        "HTTP response: this reader takes WET, or give --extractor",
         "request record",
         "metadata record",
         "revisit record",
