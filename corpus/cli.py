@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
     "verify": ("corpus.commands.verify:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
+    "explain": ("corpus.commands.explain:explain", "Say what became of a record at every stage of a run."),
+    "index": ("corpus.commands.explain:index", "Index a run's URLs and lines for explain."),
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
     "clean": ("corpus.commands.clean:clean", "Remove intermediate datasets of a finished run."),

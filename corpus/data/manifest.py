@@ -18,7 +18,17 @@ from corpus.errors import DataError
 
 FORMAT = 2
 MANIFEST = "manifest.json"
-SIDE_FOLDERS = ("_choice", "_clusters", "_documents", "_dropped", "_matches", "_quarantine", "_tokenizer", "_verdict")
+SIDE_FOLDERS = (
+    "_choice",
+    "_clusters",
+    "_documents",
+    "_dropped",
+    "_matches",
+    "_merged",
+    "_quarantine",
+    "_tokenizer",
+    "_verdict",
+)
 """Folders of a dataset that hold more than its data."""
 SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "sp.model", "lm.arpa", "_report.json")
 """Files of the directories of a tokenizer and of a language model, and the report of them or of a dedup."""

@@ -35,16 +35,19 @@ SEGMENT = pa.struct(
 DROPPED_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("map", pa.string()), pa.field("reason", pa.string())])
 DROPPED_SAMPLE_SCHEMA = pa.schema([*DROPPED_SCHEMA, pa.field("text", pa.large_string())])
 """`map` is the step of the chain that dropped the document, empty for the stage itself."""
+MERGED_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("into", pa.string())])
+"""A raw record whose text went into the document `into`."""
 QUARANTINE_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string()),
+        pa.field("record", pa.int64()),
         pa.field("offset", pa.int64()),
         pa.field("length", pa.int64()),
         pa.field("reason", pa.string()),
         pa.field("data", pa.large_binary()),
     ]
 )
-"""A record that could not be read: where it lies (byte offset and length in `source`) and its first 64 KiB."""
+"""A record that could not be read: where it lies (its number, byte offset and length in `source`) and its first 64 KiB."""
 
 NARROW_VOCABULARY = 1 << 16
 """The most pieces that uint16 ids can hold."""

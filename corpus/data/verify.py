@@ -115,7 +115,7 @@ def verify_dataset(path: Path) -> Report:
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
         if manifest.kind in checks:
             problems += _readable(checks[manifest.kind](dataset, intact))
-    for check in (_check_files, _check_dropped, _check_quarantined):
+    for check in (_check_files, _check_dropped, _check_merged, _check_quarantined):
         problems += _readable(check(dataset))
     return report
 
@@ -257,6 +257,13 @@ def recorded_drops(manifest: Manifest, counts: Counts) -> dict[str, int]:
     """The drops, by reason, that a dataset lists one by one: not those of the other dataset of a pair, which has them."""
     unlisted = manifest.extra.get("unlisted", ())
     return {reason: number for reason, number in counts.dropped.items() if reason not in unlisted}
+
+
+def _check_merged(dataset: Dataset) -> Iterator[str]:
+    recorded = sum(_rows(path) for path in sorted((dataset.path / "_merged").glob("*.ids")))
+    number = sum(counts.merged for counts in dataset.manifest.counts.values())
+    if recorded != number:
+        yield f"_merged lists {recorded} records, the manifest counts {number}"
 
 
 def _check_quarantined(dataset: Dataset) -> Iterator[str]:

@@ -130,9 +130,17 @@ def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEnt
 
 
 def _place_side_files(output: Path, results: Sequence[TaskResult]) -> None:
+    """What each task dropped, merged and set aside, under the number of the task: whoever looks for a record knows by
+    which task it was read."""
     dropped = [result for result in results if result.dropped]
-    for number, result in enumerate(dropped):
-        move_file(result.directory / "dropped", output / "_dropped" / f"{number:05d}.ids")
+    _place(dropped, "dropped", output / "_dropped", "ids")
     merge_samples([result.directory / "samples" for result in dropped], output / "_dropped" / "samples")
-    for number, result in enumerate(result for result in results if result.quarantined):
-        move_file(result.directory / "quarantine", output / "_quarantine" / f"{number:05d}.records")
+    _place([result for result in results if result.merged], "merged", output / "_merged", "ids")
+    _place([result for result in results if result.quarantined], "quarantine", output / "_quarantine", "records")
+
+
+def _place(results: Sequence[TaskResult], name: str, folder: Path, suffix: str) -> None:
+    several = len({result.directory.parent for result in results}) > 1
+    for result in results:
+        phase = f"{result.directory.parent.name}-" if several else ""
+        move_file(result.directory / name, folder / f"{phase}{result.directory.name}.{suffix}")

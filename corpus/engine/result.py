@@ -29,6 +29,7 @@ class TaskResult:
     notes: Mapping[str, Any]
     dropped: bool
     quarantined: bool
+    merged: bool
     progress: tuple[int, int]
     seconds: float
     peak_memory: int
@@ -46,6 +47,7 @@ class TaskResult:
             notes=value["notes"],
             dropped=value["dropped"],
             quarantined=value["quarantined"],
+            merged=value["merged"],
             progress=(value["progress"][0], value["progress"][1]),
             seconds=value["seconds"],
             peak_memory=value["peak_memory"],

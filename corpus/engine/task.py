@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
-from corpus.data.schema import QUARANTINE_SCHEMA
+from corpus.data.schema import MERGED_SCHEMA, QUARANTINE_SCHEMA
 from corpus.data.writer import PIECE_BYTES, SHARD_BYTES, ShardWriter, shard_entry
 from corpus.engine.attempts import attempt_name
 from corpus.engine.dropped import Dropped, RowFile
@@ -35,8 +35,8 @@ _WHOLE = 1 << 62
 class Task:
     """The context of one running task.
 
-    `drop` and `quarantine` count themselves in the stage's unit; what came in (`seen`) and was `kept` or `merged` the
-    stage counts with `count`.
+    `drop`, `merge` and `quarantine` count themselves in the stage's unit; what came in (`seen`) and was `kept` the stage
+    counts with `count`.
     """
 
     stage_name: str
@@ -62,6 +62,7 @@ class Task:
         self.directory = parent / attempt_name(self.index)
         self.directory.mkdir(parents=True)
         self._dropped = Dropped(self.directory)
+        self._merged = RowFile(self.directory / "merged", MERGED_SCHEMA)
         self._quarantined = RowFile(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
         self._started = time.monotonic()
         self._fixed = resident_bytes()
@@ -109,14 +110,20 @@ class Task:
         self.count(dropped={reason: 1})
         self._dropped.add(id, map, reason, text)
 
-    def quarantine(self, source: str, offset: int, length: int, reason: str, data: bytes) -> None:
-        """Put an unreadable record aside; with `--strict` it stops the run instead."""
+    def merge(self, id: str, into: str) -> None:
+        """Record a raw record whose text went into the document `into`."""
+        self.count(merged=1)
+        self._merged.add({"id": id, "into": into})
+
+    def quarantine(
+        self, source: str, offset: int, length: int, reason: str, data: bytes, record: int | None = None
+    ) -> None:
+        """Put an unreadable record aside, the `record`-th of its source; with `--strict` it stops the run instead."""
         if self.strict:
             raise DataError(f"{source}: {reason} at byte {offset}; repair it, or run without --strict to set it aside.")
         self.count(quarantined=1)
-        self._quarantined.add(
-            {"source": source, "offset": offset, "length": length, "reason": reason, "data": data[:QUARANTINE_BYTES]}
-        )
+        where = {"source": source, "record": record, "offset": offset, "length": length}
+        self._quarantined.add(where | {"reason": reason, "data": data[:QUARANTINE_BYTES]})
 
     def note(self, key: str, value: Any) -> None:
         """Leave a JSON value for later phases and the commit."""
@@ -139,6 +146,7 @@ class Task:
         fault("shards-written")
         dropped = self._dropped.close()
         quarantined = self._quarantined.close()
+        merged = self._merged.close()
         value = {
             "shards": [vars(entry) | {"task": self._shard_task(number)} for number, entry in enumerate(shards)],
             "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
@@ -146,6 +154,7 @@ class Task:
             "notes": self._notes,
             "dropped": dropped,
             "quarantined": quarantined,
+            "merged": merged,
             "progress": self._progress,
             "seconds": time.monotonic() - self._started,
             "peak_memory": peak_bytes(),

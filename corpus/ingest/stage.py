@@ -231,9 +231,9 @@ class _FileIngest:
         elif isinstance(item, Skipped):
             task.drop(self._id(item.ordinal), item.reason, _valid(item.text))
         elif isinstance(item, Merged):
-            task.count(merged=1)
+            task.merge(self._id(item.ordinal), self._id(item.into))
         else:
-            task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data)
+            task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data, item.ordinal)
 
     def _keep(self, record: Record) -> None:
         try:
@@ -250,7 +250,7 @@ class _FileIngest:
         except ValueError as error:  # lone surrogates, or NaN in the metadata
             data = record.text.encode("utf-8", "surrogatepass")
             reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
-            self.task.quarantine(self.file.name, 0, len(data), reason, data)
+            self.task.quarantine(self.file.name, 0, len(data), reason, data, record.ordinal)
             return
         if not record.text.strip():
             self.task.drop(self._id(record.ordinal), "no text", record.text)

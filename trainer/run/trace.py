@@ -1,14 +1,15 @@
-"""`trainer trace`: which documents a training step held, from the packed set and the run's skip log alone."""
+"""Which documents a training step held (`trainer trace`), and which steps a sequence was in, from the packed set and the
+run's skip log alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from corpus.data.packed import placed
 from corpus.data.provenance import DocumentList
 from corpus.errors import UsageError
-from trainer.data.rows import step_rows
+from trainer.data.rows import rows_left, step_rows
 from trainer.data.validation_sets import PackedRows
 from trainer.run.directory import Run
 from trainer.spikes.skip_log import SkipLog
@@ -53,3 +54,21 @@ def step_documents(path: Path, data: Path, step: int) -> Iterator[tuple[int, str
         for row, (domain, spans) in enumerate(zip(rows.domains(taken), segments, strict=True), part.start):
             for position, span in placed(spans):
                 yield row, domain, span.epoch, position, span.length, documents[span.document].id, span.start
+
+
+def steps_of_rows(path: Path, packed: str, rows: Iterable[int]) -> dict[int, int]:
+    """The step of the run at `path`, from 1, that trains on each of some rows of the packed set of digest `packed`.
+
+    Left out are rows that a rewind skips and rows after the last step; all of them where the run has another set.
+    """
+    run = Run(path)
+    made = run.config()
+    if made.data.digest != packed:
+        return {}
+    holes = (SkipLog.load(run.skip_log) or SkipLog()).holes()
+    found = {}
+    for row in rows:
+        step = made.ramp.steps_in(rows_left(row, 0, holes)) + 1
+        if step <= made.training.steps and not any(hole.start <= row < hole.stop for hole in holes):
+            found[row] = step
+    return found

@@ -61,7 +61,16 @@ def test_every_record_is_accounted_for_and_the_dataset_verifies(raw: Path, tmp_p
     first = next(Dataset.open(tmp_path / "out").batches()).slice(0, 1).to_pylist()[0]
     assert first["id"] == "toy/0.txt#0" and first["source"] == {"file": "0.txt", "record": 0}
     quarantine = pq.read_table(tmp_path / "out" / "_quarantine" / "00000.records").to_pylist()
-    assert quarantine[0] == {"source": "0.txt", "offset": 0, "length": 8, "reason": "fifth", "data": b"line 0 5"}
+    assert quarantine[0] == {
+        "source": "0.txt",
+        "record": 5,
+        "offset": 0,
+        "length": 8,
+        "reason": "fifth",
+        "data": b"line 0 5",
+    }
+    merged = pq.read_table(tmp_path / "out" / "_merged" / "00000.ids").to_pylist()
+    assert merged[0] == {"id": "toy/0.txt#4", "into": "toy/0.txt#0"}
 
 
 def test_lone_surrogates_are_quarantined(tmp_path: Path) -> None:

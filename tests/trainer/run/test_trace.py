@@ -18,6 +18,8 @@ from corpus.errors import DataError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
 from trainer.data.rows import RowRange, next_batch, step_rows
+from trainer.run.trace import steps_of_rows
+from trainer.spikes.skip_log import SkipEntry, SkipLog
 
 LISTED = (("00000.parquet", 90), ("00001.parquet", 110))
 
@@ -63,6 +65,12 @@ def test_documents_of_a_step(tmp_path: Path) -> None:
     assert [[str(field) for field in entry.values()] for entry in found] == [
         line.split("\t") for line in result.output.splitlines()[1:]
     ]
+    digest = Dataset.open(packed).digest
+    assert steps_of_rows(run, digest, range(20)) == {row: row // 4 + 1 for row in range(12)}
+    SkipLog((SkipEntry(3, "rewind", "spike", back_to=1, since=1, rows=RowRange(5, 9)),)).save(run / "skip_log.json")
+    skipped = {0: 1, 1: 1, 2: 1, 3: 1, 4: 2, 9: 2, 10: 2, 11: 2, 12: 3, 13: 3, 14: 3, 15: 3}
+    assert steps_of_rows(run, digest, range(20)) == skipped and steps_of_rows(run, "other", range(20)) == {}
+    (run / "skip_log.json").unlink()
     assert call("trace", run, "--data", packed, "--step", "4").exit_code == 2
     other = write_packed(tmp_path / "other", learnable_rows(20, 16, 60, 9), 60)
     result = call("trace", run, "--data", other, "--step", "1")

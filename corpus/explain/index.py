@@ -1,0 +1,122 @@
+"""`corpus index`: where the URLs and lines of a run's documents are, in sorted tables of hashes.
+
+For each shard of the datasets that were read from raw files (where `corpus clean` removed their rows: of the next ones
+that have theirs) `_index/<digest>/<shard>.urls.npy` and `.lines.npy`, uint64 [2, n]: the hashes, ascending, and the rows.
+A shard that is indexed is not read again. A look-up is a binary search in each file, which is mapped, not read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from corpus.data.buffers import Array
+from corpus.data.dataset import Dataset, read_batches
+from corpus.dedup.lines.rewrite import line_keys
+from corpus.explain.way import Run
+
+FOLDER = "_index"
+URLS, LINES = "urls", "lines"
+
+
+def indexed_datasets(run: Run) -> list[Dataset]:
+    """The datasets whose rows are indexed: of each domain the earliest that are there."""
+    found: list[Dataset] = []
+    covered: set[str] = set()
+    for dataset in run.datasets:
+        if dataset.manifest.kind != "documents":
+            continue
+        if any(source.digest in covered for source in run.inputs(dataset)):
+            covered.add(dataset.digest)
+        elif not dataset.cleaned:
+            covered.add(dataset.digest)
+            found.append(dataset)
+    return found
+
+
+def build_index(run: Run) -> Iterator[tuple[str, int]]:
+    """Index what is not indexed yet; the name of each shard, and the bytes of its tables."""
+    wanted = set()
+    for dataset in indexed_datasets(run):
+        for path in dataset.shard_paths():
+            folder = run.path / FOLDER / dataset.digest
+            wanted.add(dataset.digest)
+            tables = [folder / f"{path.stem}.{kind}.npy" for kind in (URLS, LINES)]
+            if not all(table.exists() for table in tables):
+                folder.mkdir(parents=True, exist_ok=True)
+                for table, value in zip(tables, _tables(path), strict=True):
+                    _save(table, value)
+            yield f"{run.name(dataset)}/{path.name}", sum(table.stat().st_size for table in tables)
+    for folder in (run.path / FOLDER).glob("*"):
+        if folder.name not in wanted:  # of datasets that were made anew
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+
+def _tables(path: Path) -> tuple[Array[np.uint64], Array[np.uint64]]:
+    """The hashes of the URLs and of the lines of a shard, with their rows."""
+    urls: list[Array[np.uint64]] = [np.zeros((2, 0), np.uint64)]
+    lines: list[Array[np.uint64]] = [np.zeros((2, 0), np.uint64)]
+    first = 0
+    for batch in read_batches(path, ["text", "url"]):
+        named = [(hash_url(url), row) for row, url in enumerate(batch.column("url").to_pylist(), first) if url]
+        urls.append(np.array(named, np.uint64).reshape(-1, 2).T)
+        keys = hash_lines(batch.column("text"))
+        breaks = np.array([text.as_py().count("\n") + 1 for text in batch.column("text")], np.int64)
+        lines.append(np.stack([keys, np.repeat(np.arange(first, first + batch.num_rows, dtype=np.uint64), breaks)]))
+        first += batch.num_rows
+    return _sorted(np.concatenate(urls, axis=1)), _sorted(_content(np.concatenate(lines, axis=1)))
+
+
+def _content(table: Array[np.uint64]) -> Array[np.uint64]:
+    """Without blank lines and those that stood in their document before."""
+    return table[:, table[0] > 1]
+
+
+def _sorted(table: Array[np.uint64]) -> Array[np.uint64]:
+    return np.ascontiguousarray(table[:, np.argsort(table[0], kind="stable")])
+
+
+def hash_url(url: str) -> int:
+    """xxh3-64 of a URL."""
+    return xxhash.xxh3_64_intdigest(url.encode("utf-8", "surrogatepass"))
+
+
+def hash_lines(texts: pa.Array) -> Array[np.uint64]:
+    """The key of every line of every text: that of line dedup with `--normalize exact`."""
+    return line_keys(texts, "exact", False)[:, 0]
+
+
+def _save(path: Path, table: Array[np.uint64]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, table)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def indexed(run: Run) -> bool:
+    """Whether all shards are indexed."""
+    return all(
+        (run.path / FOLDER / dataset.digest / f"{path.stem}.{kind}.npy").exists()
+        for dataset in indexed_datasets(run)
+        for path in dataset.shard_paths()
+        for kind in (URLS, LINES)
+    )
+
+
+def find_in_index(run: Run, kind: str, hashed: int) -> Iterator[tuple[Path, list[int]]]:
+    """The shards with rows of this hash, and these rows."""
+    for dataset in indexed_datasets(run):
+        for path in dataset.shard_paths():
+            table = np.load(run.path / FOLDER / dataset.digest / f"{path.stem}.{kind}.npy", mmap_mode="r")
+            low, high = (int(np.searchsorted(table[0], np.uint64(hashed), side=side)) for side in ("left", "right"))
+            if high > low:
+                yield path, [int(row) for row in table[1, low:high]]
