@@ -92,7 +92,7 @@ class Fields:
             if path != ("title",):
                 _remove(metadata, path)
         if missing:
-            raise NoDocument(f"no field '{self.text}'; the record has {_named(row)}")
+            raise NoDocument(f"no field '{self.text}'; the record has {keys_of(row)}")
         return "\n\n".join(texts)
 
 
@@ -155,7 +155,7 @@ def _remove(metadata: dict[str, object], path: tuple[str, ...]) -> None:
         metadata.pop(path[0], None)
 
 
-def _named(row: Mapping[str, object]) -> str:
+def keys_of(row: Mapping[str, object]) -> str:
     """The keys of a row for a message."""
     keys = [valid(str(key))[:_NAMED_CHARACTERS] for key in list(row)[:_NAMED_KEYS]]
     return ", ".join(keys) + (", …" if len(row) > _NAMED_KEYS else "") or "none"

@@ -35,7 +35,7 @@ def page_item(
 ) -> Item:
     """The document of a page of the media type `kind` ("" where none is stated), or why it is none.
 
-    What is `known` of the page goes before what its head states.
+    What is `known` of the page, and its `url`, go before what its head states.
     """
     if not kind or kind == "application/octet-stream":
         kind = "text/html" if data[:1024].lstrip().lower().startswith(_SNIFFED) else "unknown"
@@ -48,7 +48,7 @@ def page_item(
         facts: dict[str, object] = {}
     else:
         page = extract_page(decode_page(data, charset), settings.extractor)
-        text, language, facts = page.text, page.language, page.facts
+        text, language, facts, url = page.text, page.language, page.facts, url or page.url or None
     if not text:
         return Skipped(ordinal, "no text")
     if len(text) < settings.min_characters:

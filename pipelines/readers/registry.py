@@ -15,6 +15,7 @@ READERS = Registry(
         "books": "pipelines.readers.books:BooksReader",
         "arxiv": "pipelines.readers.arxiv:ArxivReader",
         "stackexchange": "pipelines.readers.stackexchange:StackExchangeReader",
+        "news": "pipelines.readers.news:NewsReader",
         "conversations": "pipelines.readers.conversations:ConversationsReader",
         "jsonl": "pipelines.readers.jsonl:JsonlReader",
         "parquet": "pipelines.readers.parquet:ParquetReader",

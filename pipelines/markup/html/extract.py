@@ -22,6 +22,8 @@ _META = re.compile(r'<meta\b((?:[^>"]|"[^"]*")*)>')
 _VALUE = re.compile(r'([\w:.-]+)="([^"]*)"')
 _LINKED_DATA = re.compile(r"<script\b[^>]*application/ld\+json[^>]*>(.*?)</script", re.DOTALL)
 _LANGUAGE = re.compile(r"<html\b[^>]*?\s(?:xml:)?lang\s*=\s*[\"']?([A-Za-z]{2,3})(?![A-Za-z])", re.IGNORECASE)
+_CANONICAL = re.compile(r'<link\b(?:[^>"]|"[^"]*")*\brel="canonical"(?:[^>"]|"[^"]*")*>')
+_HREF = re.compile(r'\bhref="([^"]*)"')
 _OWN_LICENCE = re.compile(r"\brel\s*=\s*[\"']?[^\"'>]*\blicense\b", re.IGNORECASE)
 _HEAD_CHARACTERS, _TAG_CHARACTERS = 20_000, 1000
 _ITEM, _PRE, _ROW = TAG["li"], TAG["pre"], TAG["tr"]
@@ -41,10 +43,12 @@ _CREATIVE_COMMONS = re.compile(r"creativecommons\.org/((?:licenses|publicdomain)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Text of a page, and what its head states: `facts` are title, author, date and licence where it does."""
+    """Text of a page, and what its head states: `facts` are title, author, date and licence where it does, `url` is the
+    address that it gives itself."""
 
     text: str
     language: str = ""
+    url: str = ""
     facts: dict[str, object] = field(default_factory=dict)
 
 
@@ -117,8 +121,8 @@ def render(blocks: Blocks, chosen: list[int]) -> str:
     return "\n".join(lines)
 
 
-def _stated(tree: Any, source: str) -> tuple[str, dict[str, object]]:
-    """Language, and the facts of the head."""
+def _stated(tree: Any, source: str) -> tuple[str, str, dict[str, object]]:
+    """Language, address, and the facts of the head."""
     facts: dict[str, object] = {}
     head = tree.head.html if tree.head is not None else ""
     metas: dict[str, str] = {}
@@ -135,7 +139,10 @@ def _stated(tree: Any, source: str) -> tuple[str, dict[str, object]]:
     _set(facts, "author", authors[0] if authors else linked.get("author", ""))
     _set(facts, "licence", _licence(source))
     found = _LANGUAGE.search(source, 0, _HEAD_CHARACTERS)
-    return found[1].lower() if found else "", facts
+    canonical = _CANONICAL.search(head)
+    address = _HREF.search(canonical[0]) if canonical else None
+    url = html.unescape(address[1]) if address else metas.get("og:url", "")
+    return found[1].lower() if found else "", url if url.startswith("http") else "", facts
 
 
 def _set(facts: dict[str, object], name: str, value: object) -> None:
