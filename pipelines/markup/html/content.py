@@ -161,14 +161,12 @@ def _choose(tags, parents, said, alike, spans, counts, roles, chosen):  # type: 
         if chosen[block]:
             chosen[block] = 0
             total -= counts[block, 0]
-    if total >= 40:
-        return total
-    # little was found: all that is not boilerplate, if that is much more
+    # all that is not boilerplate, if that is much more
     rest = 0
     for block in range(blocks):
         if reached[spans[block, 2]] and worth[block] >= -2.0:
             rest += counts[block, 0]
-    if rest > 2 * total:
+    if rest > (2 if total < 150 else 4) * total:
         for block in range(blocks):
             chosen[block] = reached[spans[block, 2]] and worth[block] >= -2.0
         return rest

@@ -27,6 +27,8 @@ _HREF = re.compile(r'\bhref="([^"]*)"')
 _OWN_LICENCE = re.compile(r"\brel\s*=\s*[\"']?[^\"'>]*\blicense\b", re.IGNORECASE)
 _HEAD_CHARACTERS, _TAG_CHARACTERS = 20_000, 1000
 _ITEM, _PRE, _ROW = TAG["li"], TAG["pre"], TAG["tr"]
+_CELL_CHARACTERS, _ROW_CHARACTERS = 200, 1000
+"""Cells of more characters are those of tables that lay a page out: they stand alone."""
 _MOST_ELEMENTS = 500_000
 """A page of more tags is not parsed: trees of real pages are far smaller."""
 _DATES = (
@@ -111,7 +113,7 @@ def render(blocks: Blocks, chosen: list[int]) -> str:
             element = int(parents[element])
         if not verbatim:
             text = text.replace("\n", " ") if here_row >= 0 else text
-        if here_row >= 0 and here_row == row and lines:
+        if here_row >= 0 and here_row == row and len(text) <= _CELL_CHARACTERS and len(lines[-1]) <= _ROW_CHARACTERS:
             lines[-1] += " | " + text
         elif here_item >= 0 and here_item != item:
             lines.append("- " + text)
