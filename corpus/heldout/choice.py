@@ -51,8 +51,8 @@ _FEWEST_WAITING = 1 << 16
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the validation of a domain should have: a `fraction` of the texts, and at least so many `bytes` and different
-    `documents`, up to half of the domain's; none of more than a `share` of its bytes."""
+    """What the validation of a domain should have: a `fraction` of the texts, at least so many `bytes`, up to half of the
+    domain's, and `documents`, up to a tenth of them; none of more than a `share` of its bytes, also up to a tenth."""
 
     fraction: Fraction
     bytes: int
@@ -107,11 +107,11 @@ def choose(parts: Callable[[], Iterable[Hashes]], wanted: Wanted, seed: int = 0)
     size, number = 2 * wanted.bytes + 1, 2 * wanted.documents + 1
     while True:
         held = _smallest(parts(), size, number, plain)
-        front, whole = _Front.of(held, documents // 2, text // 2), len(held) == documents
-        count, enough = front.reaching(wanted, plain) if len(front.eligible) else (0, False)
-        if count and (enough or front.exhausted or whole):
+        front = _Front.of(held, documents, text)
+        count, known = front.reaching(wanted, plain) if len(front.eligible) else (0, False)
+        if count and (known or len(held) == documents):
             return front.choice(count, wanted, seed)
-        if whole:
+        if len(held) == documents:
             raise DataError(
                 "The input has no text that could be split off, each one being over half of it: remove duplicates first, "
                 "or give more documents."
@@ -127,37 +127,45 @@ class _Front:
     texts: Texts
     size: npt.NDArray[np.int64]
     eligible: npt.NDArray[np.int64]
-    allowed: int
-    """How many of the eligible can be taken together without passing half of all documents or bytes."""
+    half: int
+    """How many of the eligible can be taken together without passing half of all documents or bytes; at least one."""
+    tenth: int
+    """The same of a tenth; those that are more by themselves do not count."""
 
     @classmethod
     def of(cls, held: Hashes, documents: int, text: int) -> _Front:
-        """From documents, of which at most so many `documents` and bytes of `text` can be taken."""
+        """From some documents of `documents` with `text` bytes."""
         texts, first, copies = np.unique(held["text"], return_index=True, return_counts=True)
         size = held["bytes"][first]
-        weight = size * copies
-        eligible = np.flatnonzero((weight <= text) & (copies <= documents))
-        fit = (np.cumsum(weight[eligible]) <= text) & (np.cumsum(copies[eligible]) <= documents)
-        return cls(texts, size, eligible, max(min(1, len(eligible)), int(np.count_nonzero(fit))))
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether more texts would pass half of all."""
-        return self.allowed < len(self.eligible)
+        eligible = np.flatnonzero((size * copies <= text // 2) & (copies <= documents // 2))
+        copies, weight = copies[eligible], (size * copies)[eligible]
+        small = (weight <= text // 10) & (copies <= documents // 10)
+        fits = [
+            np.count_nonzero(
+                (np.cumsum(weight * taken) <= text // part) & (np.cumsum(copies * taken) <= documents // part)
+            )
+            for taken, part in ((np.ones(len(weight), np.bool_), 2), (small, 10))
+        ]
+        return cls(texts, size, eligible, max(min(1, len(eligible)), int(fits[0])), int(fits[1]))
 
     def reaching(self, wanted: Wanted, plain: int) -> tuple[int, bool]:
-        """How many of the eligible to take so that what stays of them (`_small_enough`) is what is wanted, at least those
-        up to the rank `plain`; and whether it is."""
+        """How many of the eligible to take; and whether more texts would not change that.
+
+        Those up to the rank `plain`, and as many as have the bytes that are wanted, up to half of all; then more, up to a
+        tenth of all, until what stays of them (`_small_enough`) is the documents and bytes that are wanted.
+        """
         least = int(np.count_nonzero(ranks(self.texts[self.eligible]) <= np.uint64(plain)))
-        most = self.allowed
         size = self.size[self.eligible]
         filled = int(np.searchsorted(np.cumsum(size), wanted.bytes)) + 1 if wanted.bytes else 0
-        count = min(most, max(1, least, wanted.documents, filled))
+        count = min(self.half, max(1, least, filled))
+        most = max(count, min(self.half, self.tenth))
+        known = most < len(size) and (filled <= len(size) or self.half < len(size))
+        count = min(most, max(count, wanted.documents))
         while True:
             stay = _small_enough(size[:count], wanted.share)
             enough = np.count_nonzero(stay) >= wanted.documents and int(size[:count][stay].sum()) >= wanted.bytes
             if enough or count == most:
-                return count, bool(enough)
+                return count, bool(enough) or known
             count = min(most, count + max(1, count // 64))
 
     def choice(self, count: int, wanted: Wanted, seed: int) -> tuple[Choice, Texts]:

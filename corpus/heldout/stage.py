@@ -1,9 +1,9 @@
 """Documents of one or several domains -> the choice of those that are held out of training for validation.
 
-A text is held out when the rank of its seeded hash is below the fraction asked for. Where that gives a domain fewer than
-`min_documents` texts or less than `min_bytes` of them, those of the next ranks join, until it is enough or half of the
-domain is reached; at least one joins. Texts of more than `max_share_of_one_document` of a domain's validation stay in
-training. A text that one domain holds out is held out of all (`corpus.heldout.choice`); of equal texts in the validation of
+A text is held out when the rank of its seeded hash is below the fraction asked for. Where that gives a domain less than
+`min_bytes` of text, those of the next ranks join, until it is enough or half of the domain is reached; at least one joins.
+For `min_documents` more join, up to a tenth of the domain. Texts of more than `max_share_of_one_document` of a domain's
+validation stay in training, if a tenth of the domain has enough others. A text that one domain holds out is held out of all (`corpus.heldout.choice`); of equal texts in the validation of
 a domain one stays. The sides are written by `corpus.heldout.side`.
 
 Validation then loses what training has too: with `overlap` lines the documents with more than `line_overlap` of their text
@@ -83,8 +83,10 @@ class ChoiceConfig:
     removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
     validation: str = option("0.1%", "Part of the texts of each domain that is for validation, as 0.1%; at most 50%.")
-    min_documents: int = option(10, "Different documents that the validation of a domain has at least.", least=1)
-    min_bytes: int = option(16_000, "Text that it has at least (this fills a row). Both go up to half of a domain.")
+    min_documents: int = option(
+        10, "Different documents that the validation of a domain has at least, up to a tenth of the domain.", least=1
+    )
+    min_bytes: int = option(16_000, "Text that it has at least (this fills a row), up to half of the domain.")
     max_share_of_one_document: str = option(
         "25%",
         "Leave documents to training that are more of a domain's validation than this; 100%: none.",
@@ -195,9 +197,9 @@ class ChoiceStage(ReadingStage):
         for dataset in self.datasets:
             names = inherited_domains([dataset])
             if len(names) != 1:
+                said = f"is of several domains ({', '.join(names)})" if names else "does not say of which domain it is"
                 raise UsageError(
-                    f"{dataset.path} is of several domains ({', '.join(names)}): give a dataset for each domain, so that "
-                    "each gets validation documents."
+                    f"{dataset.path} {said}: give a dataset for each domain, so that each gets validation documents."
                 )
             found[names[0]] = (*found.get(names[0], ()), dataset)
         return found

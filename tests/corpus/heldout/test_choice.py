@@ -38,29 +38,40 @@ def slow_choice(documents: Documents, wanted: Wanted) -> set[bytes] | None:
     """The texts that are held out, each by going through all."""
     size = {digest(text): size for text, size in documents}
     copies = {key: sum(digest(text) == key for text, _ in documents) for key in size}
-    half, half_bytes = len(documents) // 2, sum(size for _, size in documents) // 2
-    able = [key for key in sorted(size) if copies[key] <= half and copies[key] * size[key] <= half_bytes]
+    bytes_of = {key: copies[key] * size[key] for key in size}
+    text = sum(bytes_of.values())
+    able = [key for key in sorted(size) if copies[key] <= len(documents) // 2 and bytes_of[key] <= text // 2]
     if not able:
         return None
-    allowed = 1
-    while allowed < len(able):
-        more = able[: allowed + 1]
-        if sum(copies[key] for key in more) > half or sum(copies[key] * size[key] for key in more) > half_bytes:
-            break
-        allowed += 1
+
+    def within(part: int, counted: list[bytes]) -> int:
+        count = 0
+        while count < len(able):
+            taken = [key for key in able[: count + 1] if key in counted]
+            if sum(copies[key] for key in taken) > len(documents) // part:
+                break
+            if sum(bytes_of[key] for key in taken) > text // part:
+                break
+            count += 1
+        return count
+
+    half = max(1, within(2, able))
+    small = [key for key in able if copies[key] <= len(documents) // 10 and bytes_of[key] <= text // 10]
     limit = int(wanted.fraction * 2**64)
-    count = max(1, wanted.documents, sum(int.from_bytes(key.ljust(16, b"\0")[:8], "big") < limit for key in able))
+    count = max(1, sum(int.from_bytes(key.ljust(16, b"\0")[:8], "big") < limit for key in able))
     while sum(size[key] for key in able[:count]) < wanted.bytes and count < len(able):
         count += 1
-    count = min(count, allowed)
+    count = min(count, half)
+    most = max(count, min(half, within(10, small)))
+    count = min(most, max(count, wanted.documents))
     while True:
         taken = able[:count]
         stay = slow_small_enough([size[key] for key in taken], float(wanted.share))
         kept = {key for key in taken if stay is not None and size[key] <= stay}
         enough = len(kept) >= wanted.documents and sum(size[key] for key in kept) >= wanted.bytes
-        if enough or count == allowed:
+        if enough or count == most:
             break
-        count = min(allowed, count + max(1, count // 64))
+        count = min(most, count + max(1, count // 64))
     return kept if sum(size[key] for key in kept) >= max(1, wanted.bytes) else set(taken)
 
 

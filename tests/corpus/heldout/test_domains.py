@@ -141,7 +141,8 @@ def test_pairs_are_named(tmp_path: Path, make_documents: Make) -> None:
         "small": make_documents("small", [*shared, *(own_text(rng) for _ in range(10))], domain="small"),
         "crawl": make_documents("crawl", crawl, domain="crawl"),
     }
-    found = run(tmp_path, sources, validation="1%", min_documents=20, max_share_of_one_document="100%")
+    wanted = {"min_bytes": 10_000, "min_documents": 1, "max_share_of_one_document": "100%"}
+    found = run(tmp_path, sources, validation="1%", **wanted)
     choice = found["choice"].manifest
     (small, large) = choice.extra["validation"]
     joined = [pair for pair in choice.extra["pairs"] if pair.get("texts") and pair["validation"] == "small"]
