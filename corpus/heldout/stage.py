@@ -130,6 +130,8 @@ class ChoiceConfig:
     def wanted(self) -> Wanted:
         """What each domain should have."""
         share = parse_share(self.max_share_of_one_document, "--max-share-of-one-document")
+        if not share:
+            raise UsageError("--max-share-of-one-document 0 leaves no document for validation: give more, as 25%.")
         return Wanted(parse_fraction(self.validation), self.min_bytes, self.min_documents, share)
 
     @property
