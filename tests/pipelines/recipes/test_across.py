@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import Manifest
+from corpus.data.run_state import clean
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
@@ -66,6 +68,16 @@ def test_a_recipe_compares_all_domains(tmp_path: Path) -> None:
     (out / "_log/run.json").unlink()
     run_recipe(RecipeRun(load_recipe(str(path)), raw, out), QUIET)
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
+    # what is cleaned is made again where it is needed, the verdict and all
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file() and "_log" not in file.parts}
+    assert out / "documents/books/03-dedup" in [entry.path for entry in clean(out, dry_run=False)]
+    shutil.rmtree(out / "documents/books/05-train")
+    shutil.rmtree(out / "across/02-dedup")
+    (out / "_log/run.json").unlink()
+    run_recipe(RecipeRun(load_recipe(str(path)), raw, out), QUIET)
+    after = {file: file.read_bytes() for file in out.rglob("*") if file.is_file() and "_log" not in file.parts}
+    assert all(before[file] == data for file, data in after.items())
+    assert out / "documents/books/05-train/00000.parquet" in after and summarize(out) == said
 
 
 @pytest.mark.parametrize(
