@@ -199,7 +199,8 @@ def test_as_the_twin(texts: list[str], key_bits: int, longest: bool, data: st.Da
     )
     column = pa.array(texts, kind).slice(skip)
     others = None if urls is None else pa.array(urls, pa.string()).slice(skip)
-    removals = equal_documents(document_records(column, others, 100, key_bits), longest)
+    protected = 100 + data.draw(st.just(0) | st.integers(0, len(texts) - skip))
+    removals = equal_documents(document_records(column, others, 100, key_bits), longest, protected)
     groups: dict[str, list[int]] = {}
     for row, text in enumerate(texts[skip:]):
         key = text if urls is None else c4_url(urls[skip + row])
@@ -208,8 +209,9 @@ def test_as_the_twin(texts: list[str], key_bits: int, longest: bool, data: st.Da
     wanted = {}
     for rows in groups.values():
         size = [-len(texts[skip + row].encode()) if longest else 0 for row in rows]
+        size = [-(10**9) if 100 + row < protected else of for row, of in zip(rows, size, strict=True)]
         stays = rows[size.index(min(size))]
-        wanted |= {100 + row: 100 + stays for row in rows if row != stays}
+        wanted |= {100 + row: 100 + stays for row in rows if row != stays and 100 + row >= protected}
     assert dict(zip(removals["removed"].tolist(), removals["kept"].tolist(), strict=True)) == wanted
     assert removals["removed"].tolist() == sorted(wanted)
 

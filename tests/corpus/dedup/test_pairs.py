@@ -110,12 +110,13 @@ EDGES = st.dictionaries(
 )
 
 
-@given(EDGES, st.lists(st.integers(1, 3), min_size=10, max_size=10), st.booleans())
-def test_the_choice(found: dict[tuple[int, int], float], sizes: list[int], by_size: bool) -> None:
-    order = sorted(range(10), key=lambda number: (-sizes[number] if by_size else 0, number))
+@given(EDGES, st.lists(st.integers(1, 3), min_size=10, max_size=10), st.booleans(), st.integers(0, 9))
+def test_the_choice(found: dict[tuple[int, int], float], sizes: list[int], by_size: bool, protected: int) -> None:
+    order = sorted(range(10), key=lambda n: (n >= protected, -sizes[n] if by_size and n >= protected else 0, n))
     alike = {pair: value for pair, value in found.items() if order.index(pair[0]) < order.index(pair[1])}
+    alike = {pair: value for pair, value in alike.items() if pair[1] >= protected}  # no edge of two protected ones
     edges = np.array([(b, a, 5, sizes[b], sizes[a], value) for (a, b), value in alike.items()], EDGE)
-    removals = choose_kept(edges, by_size)
+    removals = choose_kept(edges, by_size, protected)
     wanted = greedy(order, alike)
     assert dict(zip(removals["removed"].tolist(), removals["kept"].tolist(), strict=True)) == wanted
     assert removals["removed"].tolist() == sorted(wanted)
@@ -124,6 +125,7 @@ def test_the_choice(found: dict[tuple[int, int], float], sizes: list[int], by_si
     )
     # the promises: what stays has no duplicate that stays, what goes has one that does
     stays = set(range(10)) - wanted.keys()
+    assert stays >= set(range(protected))
     assert not any({a, b} <= stays for a, b in alike)
     assert set(wanted.values()) <= stays and all((kept, gone) in alike for gone, kept in wanted.items())
     clusters = Counter(wanted.values())
