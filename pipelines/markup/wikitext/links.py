@@ -6,7 +6,7 @@ from pipelines.markup.wikitext.marks import REMOVED
 from pipelines.markup.wikitext.names import Namespaces, is_language_link
 
 _SIMPLE = re.compile(r"\[\[(?:[^\[\]|:\n]{1,300}\|([^\[\]|\n]*[^\[\]|\s])|([^\[\]|:\n#]{1,300}))\]\]")
-_MARK = re.compile(r"\[\[|\]\]")
+_MARK = re.compile(r"([\[\]])\1")
 _EXTERNAL = re.compile(r"\[(?:[a-z]{3,8}://|//|mailto:|news:)[^\s\[\]]*+[ \t]*+([^\[\]\n]*+)\]", re.I)
 _PROPERTY = re.compile(r"[^\W\d_][\w ]*::")
 _KIND = re.compile(r" \([^()]*\)$|（[^（）]*）$")
