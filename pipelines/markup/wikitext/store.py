@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipelines.markup.wikitext.definitions import definition, template_key
+from pipelines.markup.wikitext.known import known
 from pipelines.markup.wikitext.names import redirect_target
 
 LINES = "templates.jsonl"
@@ -20,11 +21,14 @@ _CACHED = 20_000  # definitions held in memory: a wiki's articles use few ones o
 
 def template_line(wiki: str, title: str, source: str) -> str | None:
     """The line of a template page: wiki, key, and its body or where it redirects to; None if it is no phrase."""
+    key = template_key(title)
     target = redirect_target(source)
     body = None if target else definition(source)
+    if body is not None and "<templatestyles" in body and known(key.lower()):
+        body = None  # what it looks like is the style's doing; the list writes it out
     if target is None and body is None:
         return None
-    return json.dumps([wiki, template_key(title), body, target and template_key(target)], ensure_ascii=False)
+    return json.dumps([wiki, key, body, target and template_key(target)], ensure_ascii=False)
 
 
 def gather_templates(files: Iterable[Path], database: Path) -> None:

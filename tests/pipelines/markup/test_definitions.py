@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.markup.wikitext.definitions import definition
 from pipelines.markup.wikitext.page import Wiki, wikitext_to_text
 from pipelines.markup.wikitext.parts import parse
+from pipelines.markup.wikitext.store import template_line
 
 PAGES = {
     "Circa": "<abbr title='circa'>c.</abbr>&nbsp;{{{1|}}}<noinclude>{{documentation}}</noinclude>",
@@ -32,6 +34,15 @@ PAGES = {
     "Langx": "{{#invoke:lang|x}}",
     "Pipe": "{{nest|a=1{{!}}2|b=c}}",
 }  # fmt: skip
+
+
+def test_a_template_whose_look_is_a_style_is_shown_by_the_list_if_that_knows_it() -> None:
+    source = "<templatestyles src='x.css'/><span class='num'>{{{1}}}</span>&frasl;<span class='den'>{{{2}}}</span>"
+    assert template_line("enwiki", "Template:frac", source) is None
+    line = template_line("enwiki", "Template:my frac", source)
+    assert line is not None and json.loads(line) == ["enwiki", "My frac", source, None]
+    assert template_line("dewiki", "Vorlage:A", "#WEITERLEITUNG [[Vorlage:b_c]]") == '["dewiki", "A", null, "B c"]'
+    assert template_line("enwiki", "Template:Box", "{|\n|}") is None
 
 
 class Table:
