@@ -40,10 +40,12 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A raw record whose text went into the document of record `into`: an answer into its question."""
+    """A raw record whose text went into the document of record `into`: an answer into its question. `file` is the name of
+    that record's file, where it is another."""
 
     ordinal: int
     into: int
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

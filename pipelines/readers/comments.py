@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,14 +56,14 @@ class CommentFields:
     author: str = ""
 
 
-def comments_of(row: Mapping[str, Any], fields: CommentFields) -> Iterator[Comment]:
+def comments_of(row: Mapping[str, Any], fields: CommentFields) -> Iterable[Comment]:
     """The comments of an object, a parent before its replies. Raises NoDocument if it is none."""
     if fields.text or fields.id:
         return _nested(row, fields)
     if "link_id" in row and "parent_id" in row and "body" in row:
-        return iter((_reddit_comment(row),))
+        return (_reddit_comment(row),)
     if "selftext" in row or ("subreddit" in row and "title" in row):
-        return iter((_reddit_post(row),))
+        return (_reddit_post(row),)
     if isinstance(row.get("prompt"), Mapping) and ("message_tree_id" in row or "replies" in row["prompt"]):
         return _messages(row["prompt"])
     if "message_id" in row or ("user_message_id" in row and "role" in row):
@@ -74,31 +74,23 @@ def comments_of(row: Mapping[str, Any], fields: CommentFields) -> Iterator[Comme
 
 
 def _reddit_comment(row: Mapping[str, Any]) -> Comment:
-    body, author = row["body"], row.get("author")
-    key = _key(row, "id")
-    text, dropped = _reddit_text(body, row)
-    score = _whole(row.get("score"))
-    link = row.get("permalink")
-    post = str(row["link_id"]).removeprefix("t3_")
-    return Comment(
-        key if key.startswith("t1_") else f"t1_{key}",
-        # long ago the parent was a number or missing
-        _parent(row["parent_id"] if str(row["parent_id"]).startswith("t") else row["link_id"]),
-        text,
-        -(score or 0),
-        score,
-        _author(author),
-        dropped,
-        _REDDIT + (link if isinstance(link, str) else f"/comments/{post}/_/{key.removeprefix('t1_')}/"),
-        "",
-        (),
-        _facts(date=row.get("created_utc"), subreddit=row.get("subreddit"), author=_author(author)),
-    )
+    key, parent, score, link = _key(row, "id"), row["parent_id"], row.get("score"), row.get("permalink")
+    text, dropped = _reddit_text(row["body"])
+    author = _author(row.get("author"))
+    if type(score) is not int:
+        score = _whole(score)
+    if not isinstance(parent, str) or parent[:1] != "t":  # long ago it was a number or missing
+        parent = _parent(row["link_id"])
+    bare = key.removeprefix("t1_")
+    if not isinstance(link, str):
+        link = f"/comments/{str(row['link_id']).removeprefix('t3_')}/_/{bare}/"
+    facts = _facts(date=row.get("created_utc"), subreddit=row.get("subreddit"), author=author)
+    return Comment("t1_" + bare, parent, text, -(score or 0), score, author, dropped, _REDDIT + link, "", (), facts)
 
 
 def _reddit_post(row: Mapping[str, Any]) -> Comment:
     key = _key(row, "id")
-    body, dropped = _reddit_text(row.get("selftext") or "", row)
+    body, dropped = _reddit_text(row.get("selftext") or "")
     title = _unescaped(row["title"]) if isinstance(row.get("title"), str) else ""
     if title.lower() in _DELETED or _REMOVED.fullmatch(title):
         title = ""
@@ -128,16 +120,21 @@ def _reddit_post(row: Mapping[str, Any]) -> Comment:
     )
 
 
-def _reddit_text(body: object, row: Mapping[str, Any]) -> tuple[str, str]:
+def _reddit_text(body: object) -> tuple[str, str]:
     """Text, and why there is none."""
     if not isinstance(body, str):
         return "", "no text"
     text = body.strip()
-    if text.lower() in _DELETED:
-        return "", "deleted"
-    if _REMOVED.fullmatch(text):
-        return "", "removed"
-    text = _lines(_INVISIBLE.sub("", _unescaped(text)))
+    if text[:1] == "[":
+        if text.lower() in _DELETED:
+            return "", "deleted"
+        if _REMOVED.fullmatch(text):
+            return "", "removed"
+    if not text.isascii() or "&#x" in text:
+        text = _INVISIBLE.sub("", _unescaped(text))
+    elif "&" in text:
+        text = _unescaped(text)
+    text = _lines(text)
     return text, "" if text else "no text"
 
 
@@ -296,15 +293,20 @@ def _whole(value: object) -> int | None:
 
 
 def _facts(**values: object) -> dict[str, object]:
-    """Metadata: those of `values` that there are; dates are ISO 8601, from seconds since 1970 where they are numbers."""
-    date = values.pop("date", None)
-    seconds = _whole(date)
+    """Those of `values` that there are, as `metadata_of` takes them."""
+    return {name: value for name, value in values.items() if value is not None and value != ""}
+
+
+def metadata_of(facts: Mapping[str, Any]) -> dict[str, object]:
+    """The metadata of a document from the facts of its first comment: dates are ISO 8601, from seconds since 1970 where
+    they are numbers."""
+    found = {name: value if type(value) is int else plain(value) for name, value in facts.items()}
+    seconds = _whole(facts.get("date"))
     if seconds is not None and 0 < seconds < 1 << 34:
-        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-        values["date"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    elif isinstance(date, str):
-        values["date"] = date
-    return {name: plain(value) for name, value in values.items() if value not in (None, "")}
+        found["date"] = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()[:19] + "Z"
+    elif not isinstance(facts.get("date"), str):
+        found.pop("date", None)
+    return found
 
 
 def _unescaped(text: str) -> str:

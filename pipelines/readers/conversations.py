@@ -13,12 +13,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from corpus.data.columns import AUTHOR, DATE, TITLE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.formats.json import transposed
-from pipelines.readers.comments import Comment, CommentFields, comments_of
+from pipelines.readers.comments import Comment, CommentFields, comments_of, metadata_of
 from pipelines.readers.fields import NoDocument
 from pipelines.readers.jsonl import JsonlReader, Object, read_objects
 from pipelines.readers.threads import (
@@ -34,6 +36,7 @@ from pipelines.readers.threads import (
 
 _WHOLE = ("id", "message_id", "user_message_id", "message_tree_id", "prompt", "text", "body", "title")
 """Keys of objects that are comments, whatever lists of objects they hold."""
+_STEP = 1 << 14
 _HELD_NODES = 20_000
 """Comments of threads that are held for the next comment of one of them."""
 
@@ -125,32 +128,40 @@ class LinkedConversations(ConversationsReader):
         """An item for each comment, and for each record that holds none."""
         folders = load_folders(self.gathered)
         number = list(folders).index(file.name)
-        with Threads(list(folders.values()), self.gathered) as threads:
+        with Threads(folders, self.gathered) as threads:
             first = int(threads.first[number])
-            plans = _Plans(threads, self)
-            for ordinal, record in enumerate(threads.records(number)):
-                position = first + ordinal
-                if record["other"]:
-                    yield _other(ordinal, threads.entry(position)[0])
-                    continue
-                root = int(threads.root[position])
-                reason = REASONS[int(record["reason"])]
-                if root < 0:
-                    yield Skipped(ordinal, "repeated")
-                elif reason and root != position:
-                    yield Skipped(ordinal, reason)
-                elif self.documents == "thread" and root != position:
-                    yield Merged(ordinal, max(0, root - first))
-                else:
-                    yield plans.item(ordinal, position, root, reason)
+            plans = _Plans(threads, self, number)
+            records = threads.records(number)
+            for start in range(0, len(records), _STEP):
+                block = records[start : start + _STEP]
+                roots = threads.root[first + start : first + start + len(block)].tolist()
+                others, reasons = block["other"].tolist(), block["reason"].tolist()
+                whole = threads.threads(first + start, first + start + len(block))
+                for ordinal, (other, root, reason) in enumerate(zip(others, roots, reasons, strict=True), start):
+                    position = first + ordinal
+                    if other:
+                        yield _other(ordinal, threads.entries(np.array([position]))[0][0])
+                    elif root < 0:
+                        yield Skipped(ordinal, "repeated")
+                    elif reason and root != position:
+                        yield Skipped(ordinal, REASONS[reason])
+                    elif self.documents == "thread" and root != position:
+                        yield Merged(ordinal, *threads.place(root, number))
+                    elif self.documents == "thread":
+                        nodes = list(walk(next(whole)))
+                        found = document(ordinal, nodes[0], nodes, self.speakers)
+                        yield found or Skipped(ordinal, REASONS[reason] or "no text")
+                    else:
+                        yield plans.item(ordinal, position, root, REASONS[reason])
 
 
 class _Plans:
     """What becomes of the comments of a thread; those of the last threads are held."""
 
-    def __init__(self, threads: Threads, reader: ConversationsReader) -> None:
+    def __init__(self, threads: Threads, reader: ConversationsReader, file: int) -> None:
         self._threads = threads
         self._reader = reader
+        self._file = file
         self._held: dict[int, _Plan] = {}
         self._nodes = 0
 
@@ -163,7 +174,8 @@ class _Plans:
         self._held[root] = plan
         while self._nodes > _HELD_NODES and len(self._held) > 1:
             self._nodes -= self._held.pop(next(iter(self._held))).size
-        return plan.item(ordinal, position, reason)
+        item = plan.item(ordinal, position, reason)
+        return item if isinstance(item, Record | Skipped) else Merged(ordinal, *self._threads.place(item, self._file))
 
 
 class _Plan:
@@ -175,19 +187,16 @@ class _Plan:
         self._above: dict[int, Node] = {}
         nodes = list(walk(root))
         self.size = len(nodes)
-        spoken = {node.position for node in nodes if node.text}  # those with a text at or below them
+        self._spoken: set[int] = set()  # those with a text at or below them
+        self._ends: dict[int, Node] = {}  # of each with a text, the last on the best path from it
         for node in reversed(nodes):
+            spoken = [reply for reply in node.replies if reply.position in self._spoken]
             for reply in node.replies:
                 self._above[reply.position] = node
-                if reply.position in spoken:
-                    spoken.add(node.position)
-        self._texts = {node.position for node in nodes if node.text}
-        self._ends = {
-            node.position: node
-            for node in nodes
-            if node.text and not any(reply.position in spoken for reply in node.replies)
-        }
-        self._best = self._best_path(spoken) if reader.documents == "best" else []
+            if spoken or node.text:
+                self._spoken.add(node.position)
+                self._ends[node.position] = self._ends[spoken[0].position] if spoken else node
+        self._best = self._best_path(self._spoken) if reader.documents == "best" else []
 
     def _best_path(self, spoken: set[int]) -> list[Node]:
         path = [self._root]
@@ -195,22 +204,22 @@ class _Plan:
             path.append(reply)
         return path
 
-    def item(self, ordinal: int, position: int, reason: str) -> Item:
-        """The item of a comment; `reason` is why it has no text."""
-        kind = self._reader.documents
-        if not self._texts:
+    def item(self, ordinal: int, position: int, reason: str) -> Record | Skipped | int:
+        """The item of a comment, or the position of the one into whose document it goes; `reason` is why it has no text."""
+        speakers = self._reader.speakers
+        if not self._spoken:
             return Skipped(ordinal, reason or "no text")
-        if kind == "thread":
-            return self._record(ordinal, list(walk(self._root)))
-        if kind == "best":
+        if self._reader.documents == "best":
             if position == self._root.position:
-                return self._record(ordinal, self._best)
+                return document(ordinal, self._root, self._best, speakers) or Skipped(ordinal, reason or "no text")
             on_path = any(node.position == position for node in self._best)
-            return Merged(ordinal, 0) if on_path else Skipped(ordinal, "not on the best path")
+            return self._root.position if on_path else Skipped(ordinal, "not on the best path")
         if reason:
             return Skipped(ordinal, reason)
-        end = self._ends.get(position)
-        return Merged(ordinal, 0) if end is None else self._record(ordinal, self._path(end))
+        end = self._ends[position]
+        if end.position != position:
+            return end.position
+        return document(ordinal, self._root, self._path(end), speakers) or Skipped(ordinal, "no text")
 
     def _path(self, end: Node) -> list[Node]:
         path = [end]
@@ -218,26 +227,29 @@ class _Plan:
             path.append(above)
         return path[::-1]
 
-    def _record(self, ordinal: int, nodes: list[Node]) -> Record:
-        """The document of some comments of the thread; what is known of the first of the thread is known of it."""
-        root = self._root
-        names: dict[str, str] = {}
-        texts = []
-        for node in nodes:
-            if node.text:
-                mark = self._mark(node, names)
-                texts.append(f"{mark}: {node.text}" if mark else node.text)
-        metadata = dict(root.facts) | {"comments": len(texts)}
-        if root.score is not None:
-            metadata["score"] = root.score
-        language = next((node.language for node in nodes if node.text and node.language), None)
-        return Record(ordinal, "\n\n".join(texts), root.url or None, language, metadata)
 
-    def _mark(self, node: Node, names: dict[str, str]) -> str:
-        """What stands before a comment; letters are given in the order of their first words."""
-        if self._reader.speakers != "letter" or not node.author:
-            return node.author if self._reader.speakers == "name" else ""
-        return names.setdefault(node.author, _letter(len(names)))
+def document(ordinal: int, root: Node, nodes: list[Node], speakers: str) -> Record | None:
+    """The document of some comments of a thread, None if they have no text; what is known of its first is known of it."""
+    names: dict[str, str] = {}
+    texts = []
+    for node in nodes:
+        if node.text:
+            mark = _mark(node, names, speakers)
+            texts.append(f"{mark}: {node.text}" if mark else node.text)
+    if not texts:
+        return None
+    metadata = metadata_of(root.facts) | {"comments": len(texts)}
+    if root.score is not None:
+        metadata["score"] = root.score
+    language = next((node.language for node in nodes if node.text and node.language), None)
+    return Record(ordinal, "\n\n".join(texts), root.url or None, language, metadata)
+
+
+def _mark(node: Node, names: dict[str, str], speakers: str) -> str:
+    """What stands before a comment; letters are given in the order of their first words."""
+    if speakers != "letter" or not node.author:
+        return node.author if speakers == "name" else ""
+    return names.setdefault(node.author, _letter(len(names)))
 
 
 def _letter(number: int) -> str:

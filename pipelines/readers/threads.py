@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ import xxhash
 
 from corpus.data.buffers import Array
 from pipelines.readers.comments import Comment
+from pipelines.readers.fields import plain
 
 RECORD = np.dtype(
     [("key", "<u8"), ("parent", "<u8"), ("start", "<i8"), ("length", "<u4"), ("other", "<u2"), ("reason", "<u2")]
@@ -34,6 +35,7 @@ _WRITTEN_RECORDS = 1 << 15
 _BUCKET_RECORDS = 1 << 20
 """Comments of a bucket of hashes, about."""
 _STEP = 1 << 20
+_BATCH_COMMENTS = 4096
 
 
 def key_hash(key: str) -> int:
@@ -62,7 +64,11 @@ class CommentWriter:
         """Add a comment."""
         kids = [key_hash(key) for key in comment.kids]
         entry = [comment.text, comment.rank, comment.author, comment.url, comment.language, comment.score, kids]
-        data = orjson.dumps([*entry, {"id": comment.key, **comment.facts}])
+        facts = {"id": comment.key, **comment.facts}
+        try:
+            data = orjson.dumps([*entry, facts])
+        except TypeError:  # what JSON cannot hold
+            data = orjson.dumps([*entry, plain(facts)])
         parent = key_hash(comment.parent) if comment.parent else NO_PARENT
         self._add(key_hash(comment.key), parent, data, 0, REASONS.index(comment.dropped))
 
@@ -91,7 +97,7 @@ def mapped(path: Path, kind: Any) -> Array[Any]:
     """An array that is a file, read-only; empty ones cannot be mapped."""
     if path.stat().st_size == 0:
         return np.zeros(0, dtype=kind)
-    return cast("Array[Any]", np.memmap(path, dtype=kind, mode="r"))
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)  # elements of a memmap are slow to get
 
 
 # ── linking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -264,20 +270,22 @@ class Node:
     language: str
     score: int | None
     kids: list[int]
-    facts: dict[str, object]
+    facts: dict[str, Any]
     replies: list[Node]
 
 
 class Threads:
     """The threads that `link_threads` made of `folders` in `folder`, read one at a time."""
 
-    def __init__(self, folders: Sequence[Path], folder: Path) -> None:
-        self._folders = list(folders)
+    def __init__(self, folders: Mapping[str, Path], folder: Path) -> None:
+        self._names = list(folders)
+        self._folders = list(folders.values())
         self.first: Array[np.int64] = np.load(folder / "first.npy")
         self.root = mapped(folder / "root", np.int64)
         self._up = mapped(folder / "up", np.int64)
         self._members = mapped(folder / "members", np.int64)
         self._threads = mapped(folder / "threads", np.int64).reshape(-1, 2)
+        self._roots = np.ascontiguousarray(self._threads[:, 0])
         self._records: dict[int, Array[Any]] = {}
         self._texts: dict[int, int] = {}
 
@@ -294,38 +302,78 @@ class Threads:
             self._records[file] = read_records(self._folders[file])
         return self._records[file]
 
-    def entry(self, position: int) -> tuple[list[Any], int]:
-        """What was written at a position, decoded, and the hash of its key."""
-        file = int(np.searchsorted(self.first, position, side="right")) - 1
-        record = self.records(file)[position - int(self.first[file])]
-        if file not in self._texts:
-            self._texts[file] = os.open(self._folders[file] / "texts", os.O_RDONLY)
-        value: list[Any] = orjson.loads(os.pread(self._texts[file], int(record["length"]), int(record["start"])))
-        return value, int(record["key"])
+    def place(self, position: int, file: int) -> tuple[int, str]:
+        """The ordinal of a position, and the name of its file if that is another than `file`."""
+        other = int(np.searchsorted(self.first, position, side="right")) - 1
+        return position - int(self.first[other]), "" if other == file else self._names[other]
+
+    def entries(self, positions: Array[np.int64]) -> list[tuple[list[Any], int]]:
+        """What was written at each position, decoded, and the hash of its key."""
+        files = np.searchsorted(self.first, positions, side="right") - 1
+        found = []
+        for file in sorted(set(files.tolist())):
+            here = np.flatnonzero(files == file)
+            records = self.records(file)[positions[here] - self.first[file]]
+            if file not in self._texts:
+                self._texts[file] = os.open(self._folders[file] / "texts", os.O_RDONLY)
+            text = self._texts[file]
+            for place, start, length, key in zip(
+                here.tolist(),
+                records["start"].tolist(),
+                records["length"].tolist(),
+                records["key"].tolist(),
+                strict=True,
+            ):
+                found.append((place, orjson.loads(os.pread(text, length, start)), key))
+        found.sort(key=lambda entry: entry[0])
+        return [(value, key) for _, value, key in found]
 
     def thread(self, root: int) -> Node:
         """The comment at which a thread begins, with its replies below it, the best first."""
-        number = int(np.searchsorted(self._threads[:, 0], root))
-        begin = int(self._threads[number, 1])
-        end = int(self._threads[number + 1, 1]) if number + 1 < len(self._threads) else len(self._members)
-        nodes: dict[int, Node] = {}
-        hashes: dict[int, int] = {}
-        for position in self._members[begin:end].tolist():
-            values, key = self.entry(position)
-            text, rank, author, url, language, score, kids, facts = values
-            nodes[position] = Node(position, text, rank, author, url, language, score, kids, facts, [])
-            hashes[position] = key
-        for position, node in nodes.items():
-            parent = int(self._up[position])
-            if position != root and parent in nodes:
-                nodes[parent].replies.append(node)
-        for node in nodes.values():
-            places = {key: place for place, key in enumerate(node.kids)}
-            order = [
-                (places.get(hashes[reply.position], len(places)), reply.rank, reply.position) for reply in node.replies
-            ]
-            node.replies[:] = [nodes[position] for _, _, position in sorted(order)]
+        return next(iter(self.threads(root, root + 1)))
+
+    def threads(self, start: int, end: int) -> Iterator[Node]:
+        """The threads that begin at the positions from `start` to `end`, in their order."""
+        first, last = np.searchsorted(self._roots, (start, end)).tolist()
+        starts = np.append(self._threads[first : last + 1, 1], len(self._members))[: last - first + 1].tolist()
+        at = 0
+        while at < last - first:
+            stop = at + 1
+            while stop < last - first and starts[stop + 1] - starts[at] <= _BATCH_COMMENTS:
+                stop += 1
+            members = self._members[starts[at] : starts[stop]]
+            entries = self.entries(members)
+            positions, parents = members.tolist(), self._up[members].tolist()
+            for number in range(at, stop):
+                low, high = starts[number] - starts[at], starts[number + 1] - starts[at]
+                yield _tree(positions[low:high], parents[low:high], entries[low:high])
+            at = stop
+
+
+def _tree(positions: list[int], parents: list[int], entries: list[tuple[list[Any], int]]) -> Node:
+    """The comments of a thread as a tree, by the one that is its own parent."""
+    nodes = {position: _node(position, value) for position, (value, _) in zip(positions, entries, strict=True)}
+    root = positions[0]
+    if len(nodes) == 1:
         return nodes[root]
+    for position, parent in zip(positions, parents, strict=True):
+        if position == parent:
+            root = position
+        else:
+            nodes[parent].replies.append(nodes[position])
+    keys = {position: key for position, (_, key) in zip(positions, entries, strict=True)}
+    for node in nodes.values():
+        if len(node.replies) > 1:
+            places = {key: place for place, key in enumerate(node.kids)}
+            last = len(places)
+            order = [(places.get(keys[reply.position], last), reply.rank, reply.position) for reply in node.replies]
+            node.replies[:] = [nodes[position] for _, _, position in sorted(order)]
+    return nodes[root]
+
+
+def _node(position: int, value: list[Any]) -> Node:
+    text, rank, author, url, language, score, kids, facts = value
+    return Node(position, text, rank, author, url, language, score, kids, facts, [])
 
 
 def walk(root: Node) -> Iterator[Node]:
