@@ -231,7 +231,7 @@ class _FileIngest:
         elif isinstance(item, Skipped):
             task.drop(self._id(item.ordinal), item.reason, _valid(item.text))
         elif isinstance(item, Merged):
-            task.merge(self._id(item.ordinal), self._id(item.into))
+            task.merge(self._id(item.ordinal), self._id(item.into, item.file))
         else:
             task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data, item.ordinal)
 
@@ -288,8 +288,8 @@ class _FileIngest:
             self.task.progress(documents=len(self.rows))
         self.rows, self.bytes = [], 0
 
-    def _id(self, ordinal: int) -> str:
-        return f"{self.stage.domain_name}/{self.file.name}#{ordinal}"
+    def _id(self, ordinal: int, file: str = "") -> str:
+        return f"{self.stage.domain_name}/{file or self.file.name}#{ordinal}"
 
 
 def _set_name(name: str) -> str:

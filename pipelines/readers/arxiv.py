@@ -14,7 +14,8 @@ from corpus.ingest.compression import QUARANTINE_BYTES, open_stream
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.formats.encoding import decode
-from pipelines.formats.tarball import Member, members
+from pipelines.formats.tarball import TarMember, tar_members
+from pipelines.formats.xml import ByteStream
 from pipelines.markup.latex.paper import clean
 
 MEMBER_BYTES = 512 << 20  # of a paper as stored; arXiv accepts 50 MB
@@ -38,6 +39,37 @@ ENCODINGS = {
 NEW_ID = re.compile(r"([0-9]{4}\.[0-9]{4,5})(?:v[0-9]+)?")
 OLD_ID = re.compile(r"([a-z]+(?:-[a-z]+)?)(?:\.[A-Z]{2})?/?([0-9]{7})(?:v[0-9]+)?")
 SINGLE = re.compile(r"\.(?:tar\.gz|tgz|tex\.gz|tex)$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file of an archive, or a stretch of it that is damaged (then `fault` says how)."""
+
+    name: str
+    offset: int  # of its header in the tar stream
+    size: int
+    data: bytes  # at most the limit given to `members`
+    fault: str = ""
+
+
+def members(stream: ByteStream, limit: int) -> Iterator[Member]:
+    """The regular files of a tar stream in order, and a member with a fault for every damaged stretch."""
+    for member in tar_members(stream, lambda name, size: limit):
+        if member.kind == "gap":
+            yield Member("", member.offset, member.size, b"", "damaged tar header")
+            if member.final:
+                return
+        elif member.kind == "torn":
+            yield _torn(member)
+        elif member.kind == "file":
+            yield Member(member.name, member.offset, member.size, member.data)
+
+
+def _torn(member: TarMember) -> Member:
+    fault = member.damage.reason if member.damage is not None else "truncated tar"
+    if member.file:
+        return Member(member.name, member.offset, member.size, member.data, fault)
+    return Member("", member.offset + member.size, 0, b"", fault)
 
 
 class _NoPaper(Exception):

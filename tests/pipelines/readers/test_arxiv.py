@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from corpus.ingest.reader import Record, Skipped, Unreadable
-from pipelines.formats.tarball import members
 from pipelines.markup.latex.paper import Paper
-from pipelines.readers.arxiv import ArxivReader, paper_id, source_files
+from pipelines.readers.arxiv import ArxivReader, members, paper_id, source_files
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 PAPER = "\\documentclass{{article}}\n\\begin{{document}}\nTitle\n\\section{{S}}\n{}\n\\end{{document}}\n"

@@ -98,6 +98,8 @@ def mutate(samples: Path, tmp_path: Path, seed: int) -> None:
     data[at : at + generator.randrange(1, 40)] = generator.randbytes(generator.randrange(40))
     whole = len(set(lines) & set(bytes(data).split(b"\n")))
     assert len(records_of(read(tmp_path, "m.jsonl", bytes(data)))) >= whole
+    if seed % 4:
+        return
     path = generator.choice(sorted((samples / "news/html").iterdir()))
     stored = bytearray(path.read_bytes())
     for _ in range(4):
