@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import stat
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ class RawInput:
 
 
 def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "") -> RawInput:
-    """The files below `inputs` that match one of `patterns`; a file given by name is always taken.
+    """The files below `inputs` that match one of `patterns`; a file given by name, or by a pattern, is always taken.
 
     Names are relative to the argument (for a file: its own name), so that they do not change when a dump moves.
     Two files of one name are a UsageError (`prefix` gives the names of one run another beginning), as are inputs that
@@ -35,7 +36,9 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
     ignored: list[str] = []
     for argument in inputs:
         root = Path(argument)
-        if is_folder(root):
+        if is_pattern(argument):
+            files += _matching(argument, prefix)
+        elif is_folder(root):
             for path in _walk(root, ignored):
                 name = path.relative_to(root).as_posix()
                 if any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns):
@@ -49,6 +52,28 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
         wanted = ", ".join(patterns)
         raise UsageError(f"no file below {', '.join(map(shown, inputs))} matches {wanted}: check the input path.")
     return RawInput(tuple(files), tuple(sorted(ignored)))
+
+
+def is_pattern(argument: str) -> bool:
+    """Whether an INPUT is a pattern of files (`dumps/*/part-?.json`): nothing has that name, and it has a wildcard."""
+    return glob.has_magic(argument) and not os.path.lexists(argument)
+
+
+def input_root(argument: str) -> Path:
+    """The INPUT itself, or the folder above the first wildcard of a pattern."""
+    path = Path(argument)
+    while is_pattern(argument) and glob.has_magic(str(path)):
+        path = path.parent
+    return path
+
+
+def _matching(pattern: str, prefix: str) -> list[RawFile]:
+    """The files that a pattern matches (`**` any folders), by their names below its first wildcard."""
+    root = input_root(pattern)
+    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(name)]
+    if not paths:
+        raise UsageError(f"no file matches {shown(pattern)}: check the pattern.")
+    return [RawFile(path, prefix + valid_name(path.relative_to(root).as_posix(), path)) for path in paths]
 
 
 def is_folder(path: Path) -> bool:

@@ -23,7 +23,7 @@ from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
-from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_unicode, valid_name
+from corpus.ingest.files import RawInput, check_names, find_files, input_root, is_folder, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.reader import Merged, RawFile, Reader, ReadsFiles, Record, Skipped, SurveyingReader, Unreadable
 from corpus.option import option
@@ -109,7 +109,7 @@ class IngestStage(Stage):
         return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
 
     def input_paths(self) -> tuple[Path, ...]:
-        return tuple(map(Path, self.raw_inputs))
+        return tuple(map(input_root, self.raw_inputs))
 
     def input_bytes(self) -> int:
         return sum(_size(file) for file in self.raw().files)

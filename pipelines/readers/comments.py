@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.markup.html.text import html_to_text
-from pipelines.readers.fields import NoDocument, keys_of, plain, text_of, valid, well_formed
+from pipelines.readers.fields import NoDocument, plain, text_of, valid, well_formed
 
 _DELETED = frozenset(("[deleted]", "[deleted by user]"))
 _REMOVED = re.compile(r"\[\s*removed(?: by [^\]]*)?\s*\]|\[flagged\]|\[dead\]|\[ removed by .*\]", re.IGNORECASE)
@@ -209,11 +209,11 @@ def _nested(row: Mapping[str, Any], fields: CommentFields) -> Iterator[Comment]:
     identity = _first(row, (fields.id,) if fields.id else ("id", "comment_id", "post_id", "message_id", "_id"))
     if not isinstance(identity, str | int) or identity == "":
         wanted = fields.id or "id"
-        raise NoDocument(f"no field '{wanted}'; the record has {keys_of(row)}")
+        raise NoDocument(f"no field '{wanted}'")
     names = (fields.text,) if fields.text else ("text", "body", "content", "message", "comment_text")
     found = _first(row, names)
     if found is None and _title(row) == "" and not any(name in row for name in names):
-        raise NoDocument(f"no field '{names[0]}'; the record has {keys_of(row)}")
+        raise NoDocument(f"no field '{names[0]}'")
     body = text_of(found) or ""
     comment = _of_html(row, str(identity), _parent(_first(row, _parent_names(fields))), None)
     if not comment.dropped or comment.dropped == "no text":
@@ -264,7 +264,7 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _key(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise NoDocument(f"no field '{name}'; the record has {keys_of(row)}")
+        raise NoDocument(f"no field '{name}'")
     return str(value)
 
 

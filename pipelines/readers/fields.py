@@ -92,13 +92,11 @@ class Fields:
             if path != ("title",):
                 _remove(metadata, path)
         if missing:
-            raise NoDocument(f"no field '{self.text}'; the record has {keys_of(row)}")
+            raise NoDocument(f"no field '{self.text}'")
         return "\n\n".join(texts)
 
 
 _MISSING = object()
-_NAMED_KEYS = 8
-_NAMED_CHARACTERS = 40
 _ROLES = ("role", "from", "speaker", "author")
 _CONTENTS = ("content", "value", "text", "body", "message")
 
@@ -153,12 +151,6 @@ def _remove(metadata: dict[str, object], path: tuple[str, ...]) -> None:
         _remove(value, path[1:])
     if len(path) == 1 or not value or isinstance(value, list):
         metadata.pop(path[0], None)
-
-
-def keys_of(row: Mapping[str, object]) -> str:
-    """The keys of a row for a message."""
-    keys = [valid(str(key))[:_NAMED_CHARACTERS] for key in list(row)[:_NAMED_KEYS]]
-    return ", ".join(keys) + (", …" if len(row) > _NAMED_KEYS else "") or "none"
 
 
 def declared_columns(entries: Iterable[str]) -> tuple[Column, ...]:

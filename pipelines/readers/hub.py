@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from corpus.errors import DataError
+from corpus.ingest.compression import QUARANTINE_BYTES
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import nearest, option
-from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
+from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument, plain
 
 _LIBRARIES = frozenset(
     "datasets huggingface_hub fsspec pyarrow httpx httpx2 httpcore requests urllib3 aiohttp yaml"
@@ -63,7 +65,8 @@ class HubReader(DeclaresColumns):
             try:
                 yield fields.item(ordinal, row)
             except NoDocument as error:
-                yield Unreadable(ordinal, 0, 0, str(error), b"")
+                data = json.dumps(plain(row), ensure_ascii=False).encode("utf-8")
+                yield Unreadable(ordinal, 0, len(data), str(error), data[:QUARANTINE_BYTES])
 
     def _rows(self, name: str, scratch: Path) -> Iterator[Mapping[str, object]]:
         import datasets

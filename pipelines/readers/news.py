@@ -12,7 +12,7 @@ from corpus.ingest.compression import QUARANTINE_BYTES, Damage, TruncatedStream,
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.readers.commoncrawl import EXTRACTORS, CommonCrawlReader
-from pipelines.readers.fields import Fields, NoDocument, keys_of
+from pipelines.readers.fields import Fields, NoDocument
 from pipelines.readers.jsonl import SUFFIXES, JsonlReader, read_objects
 from pipelines.readers.pages import PageSettings, page_item
 
@@ -97,7 +97,7 @@ class NewsReader:
             (name for name in wanted if name in row), ""
         )
         if not text:
-            raise NoDocument(f"no field '{wanted[0]}'; the record has {keys_of(row)}")
+            raise NoDocument(f"no field '{wanted[0]}'")
         names = {"date": _DATES, "author": _AUTHORS, "source_domain": _DOMAINS}
         names |= {"url": _URLS, "language": _LANGUAGES, "title": _TITLES}
         known: dict[str, object] = {key: value for key, value in row.items() if key != text} | {"text": row[text]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import DataError, UsageError
-from corpus.ingest.files import find_files
+from corpus.ingest.files import find_files, input_root
 from corpus.ingest.stage import IngestConfig, IngestStage
 from tests.toy import LineReader
 
@@ -94,3 +94,20 @@ def test_settings_that_cannot_be() -> None:
         IngestConfig(prefix="\udcff")
     with pytest.raises(UsageError, match=r"--domain .*udcff' is not valid UTF-8"):
         IngestStage(LineReader(), ("raw",), domain="\udcff")
+
+
+def test_a_pattern_names_files(tmp_path: Path) -> None:
+    for name in ("a/1.json", "a/2.txt", "b/c/1.json", "[x].json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = find_files([f"{tmp_path}/*/1.json"], ["*.txt"])
+    assert [file.name for file in found.files] == ["a/1.json"]
+    assert [file.name for file in find_files([f"{tmp_path}/**/*.json"], []).files] == [
+        "[x].json",
+        "a/1.json",
+        "b/c/1.json",
+    ]
+    assert [file.name for file in find_files([f"{tmp_path}/[x].json"], []).files] == ["[x].json"]
+    assert input_root(f"{tmp_path}/*/1.json") == tmp_path
+    with pytest.raises(UsageError, match="no file matches"):
+        find_files([f"{tmp_path}/*.parquet"], ["*"])

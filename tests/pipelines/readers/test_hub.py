@@ -54,7 +54,7 @@ def test_a_local_folder_of_json_lines(folder: Path, tmp_path: Path) -> None:
     assert read(HubReader(), folder, tmp_path) == [
         Record(0, " one\r\n", "u", None, {"n": 1}),
         Skipped(1, "no text"),
-        Unreadable(2, 0, 0, "field 'text' is not a string", b""),
+        Unreadable(2, 0, 35, "field 'text' is not a string", b'{"text": null, "url": null, "n": 3}'),
     ]
     assert read(HubReader(split="test"), folder, tmp_path) == [Record(0, "held out", "w", None, {"n": 4})]
 

@@ -54,7 +54,7 @@ def test_what_is_no_article(tmp_path: Path) -> None:
         tmp_path, "a.jsonl", b"\n".join(json.dumps(row).encode() for row in rows) + b"\nbroken", min_characters=5
     )
     assert reasons_of(items) == [
-        "no field 'maintext'; the record has title",
+        "no field 'maintext'",
         "field 'text' is not a string",
         "too short",
         "not JSON",
