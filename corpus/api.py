@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.ipc
-import pyarrow.parquet as pq
 
 from corpus.data import inspect
 from corpus.data.columns import Column
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, read_schema
 from corpus.data.manifest import MANIFEST, Counts, Manifest
 from corpus.data.verify import find_datasets
 from corpus.engine.alarms import Alarms
@@ -82,13 +80,8 @@ class OpenDataset:
     @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema of its rows."""
-        paths = self._dataset.shard_paths()
-        if not paths:
-            return pa.schema([])
-        if paths[0].suffix == ".parquet":
-            return pq.read_schema(paths[0])
-        with pa.memory_map(str(paths[0])) as source, pa.ipc.open_file(source) as reader:
-            return reader.schema
+        shards = self._dataset.shards()
+        return read_schema(shards[0]) if shards else pa.schema([])
 
     def __len__(self) -> int:
         return self.manifest.rows

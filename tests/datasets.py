@@ -14,7 +14,13 @@ from corpus.data.card import write_card
 from corpus.data.columns import Column, document_schema
 from corpus.data.concat import concat_parquet
 from corpus.data.manifest import Counts, Manifest
+from corpus.data.stored import Digests, StoredFile
 from corpus.data.writer import ShardWriter, shard_entry
+
+
+def stored(path: Path) -> StoredFile:
+    """A file as it is now."""
+    return StoredFile.of(path, Digests.of(path), "make it again")
 
 
 def write_documents(
@@ -56,11 +62,11 @@ def write_documents(
             writer = ShardWriter(part, schema, shard_bytes=1 << 62)
             writer.write(pa.Table.from_pylist(shard[at : at + length], schema=schema))
             (entry,) = writer.close()
-            made.append((part / entry.name, entry.pieces[0]))
+            made.append((stored(part / entry.name), entry.pieces[0]))
         target = directory / f"{number:05d}.parquet"
-        concat_parquet([path for path, _ in made], target)
-        for path, _ in made:
-            shutil.rmtree(path.parent)
+        concat_parquet([file for file, _ in made], target)
+        for file, _ in made:
+            shutil.rmtree(file.path.parent)
         entries.append(dataclasses.replace(shard_entry(target, [piece for _, piece in made]), task=str(number)))
     size = sum(len(text.encode()) for text in texts)
     lines = sum(text.count("\n") + 1 for text in texts)

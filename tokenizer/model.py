@@ -17,6 +17,7 @@ import sentencepiece
 import xxhash
 
 from corpus.data.buffers import text_buffers
+from corpus.data.dataset import check_listed
 from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
@@ -173,7 +174,7 @@ def model_file(path: Path | str) -> Path:
         path = path / MODEL_FILE
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a SentencePiece .model file or the output of train-tokenizer.")
-    return path
+    return check_listed(path)
 
 
 def _read(file: Path) -> bytes:

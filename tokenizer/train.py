@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ import sentencepiece
 from corpus.config import check_options
 from corpus.data.dataset import read_batches
 from corpus.data.files import sync_file
+from corpus.data.stored import StoredFile
 from corpus.engine.commit import Commit
 from corpus.engine.piecewise import ReadingStage
 from corpus.engine.stage import Estimate, Phase
@@ -127,9 +127,9 @@ class TrainTokenizerStage(ReadingStage):
         """Copy model and report out of the training task, and describe the model in the manifest."""
         result = commit.results["train"][0]
         for name in (MODEL_FILE, REPORT, *huggingface.FILES):
-            if (result.directory / name).exists():
+            if name in result.files:
                 target = commit.output / name
-                target.write_bytes((result.directory / name).read_bytes())
+                target.write_bytes(result.file(name).read())
                 sync_file(target)
         commit.extra["tokenizer"] = result.notes["tokenizer"]
 
@@ -164,14 +164,14 @@ class TrainTokenizerStage(ReadingStage):
 
     def _train(self, task: Task) -> None:
         results = task.results("sample", len(self.pieces))
-        paths = [result.directory / _SAMPLE for result in results]
+        samples = [result.file(_SAMPLE) for result in results]
         config = self.settings.resolved()
         if not any(size for result in results for size in result.notes["used"].values()):
             raise DataError(
                 f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes, with"
                 " --overwrite."
             )
-        texts = (text for batch in _chunk_batches(paths) for text in batch.column("text").to_pylist())
+        texts = (text for batch in _chunk_batches(samples) for text in batch.column("text").to_pylist())
         (task.directory / MODEL_FILE).write_bytes(train_model(texts, config))
         tokenizer = Tokenizer.load(task.directory / MODEL_FILE, config["eod_piece"])
         reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
@@ -179,7 +179,7 @@ class TrainTokenizerStage(ReadingStage):
             huggingface.write(tokenizer.path, task.directory, config["eod_piece"])
         used, skipped = (_add(result.notes[name] for result in results) for name in ("used", "skipped"))
         sampled = {name: Sampled(size, used[name], skipped[name]) for name, size in self._sizes(task).items()}
-        value = report(tokenizer, sampled, measure(tokenizer, _chunk_batches(paths)), reason)
+        value = report(tokenizer, sampled, measure(tokenizer, _chunk_batches(samples)), reason)
         (task.directory / REPORT).write_text(dump(value), encoding="utf-8")
         described = {"digest": tokenizer.digest, "vocab_size": tokenizer.vocab_size, "eod_id": tokenizer.eod_id}
         task.note("tokenizer", described | {"eod_piece": tokenizer.eod_piece, "model_type": config["model_type"]})
@@ -268,6 +268,6 @@ def _add(entries: Iterable[Mapping[str, int]]) -> Counter[str]:
     return Counter(dict(sorted(total.items())))
 
 
-def _chunk_batches(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:
-    for path in paths:
-        yield from read_batches(path)
+def _chunk_batches(samples: Iterable[StoredFile]) -> Iterator[pa.RecordBatch]:
+    for sample in samples:
+        yield from read_batches(sample)

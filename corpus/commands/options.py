@@ -68,7 +68,11 @@ def execution_options() -> list[Callable[[Any], Any]]:
             show_default=True,
             help="Data held in memory by all workers.",
         ),
-        click.option("--overwrite", is_flag=True, help="Throw an output with other settings or inputs away."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Throw an output away that has other settings or inputs, or that is damaged.",
+        ),
         click.option("--strict", is_flag=True, help="Stop at the first record that cannot be read."),
         quiet_option(),
     ]

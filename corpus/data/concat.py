@@ -1,4 +1,4 @@
-"""Parquet files put together, or taken apart, by row groups: their bytes are copied, no page is decoded.
+"""Parquet files put together, or taken apart, by row groups: their bytes are checked and copied, no page is decoded.
 
 Only what holds positions is written anew: the footer (FileMetaData) and, where a file has a page index, its
 OffsetIndex structs, since a PageLocation counts from the start of the file. Fields nobody here knows are kept.
@@ -11,9 +11,6 @@ Field numbers are those of parquet.thrift of apache/parquet-format; all offsets 
 
 from __future__ import annotations
 
-import errno
-import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.ipc
 
+from corpus.data.dataset import read_batches, readable
+from corpus.data.stored import CheckedFile, Digests, HashingSink, StoredFile
 from corpus.data.thrift import Struct, read_struct, write_struct
-from corpus.errors import DataError
 
 _MAGIC = b"PAR1"
-_CHUNK = 1 << 22
-"""The most bytes read at a time where the kernel does not copy."""
-_KERNEL_CHUNK = 1 << 26
-"""The most bytes the kernel copies at a time: between two of them Ctrl-C is heard."""
-# another filesystem, a kernel or a filesystem without the call, and a file that is no plain one
-_NO_KERNEL_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 # FileMetaData
 _FILE_ROWS, _ROW_GROUPS, _CREATED_BY = 3, 4, 6
@@ -48,52 +40,55 @@ _LOCATIONS, _LOCATION_OFFSET = 1, 1
 _BLOOM_BYTES, _BLOOM_HEADER_ROOM = 1, 64
 
 
-def concat_parquet(pieces: Sequence[Path], target: Path) -> None:
+def concat_parquet(pieces: Sequence[StoredFile], target: Path) -> Digests:
     """Write to `target` the row groups of `pieces`, at least one, in order; the caller flushes it to the disk.
 
     The pieces are plain files of one writer: the same schema and key-value metadata, not encrypted; `created_by` is
-    the first one's. DataError for a damaged piece, after which `target` is a part.
+    the first one's. DataError for a damaged piece, after which `target` is a part. What is copied is checked on the way,
+    and the digests of `target` are made of it: nothing is read twice.
     """
-    _assemble([(piece, None) for piece in pieces], target)
+    return _assemble([(piece, None) for piece in pieces], target)
 
 
-def split_parquet(source: Path, groups: range, target: Path) -> None:
+def split_parquet(source: StoredFile, groups: range, target: Path) -> Digests:
     """Write to `target` the row groups `groups` of `source`, counted from 0; the caller flushes it to the disk.
 
     Parts that cover `source`, put together again, are `concat_parquet([source])`, which is `source` byte for byte if
     this module wrote it, or a pyarrow that leaves no copy of its meta data behind a column chunk (17 still did).
     """
-    _assemble([(source, groups)], target)
+    return _assemble([(source, groups)], target)
 
 
-def _assemble(parts: Sequence[tuple[Path, range | None]], target: Path) -> None:
-    assert parts and all(path != target for path, _ in parts)
-    with target.open("wb", buffering=0) as sink:
+def _assemble(parts: Sequence[tuple[StoredFile, range | None]], target: Path) -> Digests:
+    assert parts and all(stored.path != target for stored, _ in parts)
+    with target.open("wb", buffering=0) as file:
+        sink = HashingSink(file)
         assembly = _Assembly(sink)
-        for path, groups in parts:
-            with path.open("rb", buffering=0) as source:
+        for stored, groups in parts:
+            with stored.open() as source:
                 try:
                     assembly.add(_Piece.read(source), groups)
                 except ValueError as error:
-                    raise DataError(f"{path} is damaged ({error}): run the command again.") from error
+                    raise stored.damaged(str(error)) from error
         assembly.finish()
+        return sink.hasher.digests()
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """A file, its footer, and where that begins. ValueError says what is wrong with the bytes."""
 
-    file: io.FileIO
+    file: CheckedFile
     footer: Struct
     end: int
 
     @classmethod
-    def read(cls, file: io.FileIO) -> _Piece:
-        size = os.fstat(file.fileno()).st_size
+    def read(cls, file: CheckedFile) -> _Piece:
+        size = file.size
         if size < 12:
             raise ValueError("it is too short")
-        tail = os.pread(file.fileno(), 8, size - 8)
-        if os.pread(file.fileno(), 4, 0) != _MAGIC or tail[4:] != _MAGIC:
+        tail = file.part(size - 8, 8)
+        if file.part(0, 4) != _MAGIC or tail[4:] != _MAGIC:
             raise ValueError(f"it does not begin and end with {_MAGIC.decode()}")
         length = int.from_bytes(tail[:4], "little")
         if length > size - 12:
@@ -108,10 +103,7 @@ class _Piece:
 
     def part(self, offset: int, length: int) -> bytes:
         self.check(offset, offset + length)
-        data = os.pread(self.file.fileno(), length, offset)
-        if len(data) < length:
-            raise ValueError("it was cut short")
-        return data
+        return self.file.part(offset, length)
 
     def check(self, start: int, end: int) -> None:
         """Bytes that the footer speaks of lie between the first magic and the footer."""
@@ -139,7 +131,7 @@ class _Piece:
 class _Assembly:
     """A Parquet file in the making. In memory are its footer, its indexes and its Bloom filters."""
 
-    def __init__(self, sink: io.FileIO) -> None:
+    def __init__(self, sink: HashingSink) -> None:
         self.sink = sink
         self.at = 0  # where the next bytes go
         self.first: Struct | None = None
@@ -154,14 +146,15 @@ class _Assembly:
         """Copy row groups of a piece, all of them if no numbers are given."""
         if self.first is None:
             self.first = piece.footer
-        assert _common(piece.footer) == _common(self.first), f"{piece.file.name} has another schema or metadata"
+        assert _common(piece.footer) == _common(self.first), f"{piece.file.stored.path} has another schema or metadata"
         groups = piece.footer.structs(_ROW_GROUPS)
         if numbers is not None:
             assert all(0 <= number < len(groups) for number in numbers), f"{numbers} of {len(groups)} row groups"
             groups = [groups[number] for number in numbers]
         spans = [span for group in groups for span in self._move(group, piece)]
         for start, end in _joined(spans):
-            _copy(piece.file, start, end - start, self.sink)
+            for part in piece.file.parts(start, end):
+                self.sink.write(part)
 
     def _move(self, group: Struct, piece: _Piece) -> list[tuple[int, int]]:
         """Make the positions in a row group those of the file in the making; returns the spans to be copied for it."""
@@ -210,7 +203,7 @@ class _Assembly:
         self._write(data + len(data).to_bytes(4, "little") + _MAGIC)
 
     def _write(self, data: bytes) -> None:
-        _write_all(self.sink, data)
+        self.sink.write(data)
         self.at += len(data)
 
 
@@ -246,42 +239,15 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _copy(source: io.FileIO, offset: int, count: int, sink: io.FileIO) -> None:
-    """Append `count` bytes of `source` from `offset` on to `sink`; the kernel copies them where it can."""
-    end = offset + count
-    while offset < end and hasattr(os, "copy_file_range"):
-        try:
-            done = os.copy_file_range(source.fileno(), sink.fileno(), min(end - offset, _KERNEL_CHUNK), offset)
-        except InterruptedError:
-            continue  # a signal whose handler raised nothing
-        except OSError as error:
-            if error.errno in _NO_KERNEL_COPY:
-                break
-            raise
-        if not done:
-            break  # the end of the file, or so the kernel says: reading knows for certain
-        offset += done
-    while offset < end:
-        data = os.pread(source.fileno(), min(end - offset, _CHUNK), offset)
-        if not data:
-            raise ValueError("it was cut short")
-        _write_all(sink, data)
-        offset += len(data)
-
-
-def _write_all(sink: io.FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[sink.write(rest) :]
-
-
-def concat_arrow(pieces: Sequence[Path], target: Path) -> None:
+def concat_arrow(pieces: Sequence[StoredFile], target: Path) -> Digests:
     """Write to `target` the record batches of Arrow IPC files of one schema, at least one, in order; nothing is decoded,
-    the caller flushes it to the disk."""
-    with pa.ipc.open_file(str(pieces[0])) as first:
+    the caller flushes it to the disk. What is copied is checked on the way."""
+    with pieces[0].open() as file, readable(pieces[0]), pa.ipc.open_file(file) as first:
         schema = first.schema
-    with pa.ipc.new_file(str(target), schema) as sink:
-        for piece in pieces:
-            with pa.memory_map(str(piece)) as source, pa.ipc.open_file(source) as reader:
-                for index in range(reader.num_record_batches):
-                    sink.write_batch(reader.get_batch(index))
+    with target.open("wb", buffering=0) as out:
+        hashed = HashingSink(out)
+        with pa.ipc.new_file(hashed, schema) as sink:
+            for piece in pieces:
+                for batch in read_batches(piece):
+                    sink.write_batch(batch)
+        return hashed.hasher.digests()

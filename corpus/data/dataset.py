@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from corpus.data.manifest import CLEANED, MANIFEST, Manifest
+from corpus.data.manifest import CLEANED, MANIFEST, FileEntry, Manifest, ShardEntry
+from corpus.data.stored import StoredFile
 from corpus.errors import DataError, UsageError
 
 
@@ -43,32 +46,43 @@ class Dataset:
         """Whether its shards were removed and its trail kept."""
         return is_cleaned(self.path)
 
-    def planned_paths(self) -> list[Path]:
-        """`shard_paths`, of a cleaned dataset where they were: enough to know the tasks of a stage, not to run one."""
-        return [self.path / shard.name for shard in self.manifest.shards] if self.cleaned else self.shard_paths()
-
-    def shard_paths(self) -> list[Path]:
+    def shards(self) -> list[StoredFile]:
         """The data shards in order; a missing one or one of another size is a DataError."""
         if self.cleaned:
             raise DataError(
                 f"the rows of {self.path} were removed by corpus clean: run the command that made it again to have them."
             )
-        paths = []
-        for shard in self.manifest.shards:
-            path = self.path / shard.name
-            try:
-                size = path.stat().st_size
-            except OSError:
-                raise DataError(f"{path} is missing though the manifest lists it: make the dataset again.") from None
-            if size != shard.bytes:
-                raise DataError(f"{path} has {size} bytes, the manifest says {shard.bytes}: make the dataset again.")
-            paths.append(path)
-        return paths
+        shards = list(map(self.stored, self.manifest.shards))
+        for shard in shards:
+            shard.check_size()
+        return shards
+
+    def planned_shards(self) -> list[StoredFile]:
+        """`shards`, of a cleaned dataset as they were: enough to know the tasks of a stage, not to run one."""
+        return list(map(self.stored, self.manifest.shards)) if self.cleaned else self.shards()
+
+    def shard_paths(self) -> list[Path]:
+        """Where the data shards lie, in order."""
+        return [shard.path for shard in self.shards()]
+
+    def stored(self, entry: ShardEntry | FileEntry) -> StoredFile:
+        """A file that the manifest lists."""
+        return StoredFile(self.path / entry.name, entry.bytes, entry.blocks, self.remedy)
+
+    def files(self, folder: str) -> dict[str, StoredFile]:
+        """The side files in a folder (`_dropped`, `_documents`, …), by their names in it, in order."""
+        within = [entry for entry in self.manifest.files if entry.name.startswith(f"{folder}/")]
+        return {entry.name.removeprefix(f"{folder}/"): self.stored(entry) for entry in within}
+
+    @property
+    def remedy(self) -> str:
+        """What makes the dataset again."""
+        return f"run again, with --overwrite, the command that made {self.path} (stage {self.manifest.stage})"
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, a row group at a time."""
-        for path in self.shard_paths():
-            yield from read_batches(path, columns)
+        for shard in self.shards():
+            yield from read_batches(shard, columns)
 
 
 def is_cleaned(path: Path) -> bool:
@@ -77,24 +91,74 @@ def is_cleaned(path: Path) -> bool:
 
 
 def read_batches(
-    path: Path, columns: Sequence[str] | None = None, groups: range | None = None
+    shard: StoredFile, columns: Sequence[str] | None = None, groups: range | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of one shard or of some of its row groups, a row group (Parquet) or record batch (Arrow, memory-mapped) at
-    a time."""
+    """The rows of one shard or of some of its row groups, a row group (Parquet) or record batch (Arrow) at a time.
+
+    What is read is checked; a DamagedFileError names a shard that is not as it was written."""
     names = list(columns) if columns is not None else None
-    try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path, read_dictionary=[]) as file:
-                for group in groups if groups is not None else range(file.num_row_groups):
-                    table = file.read_row_group(group, columns=names, use_threads=False)
-                    yield from table.combine_chunks().to_batches()
-        else:
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+    with shard.open() as source, readable(shard):
+        if shard.path.suffix == ".arrow":
+            with pa.ipc.open_file(source) as reader:
                 for index in groups if groups is not None else range(reader.num_record_batches):
                     batch = reader.get_batch(index)
                     yield batch.select(names) if names is not None else batch
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+        else:
+            with pq.ParquetFile(source, read_dictionary=[]) as file:
+                for group in groups if groups is not None else range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=names, use_threads=False)
+                    yield from table.combine_chunks().to_batches()
+
+
+def read_schema(shard: StoredFile) -> pa.Schema:
+    """The Arrow schema of a shard or another file in Parquet's or Arrow's form."""
+    with shard.open() as source, readable(shard):
+        if shard.path.suffix == ".arrow":
+            with pa.ipc.open_file(source) as reader:
+                return reader.schema
+        return pq.read_schema(source)
+
+
+def group_rows(shard: StoredFile) -> list[int]:
+    """The rows of each row group or record batch of a shard or another file."""
+    with shard.open() as source, readable(shard):
+        if shard.path.suffix == ".arrow":
+            with pa.ipc.open_file(source) as reader:
+                return [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
+        metadata = pq.read_metadata(source)
+        return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+
+
+def read_rows(files: Iterable[StoredFile]) -> Iterator[dict[str, Any]]:
+    """The rows of side files in Parquet's form."""
+    for file in files:
+        for batch in read_batches(file):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def readable(file: StoredFile) -> Iterator[None]:
+    """Turns what a library says of a file's form into a DataError that names it: bytes as they were written that cannot
+    be read, or a file that is gone."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, OSError) as error:  # ValueError: also a message that is no UTF-8
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise file.damaged(f"it cannot be read: {lines[0]}") from None
+
+
+def check_listed(path: Path) -> Path:
+    """The path of a file; where it is a side file of a dataset, as `tokenizer.model` of a tokenizer, a DamagedFileError
+    if it is not as it was written."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / MANIFEST).is_file():
+            name = path.relative_to(folder).as_posix()
+            dataset = Dataset.open(folder)
+            for entry in dataset.manifest.files:
+                if entry.name == name:
+                    dataset.stored(entry).check()
+            break
+    return path
 
 
 def resolve(paths: Sequence[Path | str], kind: str) -> list[Dataset]:

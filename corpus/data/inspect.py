@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from corpus.data.dataset import Dataset, read_batches
+from corpus.data.dataset import Dataset, read_batches, read_rows
 from corpus.data.manifest import MANIFEST
-from corpus.data.trail import dropped_files, quarantine_files, sample_files, trail_rows
+from corpus.data.trail import dropped_files, quarantine_files, sample_files
 from corpus.errors import DataError, UsageError
 from corpus.option import nearest
 
@@ -21,11 +21,11 @@ def documents(dataset: Dataset, number: int) -> Iterator[dict[str, Any]]:
     total = dataset.manifest.rows
     wanted = {total * i // number for i in range(min(number, total))} if total > number else set(range(total))
     row = 0
-    for path, shard in zip(dataset.shard_paths(), dataset.manifest.shards, strict=True):
+    for file, shard in zip(dataset.shards(), dataset.manifest.shards, strict=True):
         if not wanted & set(range(row, row + shard.rows)):
             row += shard.rows
             continue
-        for batch in read_batches(path):
+        for batch in read_batches(file):
             for index in sorted(wanted & set(range(row, row + batch.num_rows))):
                 yield batch.slice(index - row, 1).to_pylist()[0]
             row += batch.num_rows
@@ -35,13 +35,13 @@ def document(dataset: Dataset, id: str) -> dict[str, Any]:
     """The row whose id is `id`; where it was dropped, a DataError says why."""
     if dataset.manifest.kind == "packed":
         raise UsageError(f"{dataset.path} holds packed rows, which have no ids: see what is in them with corpus trace.")
-    for path in dataset.shard_paths():
-        for batch in read_batches(path):
+    for file in dataset.shards():
+        for batch in read_batches(file):
             found = batch.filter(pc.equal(batch.column("id"), id))
             if found.num_rows:
                 row: dict[str, Any] = found.to_pylist()[0]
                 return row
-    for entry in trail_rows(dropped_files(dataset.path)):
+    for entry in read_rows(dropped_files(dataset.path)):
         if entry["id"] == id:
             raise DataError(f"{id} was dropped by stage {dataset.manifest.stage}: {entry['reason']}.")
     raise UsageError(f"{dataset.path} has no document {id}: look at the ids with corpus inspect.")
@@ -62,7 +62,7 @@ def check_map(dataset: Dataset, map: str) -> None:
 def dropped(path: Path, number: int, map: str = "") -> Iterator[dict[str, Any]]:
     """Up to `number` dropped documents of each reason, with their text; of one `map` of the stage, where it is named."""
     seen: dict[str, int] = {}
-    for row in trail_rows(sample_files(path)):
+    for row in read_rows(sample_files(path)):
         if map and row["map"] != map:
             continue
         seen[row["reason"]] = seen.get(row["reason"], 0) + 1
@@ -72,4 +72,4 @@ def dropped(path: Path, number: int, map: str = "") -> Iterator[dict[str, Any]]:
 
 def quarantined(path: Path, number: int) -> Iterator[dict[str, Any]]:
     """The first `number` records that could not be read."""
-    return itertools.islice(trail_rows(quarantine_files(path)), number)
+    return itertools.islice(read_rows(quarantine_files(path)), number)

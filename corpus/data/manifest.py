@@ -16,7 +16,7 @@ from corpus.data.columns import Column
 from corpus.data.files import canonical_json, digest_of, write_atomic
 from corpus.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 SIDE_FOLDERS = (
     "_choice",
@@ -78,7 +78,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One data shard: its file name, rows, bytes and xxh3-128.
+    """One data shard: its file name, rows, and the digests of its bytes (`corpus.data.stored.Digests`).
 
     `pieces` are the parts of it that later stages read as one task each: [row groups, rows], in order. `task` names the
     task whose documents it holds: of an ingest the group of raw files, which every later stage passes on.
@@ -88,6 +88,7 @@ class ShardEntry:
     rows: int
     bytes: int
     checksum: str
+    blocks: str
     pieces: tuple[tuple[int, int], ...] = ()
     task: str = ""
 
@@ -95,17 +96,20 @@ class ShardEntry:
     def from_json(cls, value: Mapping[str, Any]) -> ShardEntry:
         """Read the form of the manifest."""
         pieces = tuple((int(groups), int(rows)) for groups, rows in value["pieces"])
-        return cls(value["name"], value["rows"], value["bytes"], value["checksum"], pieces, value["task"])
+        return cls(
+            value["name"], value["rows"], value["bytes"], value["checksum"], value["blocks"], pieces, value["task"]
+        )
 
 
 @dataclass(frozen=True)
 class FileEntry:
     """One side file (`_dropped/00000.ids`, `_documents/00000.parquet`, `tokenizer.model`): its name below the dataset,
-    bytes and xxh3-128."""
+    and the digests of its bytes."""
 
     name: str
     bytes: int
     checksum: str
+    blocks: str
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,11 @@ class Manifest:
     def rows(self) -> int:
         """Rows in all shards."""
         return sum(shard.rows for shard in self.shards)
+
+    @property
+    def entries(self) -> tuple[ShardEntry | FileEntry, ...]:
+        """All files whose digests are known: shards and side files."""
+        return (*self.shards, *self.files)
 
     def _body(self) -> dict[str, Any]:
         return {

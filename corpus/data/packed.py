@@ -2,6 +2,8 @@
 
 Opening reads the manifest and inspects the size of every shard: its time grows with the shards, not with their rows.
 Of a shard that is read, the offsets of its record batches are read first, and then only pages that hold what is asked.
+The blocks of a record batch are checked when a row of it is first asked for, so that the first batch does not wait for
+all others.
 A set can be sent to other processes, spawned or forked: each maps the files itself, and the pages are shared.
 """
 
@@ -20,7 +22,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
 
-from corpus.data.dataset import Dataset
+from corpus.data.arrow_footer import batch_spans
+from corpus.data.dataset import Dataset, readable
+from corpus.data.stored import StoredFile
 from corpus.errors import DataError
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -65,8 +69,8 @@ class PackedRows:
         self.dataset = Dataset.open(directory, "packed")
         self.directory = self.dataset.path
         self.manifest = self.dataset.manifest
-        pairs = zip(self.dataset.shard_paths(), self.manifest.shards, strict=True)
-        self.shards = [_Shard(path, entry.rows) for path, entry in pairs]
+        pairs = zip(self.dataset.shards(), self.manifest.shards, strict=True)
+        self.shards = [_Shard(file, entry.rows) for file, entry in pairs]
         self._starts = [0]
         for shard in self.shards:
             self._starts.append(self._starts[-1] + shard.rows)
@@ -209,9 +213,13 @@ class PackedRows:
 
     @property
     def tokenizer_model(self) -> Path | None:
-        """The SentencePiece model that made the ids, where the packed set carries it."""
-        path = self.directory / "_tokenizer" / "tokenizer.model"
-        return path if path.exists() else None
+        """The SentencePiece model that made the ids, where the packed set carries it. It and the files beside it are
+        checked."""
+        files = self.dataset.files("_tokenizer")
+        for file in files.values():
+            file.check()
+        model = files.get("tokenizer.model")
+        return model.path if model is not None else None
 
 
 def placed(spans: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
@@ -223,41 +231,52 @@ def placed(spans: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
 
 
 class _Shard:
-    """One Arrow file, mapped at the first touch."""
+    """One Arrow file, mapped at the first touch. A block of it is checked before anything in it is used."""
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self.path = path
+    def __init__(self, file: StoredFile, rows: int) -> None:
+        self.file = file
         self.rows = rows
         self._batches: list[_Batch] = []
         self._starts: list[int] = []
+        self._spans: list[tuple[int, int]] = []
+        self._pages: Any = None
+        self._checked: set[int] = set()
 
     def find(self, row: int) -> tuple[_Batch, int]:
         """The record batch that holds `row` and the row's position in it."""
         if not self._batches:
             self._map()
         index = bisect_right(self._starts, row) - 1
+        self._check(*self._spans[index])
         return self._batches[index], row - self._starts[index]
+
+    def _check(self, begin: int, end: int) -> None:
+        """Check the blocks that hold these bytes; each is checked once."""
+        size = self.file.block_bytes
+        for number in range(begin // size, -(-end // size)):
+            if number not in self._checked:
+                self.file.check_block(number, memoryview(self._pages)[number * size : (number + 1) * size])
+                self._checked.add(number)
 
     def forget(self) -> None:
         """Unmap the file; views of its rows stay valid."""
-        self._batches, self._starts = [], []
+        self._batches, self._starts, self._spans, self._pages = [], [], [], None
 
     def _map(self) -> None:
-        try:
+        with readable(self.file):
+            with self.file.open() as checked:  # the end of the file
+                spans = batch_spans(checked)
             # not through pa.memory_map, which asks the system for all of every batch whose offset is read
-            with self.path.open("rb") as file:
+            with self.file.path.open("rb") as file:
                 pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(pages)))
             batches = [_Batch(reader.get_batch(index)) for index in range(reader.num_record_batches)]
-        except (ValueError, OSError) as error:  # Arrow's errors are ValueErrors
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.path} cannot be read ({reason}): make the packed set again.") from None
         starts = [0]
         for batch in batches:
             starts.append(starts[-1] + batch.rows)
-        if starts.pop() != self.rows:
-            raise DataError(f"{self.path} has not the {self.rows} rows of its manifest: make the packed set again.")
-        self._batches, self._starts = batches, starts
+        if starts.pop() != self.rows or len(spans) != len(batches):
+            raise self.file.damaged(f"it has not the {self.rows:,} rows that its manifest says")
+        self._batches, self._starts, self._spans, self._pages = batches, starts, spans, pages
 
 
 class _Batch:

@@ -12,7 +12,6 @@ import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, readable
+from corpus.data.stored import StoredFile
 from corpus.errors import DataError, UsageError
 from corpus.option import nearest
 
@@ -67,6 +67,7 @@ class DocumentList:
             raise DataError(
                 f"the manifest of {packed.path} lacks {error}: make the packed set again with corpus mix."
             ) from None
+        self._files = packed.files(FOLDER)
         self._names = [name for name, _ in entries]
         self._firsts = list(accumulate((rows for _, rows in entries), initial=0))
         self._bases = list(accumulate((int(entry["documents"]) for entry in self.inputs), initial=0))
@@ -90,25 +91,21 @@ class DocumentList:
         return found
 
     def _rows(self, file: int, numbers: Sequence[int], columns: list[str]) -> Iterable[tuple[int, dict[str, Any]]]:
-        path = self.packed.path / FOLDER / self._names[file]
-        try:
-            with pq.ParquetFile(path) as table:
-                first, done = self._firsts[file], 0
-                for group in range(table.num_row_groups):
-                    last = first + table.metadata.row_group(group).num_rows
-                    end = bisect.bisect_left(numbers, last, done)
-                    if end > done:
-                        # each group is decoded once for all documents in it
-                        part = table.read_row_group(group, columns=columns, use_threads=False)
-                        wanted = part.take(pa.array([number - first for number in numbers[done:end]]))
-                        yield from zip(numbers[done:end], wanted.to_pylist(), strict=True)
-                    if end == len(numbers):
-                        return
-                    first, done = last, end
-        except (pa.ArrowInvalid, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{path} cannot be read ({reason}): make the packed set again.") from None
-        raise DataError(f"{path} lists no document {numbers[done]}: make the packed set again.")
+        stored = self._files[self._names[file]]
+        with stored.open() as source, readable(stored), pq.ParquetFile(source) as table:
+            first, done = self._firsts[file], 0
+            for group in range(table.num_row_groups):
+                last = first + table.metadata.row_group(group).num_rows
+                end = bisect.bisect_left(numbers, last, done)
+                if end > done:
+                    # each group is decoded once for all documents in it
+                    part = table.read_row_group(group, columns=columns, use_threads=False)
+                    wanted = part.take(pa.array([number - first for number in numbers[done:end]]))
+                    yield from zip(numbers[done:end], wanted.to_pylist(), strict=True)
+                if end == len(numbers):
+                    return
+                first, done = last, end
+        raise stored.damaged(f"it lists no document {numbers[done]}")
 
     def _listed(self, number: int, entry: dict[str, Any]) -> ListedDocument:
         index = bisect.bisect_right(self._bases, number) - 1
@@ -126,15 +123,10 @@ class DocumentList:
 
     def _numbers(self, hashed: int) -> list[int]:
         files = int(self.packed.manifest.extra["id_files"])
-        path = self.packed.path / FOLDER / id_file(partition_of(hashed, files))
-        try:
-            table = np.load(path, mmap_mode="r")
-            begin = int(np.searchsorted(table[0], np.uint64(hashed), side="left"))
-            end = int(np.searchsorted(table[0], np.uint64(hashed), side="right"))
-            return [int(number) for number in table[1, begin:end]]
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{path} cannot be read ({reason}): make the packed set again.") from None
+        table = self._files[id_file(partition_of(hashed, files))].mapped()
+        begin = int(np.searchsorted(table[0], np.uint64(hashed), side="left"))
+        end = int(np.searchsorted(table[0], np.uint64(hashed), side="right"))
+        return [int(number) for number in table[1, begin:end]]
 
     def _hint(self, id: str) -> str:
         """The nearest domain, or an example of an id."""
@@ -191,31 +183,28 @@ def original(document: ListedDocument, packed: DocumentList, documents: Sequence
 def _row_from(dataset: Dataset, position: int, slack: int, id: str) -> dict[str, Any] | None:
     """The row with this id among the rows `position` … `position + slack` of a dataset."""
     first = 0
-    for path, shard in zip(dataset.shard_paths(), dataset.manifest.shards, strict=True):
+    for file, shard in zip(dataset.shards(), dataset.manifest.shards, strict=True):
         if first > position + slack:
             break
         if first + shard.rows > position:
-            found = _row_of_shard(path, max(0, position - first), position + slack - first, id)
+            found = _row_of_shard(file, max(0, position - first), position + slack - first, id)
             if found is not None:
                 return found
         first += shard.rows
     return None
 
 
-def _row_of_shard(path: Path, low: int, high: int, id: str) -> dict[str, Any] | None:
-    try:
-        with pq.ParquetFile(path, read_dictionary=[]) as file:
-            first = 0
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if first + rows > low and first <= high:
-                    ids = file.read_row_group(group, columns=["id"], use_threads=False).column("id")
-                    for row in range(max(0, low - first), min(rows, high - first + 1)):
-                        if ids[row].as_py() == id:
-                            table = file.read_row_group(group, columns=["text", "source"], use_threads=False)
-                            entry: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-                            return entry
-                first += rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+def _row_of_shard(shard: StoredFile, low: int, high: int, id: str) -> dict[str, Any] | None:
+    with shard.open() as source, readable(shard), pq.ParquetFile(source, read_dictionary=[]) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if first + rows > low and first <= high:
+                ids = file.read_row_group(group, columns=["id"], use_threads=False).column("id")
+                for row in range(max(0, low - first), min(rows, high - first + 1)):
+                    if ids[row].as_py() == id:
+                        table = file.read_row_group(group, columns=["text", "source"], use_threads=False)
+                        entry: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
+                        return entry
+            first += rows
     return None

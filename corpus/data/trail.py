@@ -4,15 +4,12 @@ too: then part of it is still where its tasks left it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from corpus.errors import DataError
+from corpus.data.dataset import Dataset, read_batches, read_rows
+from corpus.data.manifest import MANIFEST
+from corpus.data.stored import Digests, StoredFile
 
 _SHOWN_KEYS = 8
 _SHOWN_CHARACTERS = 60
@@ -28,55 +25,50 @@ class Reason:
     example: str
 
 
-def quarantine_files(output: Path) -> list[Path]:
+def quarantine_files(output: Path) -> list[StoredFile]:
     """The files of the records that a stage set aside, in the order of its tasks."""
-    return _tasks(output, "quarantine") + sorted((output / "_quarantine").glob("*.records"))
+    return _tasks(output, "quarantine") + _placed(output, "_quarantine", ".records")
 
 
-def sample_files(output: Path) -> list[Path]:
+def sample_files(output: Path) -> list[StoredFile]:
     """The files of the dropped documents whose text is kept; of a stage that failed each task has its own."""
-    merged = output / "_dropped" / "samples"
-    return [merged] if merged.exists() else _tasks(output, "samples")
+    return _placed(output, "_dropped", "samples") or _tasks(output, "samples")
 
 
-def dropped_files(output: Path) -> list[Path]:
+def dropped_files(output: Path) -> list[StoredFile]:
     """The files of ids, maps and reasons of all dropped documents, in the order of the tasks."""
-    return _tasks(output, "dropped") + sorted((output / "_dropped").glob("*.ids"))
+    return _tasks(output, "dropped") + _placed(output, "_dropped", ".ids")
 
 
-def _tasks(output: Path, name: str) -> list[Path]:
+def _placed(output: Path, folder: str, end: str) -> list[StoredFile]:
+    """The files of a dataset in this folder whose names end so; of one without a manifest as they are."""
+    if (output / MANIFEST).exists():
+        return [file for name, file in Dataset.open(output).files(folder).items() if name.endswith(end)]
+    return list(map(_as_found, sorted((output / folder).glob(f"*{end}"))))
+
+
+def _tasks(output: Path, name: str) -> list[StoredFile]:
     """The files of this name that published tasks of unfinished work have left."""
-    return sorted(path for path in output.glob(f"_work/*/*/[0-9]*/{name}") if path.is_file())
+    return [_as_found(path) for path in sorted(output.glob(f"_work/*/*/[0-9]*/{name}")) if path.is_file()]
 
 
-def trail_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of such files, in order."""
-    for table in _groups(paths, columns):
-        yield from table.to_pylist()
-
-
-def _groups(paths: Sequence[Path], columns: Sequence[str] | None) -> Iterator[pa.Table]:
-    names = list(columns) if columns is not None else None
-    for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns=names)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): make the dataset again.") from None
+def _as_found(path: Path) -> StoredFile:
+    """A file of which nothing is known but what it is now."""
+    return StoredFile.of(path, Digests.of(path), "run the stage again")
 
 
 def unreadable_reasons(output: Path, number: int) -> list[Reason]:
     """The `number` most frequent reasons for which records were set aside, each with its first record."""
-    paths = quarantine_files(output)
+    files = quarantine_files(output)
     counts: dict[str, int] = {}
-    for table in _groups(paths, ["reason"]):
-        for entry in table.column("reason").value_counts().to_pylist():
-            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    for file in files:
+        for batch in read_batches(file, ["reason"]):
+            for entry in batch.column("reason").value_counts().to_pylist():
+                counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:number]
     wanted = {reason for reason, _ in ranked}
     examples: dict[str, str] = {}
-    for row in trail_rows(paths):
+    for row in read_rows(files):
         if row["reason"] in wanted and row["reason"] not in examples:
             examples[row["reason"]] = f"{row['source']} at byte {row['offset']:,}: {beginning(row['data'])}"
             if len(examples) == len(wanted):
@@ -88,7 +80,7 @@ def dropped_reasons(output: Path, dropped: dict[str, int], number: int) -> list[
     """The most frequent of the reasons `dropped`, each with the first of its documents whose text is kept."""
     ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))[:number]
     examples: dict[str, str] = {}
-    for row in trail_rows(sample_files(output)) if ranked else ():
+    for row in read_rows(sample_files(output)) if ranked else ():
         if row["reason"] not in examples:
             examples[row["reason"]] = f"{row['id']}: {beginning(row['text'].encode('utf-8', 'replace'))}"
     return [Reason(reason, count, examples.get(reason, "")) for reason, count in ranked]

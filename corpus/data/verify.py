@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
+from corpus.data.card import CARD, card_text
 from corpus.data.columns import document_schema
-from corpus.data.dataset import Dataset, read_batches
-from corpus.data.files import checksum
+from corpus.data.dataset import Dataset, group_rows, read_batches, read_schema
 from corpus.data.manifest import MANIFEST, SIDE_FOLDERS, Counts, Manifest
 from corpus.data.schema import packed_schema, token_schema
+from corpus.data.stored import DamagedFileError, Digests
 from corpus.errors import DataError
 
 PLAN = Path("_log", "plan.json")
@@ -102,43 +102,75 @@ def verify_dataset(path: Path) -> Report:
     problems += [f"{name} is no shard of this dataset" for name in sorted(found - listed)]
     if (path / "_work").exists():
         problems.append("_work is left over from an unfinished run")
-    intact = []
-    for shard in shards:
-        file = path / shard.name
-        if not file.exists():
-            problems.append(f"{shard.name} is missing")
-        elif file.stat().st_size != shard.bytes or checksum(file) != shard.checksum:
-            problems.append(f"{shard.name} was changed or cut short (checksum differs)")
-        else:
-            intact.append((file, shard.rows))
-    if not report.cleaned and len(intact) == len(manifest.shards):
+    damage = list(_damaged(dataset))
+    problems += damage
+    problems += [*_check_card(dataset), *_check_listed(dataset)]
+    if not damage:
         checks = {"documents": _check_documents, "tokens": _check_tokens, "packed": _check_packed}
-        if manifest.kind in checks:
-            problems += _readable(checks[manifest.kind](dataset, intact))
-    for check in (_check_files, _check_dropped, _check_merged, _check_quarantined):
-        problems += _readable(check(dataset))
+        rows = () if report.cleaned else (checks.get(manifest.kind, _nothing), _check_pieces)
+        for check in (*rows, _check_dropped, _check_merged, _check_quarantined):
+            problems += _readable(check(dataset))
     return report
 
 
-def _check_documents(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+def _damaged(dataset: Dataset) -> Iterator[str]:
+    """A sentence for each shard and side file that is not as it was written."""
+    manifest = dataset.manifest
+    for entry in manifest.files if dataset.cleaned else manifest.entries:
+        file = dataset.stored(entry)
+        try:
+            file.check_size()
+            if Digests.of(file.path) != Digests(entry.bytes, entry.checksum, entry.blocks):
+                yield f"{entry.name} is damaged (its digests differ)"
+        except DamagedFileError as error:
+            yield f"{entry.name} is damaged ({error.how})"
+        except OSError as error:
+            yield f"{entry.name} cannot be read ({error.strerror})"
+
+
+def _check_card(dataset: Dataset) -> Iterator[str]:
+    manifest = dataset.manifest
+    card = card_text(manifest.kind, manifest.stage, manifest.rows, manifest.digest)
+    path = dataset.path / CARD
+    if card and (path.read_bytes() if path.is_file() else b"") != card.encode():
+        yield f"{CARD} is missing or was changed"
+
+
+def _nothing(dataset: Dataset) -> Iterator[str]:
+    return iter(())
+
+
+def _check_pieces(dataset: Dataset) -> Iterator[str]:
+    """The pieces of each shard are its row groups, or record batches, and have their rows."""
+    for shard, entry in zip(dataset.shards(), dataset.manifest.shards, strict=True):
+        rows = group_rows(shard)
+        if sum(groups for groups, _ in entry.pieces) != len(rows):
+            yield f"{entry.name} has {len(rows)} row groups, the pieces of the manifest have others"
+            continue
+        first = 0
+        for number, (groups, expected) in enumerate(entry.pieces):
+            if sum(rows[first : first + groups]) != expected:
+                yield f"{entry.name} has {sum(rows[first : first + groups])} rows in piece {number}, not {expected}"
+            first += groups
+        if sum(rows) != entry.rows:
+            yield f"{entry.name} has {sum(rows)} rows, the manifest says {entry.rows}"
+
+
+def _check_documents(dataset: Dataset) -> Iterator[str]:
     ids = _UniqueIds()
     size = lines = rows = 0
     domains: set[str] = set()
     wanted = document_schema(dataset.manifest.columns)
-    for path, expected in shards:
-        schema = pq.read_schema(path)
-        if not schema.equals(wanted):
-            yield f"{path.name} has not the columns of documents that the manifest names"
+    for shard in dataset.shards():
+        if not read_schema(shard).equals(wanted):
+            yield f"{shard.path.name} has not the columns of documents that the manifest names"
             return
-        before = rows
-        for batch in read_batches(path, ["id", "text", "domain"]):
+        for batch in read_batches(shard, ["id", "text", "domain"]):
             ids.add(batch.column("id"))
             size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
             lines += (pc.sum(pc.count_substring(batch.column("text"), "\n")).as_py() or 0) + batch.num_rows
             domains.update(pc.unique(batch.column("domain")).to_pylist())
             rows += batch.num_rows
-        if rows - before != expected:
-            yield f"{path.name} has {rows - before} rows, the manifest says {expected}"
     totals = dataset.manifest.totals
     for name, value in (("documents", rows), ("bytes", size), ("lines", lines)):
         if rows and totals.get(name) != value:
@@ -146,13 +178,14 @@ def _check_documents(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterat
     yield from ids.problems()
 
 
-def _check_tokens(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+def _check_tokens(dataset: Dataset) -> Iterator[str]:
     tokenizer = dataset.manifest.extra["tokenizer"]
     eod, vocabulary = tokenizer["eod_id"], tokenizer["vocab_size"]
     ids = _UniqueIds()
     rows = tokens = 0
-    for path, _ in shards:
-        for batch in read_batches(path):
+    for shard in dataset.shards():
+        path = shard.path
+        for batch in read_batches(shard):
             if not batch.schema.equals(token_schema(pa.types.is_uint32(batch.schema.field("ids").type.value_type))):
                 yield f"{path.name} has not the columns of tokens"
                 return
@@ -174,24 +207,23 @@ def _check_tokens(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
     yield from ids.problems()
 
 
-def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[str]:
+def _check_packed(dataset: Dataset) -> Iterator[str]:
     extra = dataset.manifest.extra
     row_tokens = extra["sequence_length"] + 1
     padded = extra.get("packing") == "best-fit"
     ids = _UniqueIds()
     documents = 0
-    for path in sorted((dataset.path / "_documents").glob("*.parquet")):
-        for batch in read_batches(path, ["id"]):
+    for name, file in dataset.files("_documents").items():
+        for batch in read_batches(file, ["id"]) if name.endswith(".parquet") else ():
             if batch.schema.names != ["id"]:
-                yield f"_documents/{path.name} has not the columns of a list of documents"
+                yield f"_documents/{name} has not the columns of a list of documents"
                 return
             ids.add(batch.column("id"))
             documents += batch.num_rows
     yield from ids.problems()
-    per_domain: dict[str, int] = {}
-    for path, expected in shards:
-        rows = 0
-        for batch in read_batches(path):
+    for shard in dataset.shards():
+        path = shard.path
+        for batch in read_batches(shard):
             wide = pa.types.is_uint32(batch.schema.field("tokens").type.value_type)
             if not batch.schema.equals(packed_schema(row_tokens, wide)):
                 yield f"{path.name} has not the columns of packed rows"
@@ -207,23 +239,11 @@ def _check_packed(dataset: Dataset, shards: list[tuple[Path, int]]) -> Iterator[
                 yield f"{path.name} holds rows that their segments do not fill"
             if int(np.asarray(parts.field("document")).max()) >= documents:
                 yield f"{path.name} names documents that _documents does not list"
-            for entry in pc.value_counts(batch.column("domain")).to_pylist():
-                per_domain[entry["values"]] = per_domain.get(entry["values"], 0) + entry["counts"]
-            rows += batch.num_rows
-        if rows != expected:
-            yield f"{path.name} has {rows} rows, the manifest says {expected}"
 
 
-def _check_files(dataset: Dataset) -> Iterator[str]:
-    """Every listed side file is as it was written, and none is there that is not listed."""
-    manifest = dataset.manifest
-    for entry in manifest.files:
-        path = dataset.path / entry.name
-        if not path.exists():
-            yield f"{entry.name} is missing"
-        elif path.stat().st_size != entry.bytes or checksum(path) != entry.checksum:
-            yield f"{entry.name} was changed or cut short (checksum differs)"
-    listed = {entry.name for entry in manifest.files}
+def _check_listed(dataset: Dataset) -> Iterator[str]:
+    """No side file is there that is not listed."""
+    listed = {entry.name for entry in dataset.manifest.files}
     for folder in SIDE_FOLDERS:
         for path in sorted((dataset.path / folder).rglob("*")):
             if path.is_file() and path.relative_to(dataset.path).as_posix() not in listed:
@@ -236,7 +256,7 @@ def _check_dropped(dataset: Dataset) -> Iterator[str]:
     manifest = dataset.manifest
     if manifest.kind not in ("documents", "tokens"):
         return
-    recorded = sum(_rows(path) for path in sorted((dataset.path / "_dropped").glob("*.ids")))
+    recorded = _rows(dataset, "_dropped", ".ids")
     counts = next((manifest.counts[unit] for unit in _WHOLE if unit in manifest.counts), Counts())
     number = sum(recorded_drops(manifest, counts).values())
     if recorded != number:
@@ -248,7 +268,7 @@ def _check_dropped(dataset: Dataset) -> Iterator[str]:
         if part.missing:
             yield f"{part.missing} documents are not accounted for by map {entry['map']}"
     number -= by_maps
-    clustered = sum(_rows(path) for path in sorted((dataset.path / "_clusters").glob("*.parquet")))
+    clustered = _rows(dataset, "_clusters", ".parquet")
     if clustered != number and (clustered or manifest.config.get("level") in ("document", "book", "near")):
         yield f"_clusters lists {clustered} removed documents, the manifest counts {number}"
 
@@ -260,32 +280,30 @@ def recorded_drops(manifest: Manifest, counts: Counts) -> dict[str, int]:
 
 
 def _check_merged(dataset: Dataset) -> Iterator[str]:
-    recorded = sum(_rows(path) for path in sorted((dataset.path / "_merged").glob("*.ids")))
+    recorded = _rows(dataset, "_merged", ".ids")
     number = sum(counts.merged for counts in dataset.manifest.counts.values())
     if recorded != number:
         yield f"_merged lists {recorded} records, the manifest counts {number}"
 
 
 def _check_quarantined(dataset: Dataset) -> Iterator[str]:
-    set_aside = sum(_rows(path) for path in sorted((dataset.path / "_quarantine").glob("*.records")))
+    set_aside = _rows(dataset, "_quarantine", ".records")
     number = sum(counts.quarantined for counts in dataset.manifest.counts.values())
     if set_aside != number:
         yield f"_quarantine holds {set_aside} records, the manifest counts {number}"
 
 
-def _rows(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: {error}") from None
+def _rows(dataset: Dataset, folder: str, end: str) -> int:
+    """Rows of the side files of one kind."""
+    return sum(sum(group_rows(file)) for name, file in dataset.files(folder).items() if name.endswith(end))
 
 
 def _readable(problems: Iterator[str]) -> Iterator[str]:
     """The problems that a check finds, and one more if it meets a file that it cannot read."""
     try:
         yield from problems
-    except (pa.ArrowInvalid, OSError, DataError) as error:
-        yield f"a file cannot be read ({str(error).splitlines()[0]})"
+    except DataError as error:
+        yield error.message
 
 
 class _UniqueIds:

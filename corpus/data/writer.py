@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from corpus.data.files import checksum, sync_file
+from corpus.data.files import sync_file
 from corpus.data.manifest import ShardEntry
+from corpus.data.stored import Digests
 
 SHARD_BYTES = 256_000_000
 """Data bytes (before compression) after which a shard is closed."""
@@ -129,11 +130,13 @@ class ShardWriter:
         return [shard_entry(self.directory / name, pieces) for name, pieces in self._entries]
 
 
-def shard_entry(path: Path, pieces: Sequence[tuple[int, int]]) -> ShardEntry:
-    """Flush a finished shard, whose `pieces` are [row groups, rows], to the disk and describe it."""
+def shard_entry(path: Path, pieces: Sequence[tuple[int, int]], digests: Digests | None = None) -> ShardEntry:
+    """Flush a finished shard, whose `pieces` are [row groups, rows], to the disk and describe it; it is read for its
+    digests where they are not known."""
     sync_file(path)
     rows = sum(rows for _, rows in pieces)
-    return ShardEntry(path.name, rows, path.stat().st_size, checksum(path), tuple(pieces))
+    known = digests or Digests.of(path)
+    return ShardEntry(path.name, rows, known.size, known.checksum, known.blocks, tuple(pieces))
 
 
 def _row_bytes(batch: pa.RecordBatch) -> list[int]:

@@ -127,7 +127,12 @@ class DecontaminatedStage(DecontaminateStage):
         raise UsageError(f"{self.verdict} has not judged {dataset.path}, or it has changed since: judge it anew.")
 
     def found(self, task: Task, index: int) -> tuple[Path, int]:
-        return self._verdict.path / FOLDER, self._first + index
+        number = self._first + index
+        own = f"{self.grams.scan_phase}/{number:05d}/"
+        for name, file in self._verdict.files(FOLDER).items():
+            if name.startswith(own) or not name.startswith(f"{self.grams.scan_phase}/"):
+                file.check()
+        return self._verdict.path / FOLDER, number
 
     def finish(self, commit: Commit) -> None:
         DocumentStage.finish(self, commit)

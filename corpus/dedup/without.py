@@ -77,10 +77,8 @@ class WithoutStage(DocumentStage):
         ]
 
     def _removed(self, index: int) -> npt.NDArray[np.void]:
-        path = Path(FOLDER, f"{self._place:05d}", f"{index:05d}.npy")
-        if path not in self._files:
-            return np.empty(0, REMOVED)
-        return np.asarray(np.load(self._verdict.path / path))
+        file = self._verdict.files(f"{FOLDER}/{self._place:05d}").get(f"{index:05d}.npy")
+        return np.empty(0, REMOVED) if file is None else file.array()
 
     def work(self, phase: str, index: int, task: Task) -> None:
         removed, writer, first = self._removed(index), self.writer(task), 0

@@ -46,6 +46,13 @@ def set_aside(directory: Path) -> None:
         pass  # someone else was faster
 
 
+def set_aside_source(work: Path, file: Path) -> None:
+    """Set the published folder aside that holds `file`, if it is one of `work`, so that its task is done again."""
+    if file.is_relative_to(work):
+        phase, index = file.relative_to(work).parts[:2]
+        set_aside(work / phase / index)
+
+
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from corpus.data.columns import Column
 from corpus.data.manifest import SIDE_FOLDERS, Counts, ShardEntry
+from corpus.data.stored import Digests
 from corpus.engine.result import TaskResult
 
 
@@ -28,10 +29,13 @@ class Commit:
     """`counts` without what the maps dropped that the stage's documents ran through."""
     own_bytes: int = 0
     """Bytes of text before these maps."""
+    known: dict[str, Digests] = field(default_factory=dict)
+    """The digests of side files that are those of tasks, by their names below the output."""
 
     def adopt(self, source: Path, name: str) -> Path:
         """Move a file of a task's directory to `name` below the output, in one of `SIDE_FOLDERS`."""
         assert name.partition("/")[0] in SIDE_FOLDERS, name
+        self.known[name] = TaskResult.load(source.parent).files[source.name]
         return move_file(source, self.output / name)
 
     def create(self, name: str) -> Path:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.data.columns import Column
+from corpus.data.dataset import check_listed
 from corpus.data.files import checksum
 from corpus.errors import UsageError
 
@@ -135,7 +136,7 @@ class DocumentMap(ABC):
             for entry in dataclasses.fields(cast(Any, self))  # every map is a dataclass
             if "doc" in entry.metadata
         }
-        values |= {name: checksum(path) for name, path in self.files().items()}
+        values |= {name: checksum(check_listed(path)) for name, path in self.files().items()}
         for name, value in values.items():
             if isinstance(value, Path):
                 raise UsageError(f"setting {name} of the map {self.name} is a path: have its method `files` name it.")

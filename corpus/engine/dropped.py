@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from corpus.data.dataset import read_rows
 from corpus.data.files import sync_file
 from corpus.data.schema import DROPPED_SAMPLE_SCHEMA, DROPPED_SCHEMA
+from corpus.data.stored import StoredFile
 
 SAMPLES_PER_REASON = 100
 """Dropped documents per reason whose text is kept: those with the smallest hash of id."""
@@ -94,12 +96,11 @@ class Dropped:
         return self._ids.close()
 
 
-def merge_samples(paths: Sequence[Path], target: Path) -> None:
+def merge_samples(files: Sequence[StoredFile], target: Path) -> None:
     """Write the samples of all tasks to `target`; nothing where there are none."""
     samples = Samples()
-    for path in paths:
-        for row in pq.read_table(path).to_pylist():
-            samples.add(row["id"], row["map"], row["reason"], row["text"])
+    for row in read_rows(files):
+        samples.add(row["id"], row["map"], row["reason"], row["text"])
     rows = list(samples.rows())
     if rows:
         target.parent.mkdir(parents=True, exist_ok=True)

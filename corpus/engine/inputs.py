@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from corpus.data.dataset import Dataset, read_batches, resolve
+from corpus.data.stored import StoredFile
 from corpus.engine.stage import InputRef
 
 
@@ -22,14 +22,14 @@ class Piece:
 
     dataset: int
     shard: int
-    path: Path
+    file: StoredFile
     groups: range
     rows: int
     task: str
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows, a row group at a time."""
-        return read_batches(self.path, columns, self.groups)
+        return read_batches(self.file, columns, self.groups)
 
 
 def input_pieces(datasets: Sequence[Dataset]) -> list[Piece]:
@@ -37,11 +37,11 @@ def input_pieces(datasets: Sequence[Dataset]) -> list[Piece]:
     what else is in a dataset nor what earlier stages dropped moves a document from one task to another."""
     found: list[Piece] = []
     for number, dataset in enumerate(datasets):
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.planned_paths(), strict=True)):
+        for index, (entry, file) in enumerate(zip(dataset.manifest.shards, dataset.planned_shards(), strict=True)):
             first = 0
             task = f"{number}:{entry.task}" if len(datasets) > 1 else entry.task
             for groups, rows in entry.pieces:
-                found.append(Piece(number, index, path, range(first, first + groups), rows, task))
+                found.append(Piece(number, index, file, range(first, first + groups), rows, task))
                 first += groups
     return found
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corpus.engine.attempts import remove_dead, set_aside
+from corpus.data.stored import DamagedFileError
+from corpus.engine.attempts import remove_dead, set_aside, set_aside_source
 from corpus.engine.executors.base import Executor
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.progress import Progress
@@ -67,6 +68,9 @@ class PhaseRun:
                     waited_since = waited_since or time.monotonic()
                     if time.monotonic() - waited_since > _END_SECONDS:
                         break
+        except DamagedFileError as error:
+            set_aside_source(self.work, error.path)
+            raise
         finally:
             for handle in handles:
                 executor.cancel(handle)

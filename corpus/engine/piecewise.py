@@ -11,6 +11,7 @@ from pathlib import Path
 
 from corpus.data.concat import concat_arrow, concat_parquet
 from corpus.data.dataset import Dataset
+from corpus.data.stored import Digests
 from corpus.engine.inputs import Piece, dataset_inputs, input_pieces, open_inputs, text_bytes
 from corpus.engine.stage import InputRef, Phase, Stage
 from corpus.engine.task import Task
@@ -95,20 +96,19 @@ class PiecewiseStage(ReadingStage):
 
     def _join(self, phase: str, pieces: range, task: Task) -> None:
         task.shard_task = self.pieces[pieces[0]].task
-        entries = [
-            (result.directory / entry.name, entry) for result in task.results(phase, pieces) for entry in result.shards
-        ]
+        entries = [(result.shard(entry), entry) for result in task.results(phase, pieces) for entry in result.shards]
         if not entries:
             return
-        target = task.directory / entries[0][0].name
-        paths = [path for path, _ in entries]
-        if len(paths) == 1 and _linked(paths[0], target):
-            pass
+        parts = [part for part, _ in entries]
+        target = task.directory / entries[0][1].name
+        if len(parts) == 1 and _linked(parts[0].path, target):
+            parts[0].check()
+            digests = Digests(parts[0].size, entries[0][1].checksum, parts[0].blocks)
         elif target.suffix == ".parquet":
-            concat_parquet(paths, target)
+            digests = concat_parquet(parts, target)
         else:
-            concat_arrow(paths, target)
-        task.add_shard(target, [piece for _, entry in entries for piece in entry.pieces])
+            digests = concat_arrow(parts, target)
+        task.add_shard(target, [piece for _, entry in entries for piece in entry.pieces], digests)
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from corpus.data.card import write_card
-from corpus.data.files import checksum, sync_file
+from corpus.data.files import sync_file
 from corpus.data.manifest import SIDE_FILES, SIDE_FOLDERS, Counts, FileEntry, Manifest, ShardEntry
+from corpus.data.stored import Digests
 from corpus.data.trail import dropped_reasons, quarantine_files, sample_files, unreadable_reasons
 from corpus.engine.alarms import DEFAULT_ALARMS, REASONS, Alarms, check_alarms, listing
 from corpus.engine.commit import Commit, move_file
@@ -40,16 +41,16 @@ def commit_stage(
             totals[name] = totals.get(name, 0) + value
     shards = _place_shards(output, results[stage.shard_phase()] if stage.shard_phase() else everything)
     fault("shards-placed")
-    _place_side_files(output, everything)
+    commit = Commit(output, results, shards, totals, counts)
+    _place_side_files(commit, everything)
     if not shards and not stage.may_be_empty():
         raise DataError(_nothing_left(stage, output, counts))
-    commit = Commit(output, results, shards, totals, counts)
     stage.finish(commit)
     check_alarms(stage, output, counts, commit.extra, alarms)
     references = [
         {"name": ref.name, "digest": commit.input_digests.get(ref.name, ref.digest)} for ref in stage.inputs()
     ]
-    files = _side_files(output)
+    files = _side_files(commit)
     manifest = Manifest(
         kind=stage.kind,
         stage=stage.name,
@@ -74,11 +75,15 @@ def commit_stage(
     return manifest
 
 
-def _side_files(output: Path) -> tuple[FileEntry, ...]:
-    """All files of the dataset but its shards, card and manifest, and its log."""
+def _side_files(commit: Commit) -> tuple[FileEntry, ...]:
+    """All files of the dataset but its shards, card and manifest, and its log. Of those that tasks made the digests are
+    the tasks', so that what happened to them since is noticed."""
+    output = commit.output
     found = [path for name in SIDE_FOLDERS for path in sorted((output / name).rglob("*")) if path.is_file()]
     found += [output / name for name in SIDE_FILES if (output / name).exists()]
-    return tuple(FileEntry(p.relative_to(output).as_posix(), p.stat().st_size, checksum(p)) for p in found)
+    names = {path.relative_to(output).as_posix(): path for path in found}
+    digests = {name: commit.known.get(name) or Digests.of(path) for name, path in names.items()}
+    return tuple(FileEntry(name, known.size, known.checksum, known.blocks) for name, known in digests.items())
 
 
 def versions() -> dict[str, str]:
@@ -129,18 +134,18 @@ def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEnt
     return tuple(placed)
 
 
-def _place_side_files(output: Path, results: Sequence[TaskResult]) -> None:
+def _place_side_files(commit: Commit, results: Sequence[TaskResult]) -> None:
     """What each task dropped, merged and set aside, under the number of the task: whoever looks for a record knows by
     which task it was read."""
     dropped = [result for result in results if result.dropped]
-    _place(dropped, "dropped", output / "_dropped", "ids")
-    merge_samples([result.directory / "samples" for result in dropped], output / "_dropped" / "samples")
-    _place([result for result in results if result.merged], "merged", output / "_merged", "ids")
-    _place([result for result in results if result.quarantined], "quarantine", output / "_quarantine", "records")
+    _place(commit, dropped, "dropped", "_dropped", "ids")
+    merge_samples([result.file("samples") for result in dropped], commit.output / "_dropped" / "samples")
+    _place(commit, [result for result in results if result.merged], "merged", "_merged", "ids")
+    _place(commit, [result for result in results if result.quarantined], "quarantine", "_quarantine", "records")
 
 
-def _place(results: Sequence[TaskResult], name: str, folder: Path, suffix: str) -> None:
+def _place(commit: Commit, results: Sequence[TaskResult], name: str, folder: str, suffix: str) -> None:
     several = len({result.directory.parent for result in results}) > 1
     for result in results:
         phase = f"{result.directory.parent.name}-" if several else ""
-        move_file(result.directory / name, folder / f"{phase}{result.directory.name}.{suffix}")
+        commit.adopt(result.directory / name, f"{folder}/{phase}{result.directory.name}.{suffix}")

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from corpus.data.manifest import Counts, ShardEntry
+from corpus.data.stored import Digests, StoredFile
 
 RESULT = "result.json"
+REMEDY = "run the same command again, which makes it anew"
+_HEAD = '{"digest": "%032x", "result": '
+_REMEMBERED = 4096
 
 
 def task_directory(work: Path, phase: str, index: int) -> Path:
@@ -27,6 +34,8 @@ class TaskResult:
     counts: Mapping[str, Counts]
     totals: Mapping[str, int]
     notes: Mapping[str, Any]
+    files: Mapping[str, Digests]
+    """All files in the directory but the shards, and what is known of their bytes."""
     dropped: bool
     quarantined: bool
     merged: bool
@@ -37,14 +46,26 @@ class TaskResult:
 
     @classmethod
     def load(cls, directory: Path) -> TaskResult:
-        """Read `result.json`."""
-        value = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+        """Read `result.json`; ValueError, KeyError, TypeError or IndexError if it is not as it was written."""
+        changed = (directory / RESULT).stat()
+        return _read(directory, changed.st_mtime_ns, changed.st_ino)
+
+    @classmethod
+    def parse(cls, directory: Path) -> TaskResult:
+        """`load` without its memory of results already read."""
+        text = (directory / RESULT).read_text(encoding="utf-8")
+        size = len(_HEAD % 0)
+        body = text[size:-1]
+        if text[:size] != _HEAD % xxhash.xxh3_128_intdigest(body.encode()):
+            raise ValueError("digest differs")
+        value = json.loads(body)
         return cls(
             directory=directory,
             shards=tuple(ShardEntry.from_json(entry) for entry in value["shards"]),
             counts={unit: Counts.from_json(entry) for unit, entry in value["counts"].items()},
             totals=value["totals"],
             notes=value["notes"],
+            files={name: Digests(*entry) for name, entry in value["files"].items()},
             dropped=value["dropped"],
             quarantined=value["quarantined"],
             merged=value["merged"],
@@ -53,3 +74,29 @@ class TaskResult:
             peak_memory=value["peak_memory"],
             fixed_memory=value["fixed_memory"],
         )
+
+    def file(self, name: str) -> StoredFile:
+        """A file that the task left for later phases."""
+        return StoredFile.of(self.directory / name, self.files[name], REMEDY)
+
+    def shard(self, entry: ShardEntry) -> StoredFile:
+        """A shard that the task wrote."""
+        return StoredFile(self.directory / entry.name, entry.bytes, entry.blocks, REMEDY)
+
+
+def write_result(directory: Path, value: Mapping[str, Any]) -> None:
+    """Write `result.json`, which begins with the digest of what follows."""
+    body = json.dumps(value)
+    head = _HEAD % xxhash.xxh3_128_intdigest(body.encode())
+    (directory / RESULT).write_text(f"{head}{body}}}", encoding="utf-8")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read(directory: Path, changed: int, number: int) -> TaskResult:
+    """Every task of a phase reads all results of an earlier one; a published result is never written again."""
+    return TaskResult.parse(directory)
+
+
+def work_file(directory: Path, name: str) -> StoredFile:
+    """A file that a task of an earlier phase left in its directory."""
+    return TaskResult.load(directory).file(name)

@@ -17,8 +17,10 @@ from typing import Any
 from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import CLEANED, MANIFEST, SIDE_FILES, SIDE_FOLDERS, Manifest, differences
+from corpus.data.stored import DamagedFileError
 from corpus.data.verify import PLAN
 from corpus.engine.alarms import DEFAULT_ALARMS, Alarms, check_alarms
+from corpus.engine.attempts import set_aside_source
 from corpus.engine.executors.base import Executor, Settings
 from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.worker import check_not_imported_by_worker
@@ -81,7 +83,7 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     mismatch = mismatch_of(stage, output) if finished else ""
     if mismatch and not options.overwrite:
         raise UsageError(mismatch)
-    if mismatch or (finished and is_cleaned(output)):
+    if mismatch or (finished and (is_cleaned(output) or (options.overwrite and _damaged(output)))):
         clear_dataset(output)
     if (output / MANIFEST).exists():
         shutil.rmtree(output / "_work", ignore_errors=True)
@@ -141,7 +143,11 @@ def commit_output(
     if not (output / MANIFEST).exists():
         key = stage_key(stage)
         results = published_results(stage, output / "_work" / key)
-        commit_stage(stage, output, results, alarms)
+        try:
+            commit_stage(stage, output, results, alarms)
+        except DamagedFileError as error:
+            set_aside_source(output / "_work" / key, error.path)
+            raise
         _write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
     return Manifest.load(output)
@@ -190,13 +196,25 @@ def mismatch_of(stage: Stage, output: Path) -> str:
 
 
 def _damage(output: Path, manifest: Manifest) -> str:
-    shards = () if is_cleaned(output) else manifest.shards
-    sizes = {entry.name: entry.bytes for entry in shards} | {entry.name: entry.bytes for entry in manifest.files}
-    for name, size in sizes.items():
-        path = output / name
-        if not path.exists() or path.stat().st_size != size:
+    for entry in manifest.files if is_cleaned(output) else manifest.entries:
+        path = output / entry.name
+        if not path.exists() or path.stat().st_size != entry.bytes:
             return f"{path} is missing or cut short: give --overwrite to make {output} again."
     return ""
+
+
+def _damaged(output: Path) -> bool:
+    """Whether a finished output is not as it was written. It is read: who asks to overwrite it may have been told that
+    it is damaged."""
+    if not (output / MANIFEST).exists():
+        return False
+    dataset = Dataset.open(output)
+    try:
+        for entry in dataset.manifest.entries:
+            dataset.stored(entry).check()
+    except DamagedFileError:
+        return True
+    return False
 
 
 def _other_work(stage: Stage, output: Path, key: str) -> str:

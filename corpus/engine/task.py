@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -18,11 +17,12 @@ import pyarrow as pa
 from corpus.data.files import sync_file, sync_tree
 from corpus.data.manifest import Counts, ShardEntry
 from corpus.data.schema import MERGED_SCHEMA, QUARANTINE_SCHEMA
+from corpus.data.stored import Digests
 from corpus.data.writer import PIECE_BYTES, SHARD_BYTES, ShardWriter, shard_entry
 from corpus.engine.attempts import attempt_name
 from corpus.engine.dropped import Dropped, RowFile
 from corpus.engine.faults import fault
-from corpus.engine.result import RESULT, TaskResult, task_directory
+from corpus.engine.result import RESULT, TaskResult, task_directory, write_result
 from corpus.errors import DataError
 
 QUARANTINE_BYTES = 1 << 16
@@ -81,9 +81,10 @@ class Task:
         self._writers.append(ShardWriter(self.directory, schema, shard_bytes, suffix, piece_bytes))
         return self._writers[0]
 
-    def add_shard(self, path: Path, pieces: Sequence[tuple[int, int]]) -> None:
-        """Add a finished file in the task's directory to its shards; `pieces` are [row groups, rows]."""
-        self._shards.append(shard_entry(path, pieces))
+    def add_shard(self, path: Path, pieces: Sequence[tuple[int, int]], digests: Digests | None = None) -> None:
+        """Add a finished file in the task's directory to its shards; `pieces` are [row groups, rows]. Its bytes are read
+        where their digests are not known."""
+        self._shards.append(shard_entry(path, pieces, digests))
 
     def count(
         self,
@@ -148,6 +149,7 @@ class Task:
         quarantined = self._quarantined.close()
         merged = self._merged.close()
         value = {
+            "files": self._files({entry.name for entry in shards}),
             "shards": [vars(entry) | {"task": self._shard_task(number)} for number, entry in enumerate(shards)],
             "counts": {unit: counts.to_json() for unit, counts in sorted(self._counts.items())},
             "totals": dict(sorted(self._totals.items())),
@@ -160,7 +162,7 @@ class Task:
             "peak_memory": peak_bytes(),
             "fixed_memory": self._fixed,
         }
-        (self.directory / RESULT).write_text(json.dumps(value), encoding="utf-8")
+        write_result(self.directory, value)
         sync_tree(self.directory)
         fault("before-publish")
         try:
@@ -171,6 +173,14 @@ class Task:
             shutil.rmtree(self.directory, ignore_errors=True)
         sync_file(self.work / self.phase)
         fault("after-publish")
+
+    def _files(self, shards: set[str]) -> dict[str, tuple[int, str, str]]:
+        """The digests of what later phases and the commit read besides shards."""
+        paths = {path.relative_to(self.directory).as_posix(): path for path in self.directory.rglob("*")}
+        found = {
+            name: Digests.of(path) for name, path in sorted(paths.items()) if name not in shards and path.is_file()
+        }
+        return {name: (known.size, known.checksum, known.blocks) for name, known in found.items()}
 
     def _shard_task(self, number: int) -> str:
         return f"{self.shard_task}.{number}" if number else self.shard_task

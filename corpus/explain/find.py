@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.data.dataset import read_batches
+from corpus.data.stored import StoredFile
 from corpus.errors import UsageError
 from corpus.explain.index import LINES, URLS, find_in_index, hash_lines, hash_url, indexed, indexed_datasets
 from corpus.explain.way import Run, Stop
@@ -52,8 +52,8 @@ def find(run: Run, query: str, most: int) -> Found:
 def _by_url(run: Run, url: str, most: int) -> Found:
     ids: list[str] = []
     if indexed(run):
-        for path, rows in find_in_index(run, URLS, hash_url(url)):
-            ids += (id for id, found in _values(path, rows, "url") if found == url)
+        for shard, rows in find_in_index(run, URLS, hash_url(url)):
+            ids += (id for id, found in _values(shard, rows, "url") if found == url)
     else:
         for dataset in indexed_datasets(run):
             for batch in dataset.batches(["id", "url"]):
@@ -73,9 +73,9 @@ def _by_line(run: Run, line: str, most: int) -> Found:
     key = int(hash_lines(pa.array([line], pa.large_string()))[0])
     ids: list[str] = []
     number = 0
-    for path, rows in find_in_index(run, LINES, key) if key > 1 else ():
+    for shard, rows in find_in_index(run, LINES, key) if key > 1 else ():
         if len(ids) < most:
-            ids += (id for id, text in _values(path, rows[: most - len(ids)], "text") if line in text.split("\n"))
+            ids += (id for id, text in _values(shard, rows[: most - len(ids)], "text") if line in text.split("\n"))
         number += len(rows)
     if not ids:
         raise UsageError(
@@ -84,11 +84,11 @@ def _by_line(run: Run, line: str, most: int) -> Found:
     return _found(run, ids, number, line)
 
 
-def _values(path: Path, rows: list[int], column: str) -> Iterator[tuple[str, str]]:
+def _values(shard: StoredFile, rows: list[int], column: str) -> Iterator[tuple[str, str]]:
     """The ids of some rows of a shard, ascending, and their values in a column."""
     first = 0
     left = sorted(set(rows))
-    for batch in read_batches(path, ["id", column]):
+    for batch in read_batches(shard, ["id", column]):
         here = [row - first for row in left if row < first + batch.num_rows]
         for row in batch.take(pa.array(here, pa.int64())).to_pylist() if here else ():
             yield row["id"], row[column] or ""

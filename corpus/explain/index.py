@@ -17,6 +17,7 @@ import xxhash
 
 from corpus.data.buffers import Array
 from corpus.data.dataset import Dataset, read_batches
+from corpus.data.stored import StoredFile
 from corpus.dedup.lines.rewrite import line_keys
 from corpus.explain.way import Run
 
@@ -43,13 +44,14 @@ def build_index(run: Run) -> Iterator[tuple[str, int]]:
     """Index what is not indexed yet; the name of each shard, and the bytes of its tables."""
     wanted = set()
     for dataset in indexed_datasets(run):
-        for path in dataset.shard_paths():
+        for shard in dataset.shards():
+            path = shard.path
             folder = run.path / FOLDER / dataset.digest
             wanted.add(dataset.digest)
             tables = [folder / f"{path.stem}.{kind}.npy" for kind in (URLS, LINES)]
             if not all(table.exists() for table in tables):
                 folder.mkdir(parents=True, exist_ok=True)
-                for table, value in zip(tables, _tables(path), strict=True):
+                for table, value in zip(tables, _tables(shard), strict=True):
                     _save(table, value)
             yield f"{run.name(dataset)}/{path.name}", sum(table.stat().st_size for table in tables)
     for folder in (run.path / FOLDER).glob("*"):
@@ -59,12 +61,12 @@ def build_index(run: Run) -> Iterator[tuple[str, int]]:
             folder.rmdir()
 
 
-def _tables(path: Path) -> tuple[Array[np.uint64], Array[np.uint64]]:
+def _tables(shard: StoredFile) -> tuple[Array[np.uint64], Array[np.uint64]]:
     """The hashes of the URLs and of the lines of a shard, with their rows."""
     urls: list[Array[np.uint64]] = [np.zeros((2, 0), np.uint64)]
     lines: list[Array[np.uint64]] = [np.zeros((2, 0), np.uint64)]
     first = 0
-    for batch in read_batches(path, ["text", "url"]):
+    for batch in read_batches(shard, ["text", "url"]):
         named = [(hash_url(url), row) for row, url in enumerate(batch.column("url").to_pylist(), first) if url]
         urls.append(np.array(named, np.uint64).reshape(-1, 2).T)
         keys = hash_lines(batch.column("text"))
@@ -112,11 +114,11 @@ def indexed(run: Run) -> bool:
     )
 
 
-def find_in_index(run: Run, kind: str, hashed: int) -> Iterator[tuple[Path, list[int]]]:
+def find_in_index(run: Run, kind: str, hashed: int) -> Iterator[tuple[StoredFile, list[int]]]:
     """The shards with rows of this hash, and these rows."""
     for dataset in indexed_datasets(run):
-        for path in dataset.shard_paths():
-            table = np.load(run.path / FOLDER / dataset.digest / f"{path.stem}.{kind}.npy", mmap_mode="r")
+        for shard in dataset.shards():
+            table = np.load(run.path / FOLDER / dataset.digest / f"{shard.path.stem}.{kind}.npy", mmap_mode="r")
             low, high = (int(np.searchsorted(table[0], np.uint64(hashed), side=side)) for side in ("left", "right"))
             if high > low:
-                yield path, [int(row) for row in table[1, low:high]]
+                yield shard, [int(row) for row in table[1, low:high]]

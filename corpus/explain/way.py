@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, read_rows
 from corpus.data.packed import PackedRows
-from corpus.data.trail import sample_files, trail_rows
+from corpus.data.trail import sample_files
 from corpus.data.verify import PLAN, find_datasets, read_plan
 from corpus.errors import UsageError
 from corpus.explain.lines import RemovedLine, kept_lines, removed_lines, removes_lines
@@ -147,7 +147,7 @@ class Run:
 
     def sample(self, stop: Stop, id: str) -> str | None:
         """The text of a dropped record, if it is among the samples of its stage."""
-        for row in trail_rows(sample_files(self.path / stop.output), ["id", "text"]):
+        for row in read_rows(sample_files(self.path / stop.output)):
             if row["id"] == id:
                 return str(row["text"])
         return None

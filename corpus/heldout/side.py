@@ -84,8 +84,7 @@ class Side(DocumentMap):
         self._chosen()
 
     def _chosen(self) -> _Chosen:
-        status = (Path(self.choice, FOLDER) / "00000" / LIMIT).stat()
-        return _read(self.choice, self.domain, status.st_mtime_ns, status.st_size)
+        return _read(self.choice, self.domain, _state(Path(self.choice)))
 
     def apply(self, batch: DocumentBatch) -> Mapped:
         chosen = self._chosen()
@@ -118,9 +117,19 @@ def _place(choice: Dataset, domain: str) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _read(choice: str, domain: str, changed: int, size: int) -> _Chosen:
-    """Every batch asks; the time of change and the size tell whether what was read still holds."""
-    folder = Path(choice) / _place(Dataset.open(choice, "choice"), domain)
+def _read(choice: str, domain: str, state: tuple[tuple[int, int], ...]) -> _Chosen:
+    """Every batch asks; the state of the files tells whether what was read, and checked, still holds."""
+    dataset = Dataset.open(choice, "choice")
+    place = _place(dataset, domain)
+    folder = dataset.path / place
+    for file in dataset.files(place.as_posix()).values():
+        file.check()
     lists = {reason: folder / name for name, reason in _DROPPED.items()}
     dropped = {reason: load_mapped(path) for reason, path in lists.items() if path.exists()}
     return _Chosen(Choice.load(folder, folder), load_mapped(folder / REPEATED), dropped)
+
+
+def _state(choice: Path) -> tuple[tuple[int, int], ...]:
+    """When each file of a choice was changed, and its size."""
+    states = (path.stat() for path in sorted((choice / FOLDER).glob("*/*")))
+    return tuple((state.st_mtime_ns, state.st_size) for state in states)

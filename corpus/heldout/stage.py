@@ -279,7 +279,7 @@ class ChoiceStage(ReadingStage):
             task.count(seen=rows, kept=rows)
             if strangers := domains - {self._place_names[self._places[index]]}:
                 raise DataError(
-                    f"{piece.path} has documents of domain {min(strangers)}, which its manifest does not name: make the "
+                    f"{piece.file.path} has documents of domain {min(strangers)}, which its manifest does not name: make the "
                     "dataset again."
                 )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
 
-from corpus.data.files import checksum
-from corpus.data.manifest import Manifest, ShardEntry
+from corpus.data.manifest import FileEntry, Manifest
 from corpus.data.schema import packed_schema
+from corpus.data.stored import Digests
+from corpus.data.writer import shard_entry
 
 EOD = 2
 
@@ -42,10 +44,11 @@ def write_packed(
     shards: int = 1,
     batch_rows: int = 7,
     tokenizer: str = "t0",
+    tokenizer_model: Path | None = None,
     packing: str = "concatenate",
     listed: Sequence[tuple[str, int]] = (),
 ) -> Path:
-    """Write a packed set; `segments` are (start in the document, length) pairs per row, by default one per row, and
+    """Write a packed set that carries `tokenizer_model`; `segments` are (start in the document, length) pairs per row, by default one per row, and
     `listed` the files of its list of documents with their rows."""
     rows, width = tokens.shape
     spans = segments or [[(0, width)]] * rows
@@ -72,7 +75,13 @@ def write_packed(
         path = directory / f"{index:05d}.arrow"
         with pa.ipc.new_file(str(path), schema) as sink:
             sink.write_table(table.slice(int(part[0]), len(part)), max_chunksize=batch_rows)
-        entries.append(ShardEntry(path.name, len(part), path.stat().st_size, checksum(path)))
+        entries.append(shard_entry(path, [(-(-len(part) // batch_rows), len(part))]))
+    files = []
+    if tokenizer_model is not None:
+        (directory / "_tokenizer").mkdir()
+        known = Digests.of(copyfile(tokenizer_model, directory / "_tokenizer" / "tokenizer.model"))
+        files.append(FileEntry("_tokenizer/tokenizer.model", known.size, known.checksum, known.blocks))
+        tokenizer = known.checksum
     Manifest(
         kind="packed",
         stage="mix",
@@ -81,6 +90,7 @@ def write_packed(
         counts={},
         totals={"tokens": int(tokens.size)},
         shards=tuple(entries),
+        files=tuple(files),
         seed=0,
         extra={
             "sequence_length": width - 1,

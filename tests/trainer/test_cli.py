@@ -85,10 +85,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sentencepiece.SentencePieceTrainer.train(
         input=str(text), model_prefix=str(directory / "t"), vocab_size=60, model_type="bpe", minloglevel=2
     )
-    packed = write_packed(directory / "packed", learnable_rows(40, 16, 60), 60)
-    (packed / "_tokenizer").mkdir()
-    (directory / "t.model").rename(packed / "_tokenizer" / "tokenizer.model")
-    return packed
+    return write_packed(directory / "packed", learnable_rows(40, 16, 60), 60, tokenizer_model=directory / "t.model")
 
 
 def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def score_run(
                 f"{model.shape.sequence_length}: mix with --sequence-length {model.shape.sequence_length}."
             )
     training = made.training
-    sizes = token_bytes(run.tokenizer, model.shape.vocabulary) if run.tokenizer.exists() else None
+    tokenizer = run.checked_tokenizer()
+    sizes = token_bytes(tokenizer, model.shape.vocabulary) if tokenizer is not None else None
     asked = Validation(sets, batch_size, training.document_mask, training.precision, sizes)
     with joined(device) as ranks:
         scores = evaluate(TrainingModel(model.to(ranks.device)).losses, asked, ranks)

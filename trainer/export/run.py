@@ -27,7 +27,7 @@ def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} exists already: give another --output.")
     model, step = load_model(run, report)
-    tokenizer_model = run.tokenizer if run.tokenizer.exists() else None
+    tokenizer_model = run.checked_tokenizer()
     unfinished = output.parent / f".{output.name}.unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -222,8 +222,8 @@ class Session:
     def _validate(self) -> None:
         training = self.state.config.training
         sizes = None
-        if self.run.tokenizer.exists():
-            sizes = token_bytes(self.run.tokenizer, self.state.config.model.vocabulary)
+        if tokenizer := self.run.checked_tokenizer():
+            sizes = token_bytes(tokenizer, self.state.config.model.vocabulary)
         asked = Validation(self.sets, training.micro_rows, training.document_mask, training.precision, sizes)
         scores = evaluate(self.state.parallel.losses, asked, self.ranks, lambda: bool(self._flags()[0]))
         if scores is None:
@@ -293,8 +293,8 @@ class Session:
         self.say(f"time        about {clock(3 * self._check_seconds * passes)}, by one forward pass")
 
     def _show_text(self) -> None:
-        if self.run.tokenizer.exists():
-            text = TextCodec(self.run.tokenizer).decode(self.data[0:1][0].tolist())
+        if tokenizer := self.run.checked_tokenizer():
+            text = TextCodec(tokenizer).decode(self.data[0:1][0].tolist())
             self.say(f"first text  {' '.join(text.split())[:160]}")
 
     def _summary(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.config import build
-from corpus.data.files import sync_file, write_atomic
+from corpus.data.files import checksum, sync_file, write_atomic
 from corpus.errors import DataError, UsageError
 from trainer.config.config import FORMAT, SECTIONS, RunConfig
 from trainer.config.history import History
@@ -48,6 +48,17 @@ class Run:
         self.changes = path / CHANGES
         self.fork = path / FORK
         self.tensorboard = path / TENSORBOARD
+
+    def checked_tokenizer(self) -> Path | None:
+        """The tokenizer's model, None where the run has none; a DataError if it is not the one that made the tokens."""
+        if not self.tokenizer.exists():
+            return None
+        if checksum(self.tokenizer) != self.first_config().data.tokenizer:
+            raise DataError(
+                f"{self.tokenizer} is damaged (it is not the tokenizer that made the tokens): copy it again from the"
+                " folder _tokenizer of the packed set."
+            )
+        return self.tokenizer
 
     def read_config(self, any_format: bool = False) -> dict[str, Any] | None:
         """`config.json`, None where there is none; a DataError where it cannot be read.

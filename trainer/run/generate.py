@@ -88,7 +88,7 @@ class LoadedModel:
     @cached_property
     def codec(self) -> TextCodec:
         """The tokenizer; a DataError where the run has none."""
-        return TextCodec(self.run.tokenizer)
+        return TextCodec(self.run.checked_tokenizer() or self.run.tokenizer)
 
     def generate(self, prompt: str, sampling: SamplingConfig) -> str:
         """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""

@@ -38,10 +38,11 @@ _ENTRY = np.dtype([("position", "<u4"), ("length", "<u4")])
 def index_shards(packing: Packing, index: int, task: Task) -> None:
     """Find the documents of one group of token shards, and send their lengths to the buckets of their epochs."""
     for member, ref in enumerate(packing.layout.groups[index]):
-        found = index_shard(ref.path, packing.layout.wide)
+        found = index_shard(ref.file, packing.layout.wide)
         if len(found.starts) != ref.rows:
+            ref.file.check()
             raise DataError(
-                f"{ref.path} has {len(found.starts)} documents, its manifest says {ref.rows}; tokenize again."
+                f"{ref.file.path} has {len(found.starts)} documents, its manifest says {ref.rows}; tokenize again."
             )
         np.save(task.directory / f"starts-{member:05d}.npy", found.starts)
         np.save(task.directory / f"lengths-{member:05d}.npy", found.lengths)
@@ -153,6 +154,8 @@ def _tokens_before(packing: Packing, number: int, work: Path) -> Ints:
         totals += np.load(shard_file(work, shard, "totals"))
     unique = int(totals[: layout.buckets_per_epoch(number)].sum())
     if unique != domain.unique:
+        for shard in layout.shards[number]:
+            shard.ref.file.check()
         raise DataError(
             f"The shards of '{domain.domain}' hold {unique:,} tokens, their manifests say {domain.unique:,}; tokenize "
             "them again."

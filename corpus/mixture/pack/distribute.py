@@ -73,12 +73,13 @@ def distribute(packing: Packing, index: int, task: Task) -> None:
     hashes: list[npt.NDArray[np.uint64]] = []
     with pq.ParquetWriter(str(task.directory / "documents"), DOCUMENTS_SCHEMA, **LISTING_FORMAT) as writer:
         for member, ref in enumerate(layout.groups[index]):
+            ref.file.check()
             folder = task_directory(task.work, "index", index)
             found = ShardIndex(
                 np.load(folder / f"starts-{member:05d}.npy", mmap_mode="r"),
                 np.load(folder / f"lengths-{member:05d}.npy", mmap_mode="r"),
             )
-            listing = ShardListing(writer, ref.path, ref.dataset)
+            listing = ShardListing(writer, ref.file.path, ref.dataset)
             placed = layout.placed(ref)
             if placed is None:
                 nothing = np.empty(0, np.int64)
@@ -108,7 +109,7 @@ def _distribute_shard(
     tokenizer = layout.tokenizer
     earlier = layout.shards[number][: layout.shards[number].index(shard)]
     chunk = sum(len(list(chunks_of(packing, number, other.ref.rows))) for other in earlier)
-    with ShardReader(shard.ref.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
+    with ShardReader(shard.ref.file.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
         for begin, end in chunks_of(packing, number, len(index.lengths)):
             lengths = index.lengths[begin:end]
             at = domain.at(chunk, shard.first + begin, len(lengths))

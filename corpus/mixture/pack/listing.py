@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from corpus.data.dataset import read_batches
 from corpus.mixture.pack.ids import hash_ids
 from corpus.mixture.pack.order import Ints
 
@@ -134,5 +134,7 @@ class ShardListing:
 
 
 def _ids(path: Path) -> Iterator[pa.Array]:
-    for batch in read_batches(path, ["id"]):
-        yield batch.column("id")
+    # mapped: only the pages of the ids are read; the whole file was checked before
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number).column("id")

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from corpus.data.schema import id_type
+from corpus.data.stored import StoredFile
 from corpus.errors import DataError
 from corpus.mixture.pack.order import Ints
 
@@ -37,9 +38,20 @@ def token_dtype(wide: bool) -> npt.DTypeLike:
     return np.uint32 if wide else np.uint16
 
 
-def index_shard(path: Path, wide: bool) -> ShardIndex:
+def index_shard(file: StoredFile, wide: bool) -> ShardIndex:
     """Find all documents of a shard, without reading their ids. A `DataError` names a shard that is damaged, compressed
-    or of another width, and one in which a document is empty."""
+    or of another width, and one in which a document is empty.
+
+    What is read is a small part of the file and is not checked: who reads the ids later checks all of the file first.
+    """
+    try:
+        return _index(file.path, wide)
+    except DataError:
+        file.check()
+        raise
+
+
+def _index(path: Path, wide: bool) -> ShardIndex:
     starts, lengths = [np.empty(0, np.int64)], [np.empty(0, np.uint32)]
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
@@ -53,7 +65,7 @@ def index_shard(path: Path, wide: bool) -> ShardIndex:
                 begin, size = _index_batch(column, whole, path)
                 starts.append(begin)
                 lengths.append(size)
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+    except (pa.ArrowException, ValueError, OSError, KeyError) as error:
         raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}); tokenize it again.") from error
     index = ShardIndex(np.concatenate(starts), np.concatenate(lengths))
     empty = np.flatnonzero(index.lengths == 0)
@@ -70,9 +82,8 @@ def _index_batch(column: pa.ListArray, whole: pa.Buffer, path: Path) -> tuple[In
     if buffer is None or not len(values):
         return np.zeros(len(column), np.int64), np.zeros(len(column), np.uint32)
     offset = buffer.address - whole.address
-    if not 0 <= offset <= whole.size - buffer.size:
+    if not 0 <= offset <= whole.size - buffer.size or offset % item:
         raise DataError(f"{path} is compressed; token shards have to be plain Arrow IPC files: tokenize it again.")
-    assert offset % item == 0, "Arrow aligns buffers to eight bytes"
     return offset // item + values.offset + offsets[:-1], np.diff(offsets).astype(np.uint32)
 
 

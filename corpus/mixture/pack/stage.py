@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from corpus.config import check_options
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, check_listed
 from corpus.data.files import checksum, sync_file
 from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
@@ -262,7 +262,7 @@ def source_entry(dataset: Dataset) -> dict[str, Any]:
 def huggingface_files(model: Path) -> list[Path]:
     """The files for Hugging Face next to a tokenizer model, if there are any."""
     names = ("tokenizer.json", "tokenizer_config.json")
-    return [model.with_name(name) for name in names if model.with_name(name).is_file()]
+    return [check_listed(model.with_name(name)) for name in names if model.with_name(name).is_file()]
 
 
 def tokenizer_file(path: str, digest: str) -> Path:
@@ -270,7 +270,7 @@ def tokenizer_file(path: str, digest: str) -> Path:
     file = Path(path) / MODEL_NAME if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise UsageError(f"There is no tokenizer model at {path}; give the model file or the folder that holds it.")
-    found = checksum(file)
+    found = checksum(check_listed(file))
     if found != digest:
         raise DataError(
             f"The tokenizer {file} did not make these tokens (digest {found[:8]}, theirs {digest[:8]}): give the one "

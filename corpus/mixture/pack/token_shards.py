@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from corpus.data.dataset import Dataset
+from corpus.data.stored import StoredFile
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ShardRef:
 
     dataset: int
     shard: int
-    path: Path
+    file: StoredFile
     rows: int
     bytes: int
 
@@ -25,10 +25,10 @@ def shard_groups(datasets: Sequence[Dataset], group_bytes: int) -> list[list[Sha
     groups: list[list[ShardRef]] = []
     size = group_bytes
     for number, dataset in enumerate(datasets):
-        for index, (entry, path) in enumerate(zip(dataset.manifest.shards, dataset.planned_paths(), strict=True)):
+        for index, (entry, file) in enumerate(zip(dataset.manifest.shards, dataset.planned_shards(), strict=True)):
             if size >= group_bytes:
                 groups.append([])
                 size = 0
-            groups[-1].append(ShardRef(number, index, path, entry.rows, entry.bytes))
+            groups[-1].append(ShardRef(number, index, file, entry.rows, entry.bytes))
             size += entry.bytes
     return groups

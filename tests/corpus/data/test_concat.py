@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +11,20 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.data import concat as concat_module
-from corpus.data import thrift
+from corpus.data import concat, thrift
 from corpus.data import writer as writer_module
-from corpus.data.concat import concat_parquet, split_parquet
+from corpus.data.dataset import read_batches
+from corpus.data.stored import DamagedFileError, Digests
 from corpus.data.thrift import Items, Pairs, Struct, read_struct, write_struct
 from corpus.data.writer import ShardWriter
 from corpus.errors import DataError
+from tests.datasets import stored
 
 SCHEMA = pa.schema(
     [
@@ -85,10 +85,18 @@ def _write(path: Path, groups: list[pa.Table], options: dict[str, Any], schema: 
 def _direct(path: Path, groups: list[pa.Table], options: dict[str, Any]) -> bytes:
     """The bytes of a file that pyarrow wrote at once."""
     data = _write(path, groups, options).read_bytes()
-    concat_parquet([path], path.with_suffix(".one"))
+    _concat([path], path.with_suffix(".one"))
     one = path.with_suffix(".one").read_bytes()
     assert one == data or _COPIES_META_DATA
     return one
+
+
+def _concat(pieces: list[Path], target: Path) -> None:
+    assert concat.concat_parquet(list(map(stored, pieces)), target) == Digests.of(target)
+
+
+def _split(source: Path, groups: range, target: Path) -> None:
+    assert concat.split_parquet(stored(source), groups, target) == Digests.of(target)
 
 
 def _groups(path: Path) -> list[pa.Table]:
@@ -138,7 +146,7 @@ def test_pieces_are_what_one_writer_would_have_written(
     tables = [[pa.Table.from_pylist(rows, SCHEMA) for rows in groups] for groups in files]
     pieces = [_write(folder / f"{n}", groups, options) for n, groups in enumerate(tables)]
     flat = [group for groups in tables for group in groups]
-    concat_parquet(pieces, folder / "target")
+    _concat(pieces, folder / "target")
     assert (folder / "target").read_bytes() == _direct(folder / "direct", flat, options)
     back = _groups(folder / "target")
     assert [group.num_rows for group in back] == [group.num_rows for group in flat]
@@ -161,25 +169,25 @@ def test_parts_put_together_are_the_file(
     groups = [_sample(size, seed) for seed, size in enumerate(sizes)]
     pieces = [_write(folder / f"piece{n}", [group], OPTIONS[number]) for n, group in enumerate(groups)]
     pieces.append(_write(folder / "empty", [], OPTIONS[number]))
-    concat_parquet(pieces, folder / "whole")
+    _concat(pieces, folder / "whole")
     bounds = [0, *sorted(min(cut, len(sizes)) for cut in cuts), len(sizes)]
     parts = []
     for start, end in itertools.pairwise(bounds):
         parts.append(folder / f"part{len(parts)}")
-        split_parquet(folder / "whole", range(start, end), parts[-1])
+        _split(folder / "whole", range(start, end), parts[-1])
         assert [group.num_rows for group in _groups(parts[-1])] == sizes[start:end]
         assert parts[-1].read_bytes() == _direct(folder / "direct", groups[start:end], OPTIONS[number])
-    concat_parquet(parts, folder / "again")
+    _concat(parts, folder / "again")
     assert (folder / "again").read_bytes() == (folder / "whole").read_bytes()
 
 
 def test_a_range_may_step_and_turn_back(tmp_path: Path) -> None:
     groups = [_sample(size) for size in (3, 5, 7, 9)]
     source = _write(tmp_path / "source", groups, OURS)
-    split_parquet(source, range(3, -1, -2), tmp_path / "target")
+    _split(source, range(3, -1, -2), tmp_path / "target")
     assert [group.num_rows for group in _groups(tmp_path / "target")] == [9, 5]
     with pytest.raises(AssertionError, match="of 4 row groups"):
-        split_parquet(source, range(5), tmp_path / "target")
+        _split(source, range(5), tmp_path / "target")
 
 
 def test_pieces_of_the_shard_writer_make_its_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +203,7 @@ def test_pieces_of_the_shard_writer_make_its_shard(tmp_path: Path, monkeypatch: 
             writer.close()
             paths.append(folder / "00000.parquet")
     for name, pieces in (("one", paths[:1]), ("many", paths[1:])):
-        concat_parquet(pieces, tmp_path / name)
+        _concat(pieces, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
     assert (tmp_path / "one").read_bytes() == paths[0].read_bytes() or _COPIES_META_DATA
 
@@ -207,7 +215,7 @@ def test_other_readers_read_the_target(options: dict[str, Any], tmp_path: Path) 
         _write(tmp_path / f"{n}", [table.slice(0, 250), table.slice(250)], options) for n, table in enumerate(tables)
     ]
     target = tmp_path / "target.parquet"
-    concat_parquet(pieces, target)
+    _concat(pieces, target)
     whole = pa.concat_tables(tables)
     with duckdb.connect() as database:
         query = database.execute(f"select id, text, domain, tokens, score from '{target}'").fetchall()
@@ -225,7 +233,7 @@ def test_other_readers_read_the_target(options: dict[str, Any], tmp_path: Path) 
 def test_the_page_index_points_at_pages(tmp_path: Path) -> None:
     options = {"data_page_size": 64, "write_page_index": True, "use_dictionary": False, "compression": "none"}
     pieces = [_write(tmp_path / f"{n}", [_sample(3000, n)], options) for n in range(2)]
-    concat_parquet(pieces, tmp_path / "target")
+    _concat(pieces, tmp_path / "target")
     data, footer = (tmp_path / "target").read_bytes(), read_struct(_footer(tmp_path / "target"))[0]
     pages = 0
     for group in footer.structs(4):
@@ -253,10 +261,10 @@ def test_ordinals_legacy_positions_and_lengths(tmp_path: Path) -> None:
 
     options = OPTIONS[-1]
     pieces = [_write(tmp_path / f"{n}", [_sample(20, n)], options) for n in range(3)]
-    concat_parquet(pieces, tmp_path / "expected")
+    _concat(pieces, tmp_path / "expected")
     for piece in pieces:
         _with_footer(piece, give)
-    concat_parquet(pieces, tmp_path / "target")
+    _concat(pieces, tmp_path / "target")
     footer = read_struct(_footer(tmp_path / "target"))[0]
     assert [group.get(7, int) for group in footer.structs(4)] == [0, 1, 2]
     assert {column.get(2, int) for group in footer.structs(4) for column in group.structs(1)} == {0}
@@ -277,7 +285,7 @@ def test_fields_of_the_future_are_kept(tmp_path: Path) -> None:
     pieces = [_write(tmp_path / f"{n}", [_sample(5)], OURS) for n in range(2)]
     for piece in pieces:
         _with_footer(piece, give)
-    concat_parquet(pieces, tmp_path / "target")
+    _concat(pieces, tmp_path / "target")
     footer = read_struct(_footer(tmp_path / "target"))[0]
     assert footer.fields[1000] == future
     assert [group.structs(1)[0].get(3, Struct).fields[99] for group in footer.structs(4)] == [future, future]
@@ -294,7 +302,7 @@ def test_pieces_have_one_schema_and_metadata(tmp_path: Path) -> None:
     ):
         second = _write(tmp_path / "second", [other], OURS | {"use_dictionary": False}, other.schema)
         with pytest.raises(AssertionError, match="another schema"):
-            concat_parquet([first, second], tmp_path / "target")
+            _concat([first, second], tmp_path / "target")
 
 
 def _no_footer(data: bytes) -> bytes:
@@ -324,19 +332,19 @@ def test_a_damaged_piece_is_named(damage: Callable[[bytes], bytes], reason: str,
     good, bad = (_write(tmp_path / name, [_sample(50)], OURS) for name in ("good", "bad"))
     bad.write_bytes(damage(bad.read_bytes()))
     for run in (
-        lambda: concat_parquet([good, bad], tmp_path / "target"),
-        lambda: split_parquet(bad, range(1), tmp_path / "target"),
+        lambda: _concat([good, bad], tmp_path / "target"),
+        lambda: _split(bad, range(1), tmp_path / "target"),
     ):
         with pytest.raises(DataError) as caught:
             run()
-        assert caught.value.message == f"{bad} is damaged ({reason}): run the command again."
+        assert caught.value.message == f"{bad} is damaged ({reason}): make it again."
 
 
 def test_rows_are_counted(tmp_path: Path) -> None:
     piece = _write(tmp_path / "piece", [_sample(50)], OURS)
     _with_footer(piece, lambda footer: footer.replace(3, 51))
     with pytest.raises(DataError, match="its row groups have not the rows of the file"):
-        concat_parquet([piece], tmp_path / "target")
+        _concat([piece], tmp_path / "target")
 
 
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=5))
@@ -350,44 +358,42 @@ def test_a_footer_of_noise_is_damaged_or_read(
         data[-1 - place % (length + 8)] ^= mask
     piece.write_bytes(data)
     try:
-        concat_parquet([piece], folder / "target")
+        _concat([piece], folder / "target")
     except DataError as error:
         assert str(piece) in error.message
 
 
-@pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, None])
-def test_where_the_kernel_does_not_copy(number: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pieces = [_write(tmp_path / f"{n}", [_sample(300, n)] * 2, OURS) for n in range(2)]
-    concat_parquet(pieces, tmp_path / "expected")
-    calls = []
-
-    def refuse(*arguments: int) -> int:
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise InterruptedError
-        if number is None:
-            return 0
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
-    monkeypatch.setattr(concat_module, "_CHUNK", 1000)
-    concat_parquet(pieces, tmp_path / "target")
-    # one block of a piece, tried again after the signal
-    assert len(calls) == 3
-    assert (tmp_path / "target").read_bytes() == (tmp_path / "expected").read_bytes()
-    monkeypatch.delattr(os, "copy_file_range")
-    concat_parquet(pieces, tmp_path / "target")
-    assert (tmp_path / "target").read_bytes() == (tmp_path / "expected").read_bytes()
+def test_a_changed_piece_is_not_copied(tmp_path: Path) -> None:
+    pieces = [stored(_write(tmp_path / f"{n}", [_sample(300, n)] * 2, OURS)) for n in range(2)]
+    size = pieces[1].size
+    for place in (0, 4, size // 2, size - 9, size - 1):
+        data = bytearray(pieces[1].path.read_bytes())
+        data[place] ^= 1
+        pieces[1].path.write_bytes(data)
+        with pytest.raises(DamagedFileError, match=r"not those that were written\): make it again") as caught:
+            concat.concat_parquet(pieces, tmp_path / "target")
+        assert caught.value.path == pieces[1].path
+        data[place] ^= 1
+        pieces[1].path.write_bytes(data)
+    assert concat.concat_parquet(pieces, tmp_path / "target") == Digests.of(tmp_path / "target")
 
 
-def test_a_full_disk_is_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: int) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    piece = _write(tmp_path / "piece", [_sample(30)], OURS)
-    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
-    with pytest.raises(OSError, match="No space left"):
-        concat_parquet([piece], tmp_path / "target")
+def test_arrow_pieces_are_checked_and_put_together(tmp_path: Path) -> None:
+    table, pieces = pa.table({"a": list(range(30_000)), "b": ["x"] * 30_000}), []
+    for number in range(3):
+        path = tmp_path / f"{number}.arrow"
+        with pa.ipc.new_file(str(path), table.schema) as sink:
+            sink.write_table(table.slice(10_000 * number, 10_000), max_chunksize=4_000)
+        pieces.append(stored(path))
+    target = tmp_path / "target.arrow"
+    assert concat.concat_arrow(pieces, target) == Digests.of(target)
+    assert list(read_batches(stored(target))) == [batch for piece in pieces for batch in read_batches(piece)]
+    assert pa.Table.from_batches(read_batches(stored(target))) == table
+    data = bytearray(pieces[2].path.read_bytes())
+    data[len(data) // 2] ^= 16
+    pieces[2].path.write_bytes(data)
+    with pytest.raises(DamagedFileError, match=r"2\.arrow is damaged"):
+        concat.concat_arrow(pieces, target)
 
 
 _integers = {thrift.I8: 7, thrift.I16: 15, thrift.I32: 31, thrift.I64: 63}

@@ -12,12 +12,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 from corpus.cli import cli
+from corpus.data.card import write_card
 from corpus.data.manifest import Counts, Manifest
 from corpus.data.verify import PLAN, find_datasets, verify_dataset
 from corpus.engine import lock
@@ -41,15 +40,24 @@ def _damage(path: Path) -> None:
     path.write_bytes(b"x")
 
 
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda p: _damage(p / "_dropped/00000.ids"), "_dropped/00000.ids was changed"),
-        (lambda p: _damage(p / "_dropped/samples"), "_dropped/samples was changed"),
-        (lambda p: _damage(p / "_quarantine/00000.records"), "_quarantine/00000.records was changed"),
-        (lambda p: shutil.rmtree(p / "_dropped"), "_dropped lists 0 records, the manifest counts 5"),
+        (lambda p: _damage(p / "_dropped/00000.ids"), "_dropped/00000.ids is damaged (it has 1 bytes"),
+        (lambda p: _damage(p / "_dropped/samples"), "_dropped/samples is damaged (it has 1 bytes"),
+        (lambda p: _damage(p / "_quarantine/00000.records"), "_quarantine/00000.records is damaged (it has 1 bytes"),
+        (lambda p: _flip(p / "_dropped/00000.ids"), "_dropped/00000.ids is damaged (its digests differ)"),
+        (lambda p: _flip(p / "README.md"), "README.md is missing or was changed"),
+        (lambda p: (p / "README.md").unlink(), "README.md is missing or was changed"),
+        (lambda p: shutil.rmtree(p / "_dropped"), "_dropped/00000.ids is damaged (it is missing)"),
         (lambda p: _damage(p / "_dropped/more.ids"), "_dropped/more.ids is no part of this dataset"),
-        (lambda p: (p / "_quarantine/00000.records").unlink(), "_quarantine/00000.records is missing"),
+        (lambda p: (p / "_quarantine/00000.records").unlink(), "_quarantine/00000.records is damaged (it is missing)"),
     ],
 )
 def test_tampered_side_files_are_found(made: Path, harm: Callable[[Path], None], words: str) -> None:
@@ -64,7 +72,7 @@ def test_tampered_side_files_are_found(made: Path, harm: Callable[[Path], None],
 def test_inspecting_damaged_files_is_one_sentence(made: Path, option: str, name: str) -> None:
     _damage(made / name)
     result = CliRunner().invoke(cli, ["inspect", str(made), option])
-    assert result.exit_code == 1 and f"{name} cannot be read" in result.output
+    assert result.exit_code == 1 and f"{name} is damaged" in result.output
     (made / "_dropped/00000.ids").write_bytes(b"x")
     assert CliRunner().invoke(cli, ["inspect", str(made), "--id", "none"]).exit_code == 1
 
@@ -74,16 +82,30 @@ def test_deleted_drops_are_missed_though_another_unit_lost_nothing(make_document
     manifest = Manifest.load(path)
     dropped = {"duplicate": 2, "split: other side": 7}
     counts = {"documents": Counts(10, 1, 0, dropped), "lines": Counts(1, 1)}
-    replace(manifest, counts=counts, extra={"unlisted": ["split: other side"]}).save(path)
+    changed = replace(manifest, counts=counts, extra={"unlisted": ["split: other side"]})
+    changed.save(path)
+    write_card(path, "documents", "ingest", 1, changed.digest)
     assert verify_dataset(path).problems == ["_dropped lists 0 records, the manifest counts 2"]
 
 
-def test_side_files_that_are_no_parquet_are_named_once(made: Path) -> None:
-    _damage(made / "_dropped/00000.ids")
-    _damage(made / "_quarantine/00000.records")
-    problems = verify_dataset(made).problems
-    for name in ("_dropped/00000.ids", "_quarantine/00000.records"):
-        assert sum("cannot be read" in problem and name in problem for problem in problems) == 1, problems
+def test_each_damaged_file_is_named_once(made: Path) -> None:
+    names = ["00000.parquet", "_dropped/00000.ids", "_quarantine/00000.records"]
+    for name in names:
+        _flip(made / name)
+    assert verify_dataset(made).problems == [f"{name} is damaged (its digests differ)" for name in names]
+
+
+def test_pieces_are_the_row_groups(make_documents: Callable[..., Path]) -> None:
+    path = make_documents("made", ["one", "two", "three"], piece_rows=2)
+    manifest = Manifest.load(path)
+    assert verify_dataset(path).problems == []
+    for pieces, problem in (
+        (((1, 2),), "00000.parquet has 2 row groups, the pieces of the manifest have others"),
+        (((1, 1), (1, 2)), "00000.parquet has 2 rows in piece 0, not 1"),
+    ):
+        replace(manifest, shards=(replace(manifest.shards[0], pieces=pieces),)).save(path)
+        write_card(path, "documents", "ingest", 3, Manifest.load(path).digest)
+        assert verify_dataset(path).problems[0] == problem
 
 
 @pytest.fixture
@@ -98,16 +120,12 @@ def _pack(place: Path, inputs: list[Path]) -> Path:
     return place / "packed"
 
 
-@pytest.mark.parametrize("parquet", [False, True])
-def test_a_damaged_list_of_documents_is_a_problem(packed: Path, parquet: bool) -> None:
+def test_a_damaged_list_of_documents_is_a_problem(packed: Path) -> None:
     assert verify_dataset(packed).problems == []
-    listed = packed / "_documents/00000.parquet"
-    _damage(listed)
-    if parquet:
-        pq.write_table(pa.table({"other": [1]}), str(listed))
-    problems = verify_dataset(packed).problems
-    assert "_documents/00000.parquet was changed or cut short (checksum differs)" in problems
-    assert any(("has not the columns" if parquet else "cannot be read") in problem for problem in problems)
+    _flip(packed / "_documents/00000.parquet")
+    _flip(packed / "_documents/ids-00000.npy")
+    names = ["_documents/00000.parquet", "_documents/ids-00000.npy"]
+    assert verify_dataset(packed).problems == [f"{name} is damaged (its digests differ)" for name in names]
 
 
 def test_documents_packed_twice_are_found(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from corpus.data.verify import verify_dataset
 from corpus.data.writer import ShardWriter
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
+from tests.datasets import stored
 from tests.toy import SlowStage
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("domain", pa.string())])
@@ -50,7 +51,7 @@ def test_batches_do_not_change_a_byte(
             many.write(table.slice(start, step))
             start += step
         assert one.close() == many.close()
-        back = pa.concat_tables(pa.Table.from_batches(read_batches(p)) for p in sorted(whole.iterdir()))
+        back = pa.concat_tables(pa.Table.from_batches(read_batches(stored(p))) for p in sorted(whole.iterdir()))
         assert back.column("text").to_pylist() == table.column("text").to_pylist()
 
 
@@ -59,7 +60,7 @@ def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     writer = ShardWriter(tmp_path, SCHEMA)
     writer.write(_table([1] * 30))
     writer.close()
-    assert [batch.num_rows for batch in read_batches(tmp_path / "00000.parquet")] == [7, 7, 7, 7, 2]
+    assert [batch.num_rows for batch in read_batches(stored(tmp_path / "00000.parquet"))] == [7, 7, 7, 7, 2]
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -68,7 +69,7 @@ def test_arrow_shards_are_read_back(tmp_path: Path, wide: bool) -> None:
     writer = ShardWriter(tmp_path, schema, suffix=".arrow")
     writer.write(pa.Table.from_pylist([{"id": "a", "ids": [1, 2]}, {"id": "b", "ids": []}], schema=schema))
     writer.close()
-    (batch,) = read_batches(tmp_path / "00000.arrow")
+    (batch,) = read_batches(stored(tmp_path / "00000.arrow"))
     assert batch.to_pylist() == [{"id": "a", "ids": [1, 2]}, {"id": "b", "ids": []}]
     assert packed_schema(5, wide).field("tokens").type.list_size == 5
 
@@ -122,9 +123,9 @@ def test_verify_finds_what_is_wrong(make_documents: Callable[..., Path]) -> None
     good = make_documents("good", ["one", "two\nlines"], shard_rows=1)
     assert verify_dataset(good).problems == []
     (good / "00001.parquet").write_bytes((good / "00000.parquet").read_bytes())
-    assert any("checksum differs" in problem for problem in verify_dataset(good).problems)
+    assert any("00001.parquet is damaged" in problem for problem in verify_dataset(good).problems)
     (good / "00001.parquet").unlink()
-    assert "00001.parquet is missing" in verify_dataset(good).problems
+    assert verify_dataset(good).problems == ["00001.parquet is damaged (it is missing)"]
     twice = make_documents("twice", ["one", "two"], id=["same", "same"])
     assert verify_dataset(twice).problems == ["1 ids occur more than once"]
     stray = make_documents("stray", ["one"])
@@ -138,14 +139,14 @@ def test_a_flipped_bit_is_found(make_documents: Callable[..., Path]) -> None:
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    assert any("checksum" in problem for problem in verify_dataset(path).problems)
+    assert any("digests differ" in problem for problem in verify_dataset(path).problems)
 
 
 def test_a_cut_shard_is_refused(make_documents: Callable[..., Path]) -> None:
     path = make_documents("cut", ["some text " * 50])
     shard = path / "00000.parquet"
     shard.write_bytes(shard.read_bytes()[:-10])
-    with pytest.raises(DataError, match="the manifest says"):
+    with pytest.raises(DataError, match=r"is damaged \(it has .* bytes and not"):
         Dataset.open(path).shard_paths()
 
 

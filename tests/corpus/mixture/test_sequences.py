@@ -22,6 +22,7 @@ from corpus.mixture.pack.shards import ShardReader, index_shard
 from corpus.mixture.pack.spill import SEGMENT_RECORD, Spill, read_runs
 from corpus.mixture.pack.stream import RowOrder, Segments, cut_stream, document_key, first_rows
 from tests.corpus.mixture.mixing import EOD, write_tokens
+from tests.datasets import stored
 
 
 def orders(documents: int, epochs: int, seed: int) -> list[list[int]]:
@@ -147,7 +148,7 @@ def test_packing_through_runs(tmp_path: Path, wide: bool, memory: int) -> None:
     for number, path in enumerate(dataset.shard_paths()):
         (tmp_path / str(number)).mkdir()
         spill = Spill(tmp_path / str(number), wide, memory, cut)
-        index = index_shard(path, wide)
+        index = index_shard(stored(path), wide)
         with ShardReader(path, index, EOD, vocabulary) as reader:
             own = np.ascontiguousarray(at[:, first : first + len(index.lengths)])
             segments = cut_stream(own, index.lengths.astype(np.int64), length, rows)
@@ -176,7 +177,7 @@ def test_packing_through_runs(tmp_path: Path, wide: bool, memory: int) -> None:
 
 def test_ids_are_read_where_the_file_has_them(tmp_path: Path) -> None:
     (path,) = Dataset.open(write_tokens(tmp_path / "t", "d", [5, 6, 7, 8, 2])).shard_paths()
-    index = index_shard(path, False)
+    index = index_shard(stored(path), False)
     with ShardReader(path, index, EOD, 32_000) as reader:
         for begin, end in itertools.combinations(range(6), 2):
             out = np.empty(int(index.lengths[begin:end].sum()), np.uint16)
@@ -208,7 +209,7 @@ def test_bad_shards_get_one_sentence(tmp_path: Path) -> None:
         cases.append((tmp_path / name, "cannot be read"))
     for path, message in cases:
         with pytest.raises(DataError) as caught:
-            index_shard(path, False)
+            index_shard(stored(path), False)
         assert message in caught.value.message
         assert path.name in caught.value.message
         assert "\n" not in caught.value.message
@@ -216,7 +217,7 @@ def test_bad_shards_get_one_sentence(tmp_path: Path) -> None:
 
 def test_bad_ids_get_one_sentence(tmp_path: Path) -> None:
     path = write_ids(tmp_path / "end.arrow", [[5, EOD], [5, 6], [7, EOD]], pa.uint16())
-    index = index_shard(path, False)
+    index = index_shard(stored(path), False)
     with ShardReader(path, index, EOD, 100) as reader:
         with pytest.raises(DataError, match=r"end\.arrow: the document of row 1 does not end with EOD \(2\); tokenize"):
             reader.read(1, 3, np.empty(4, np.uint16))

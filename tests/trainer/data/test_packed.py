@@ -170,7 +170,7 @@ def test_a_shard_cut_short_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = write_packed(tmp_path / "p", learnable_rows(50, 12, 300), 300, shards=2)
     shard = path / "00001.arrow"
     shard.write_bytes(shard.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"00001\.arrow has \d+ bytes"):
+    with pytest.raises(DataError, match=r"00001\.arrow is damaged \(it has [\d,]+ bytes"):
         PackedRows(path)
     shard.unlink()
     with pytest.raises(DataError, match="missing"):
@@ -182,7 +182,7 @@ def test_a_shard_of_zeros_is_refused_when_it_is_read(tmp_path: Path) -> None:
     shard = path / "00000.arrow"
     shard.write_bytes(bytes(shard.stat().st_size))
     rows = PackedRows(path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"00000\.arrow is damaged \(some of its bytes"):
         rows[0:1]
 
 

@@ -65,10 +65,8 @@ def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
 def make_run(
     directory: Path, kind: str, model: str = "llama-tiny", symbols: list[str] | None = None, **changes: object
 ) -> Path:
-    packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290)
-    if kind:
-        (packed / "_tokenizer").mkdir()
-        tokenizer(directory, kind, symbols or []).rename(packed / "_tokenizer" / "tokenizer.model")
+    carried = tokenizer(directory, kind, symbols or []) if kind else None
+    packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290, tokenizer_model=carried)
     settings = [
         word
         for name, value in ({} if model != "llama-tiny" else SMALL | changes).items()
