@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
+import pyarrow.parquet as pq
 
 from corpus.data.manifest import FileEntry, Manifest
 from corpus.data.schema import packed_schema
@@ -33,6 +34,11 @@ def learnable_rows(rows: int, length: int, vocabulary: int, seed: int = 0) -> np
     return tokens
 
 
+def _entry(path: Path, directory: Path) -> FileEntry:
+    known = Digests.of(path)
+    return FileEntry(path.relative_to(directory).as_posix(), known.size, known.checksum, known.blocks)
+
+
 def write_packed(
     directory: Path,
     tokens: npt.NDArray[np.int64],
@@ -49,7 +55,7 @@ def write_packed(
     listed: Sequence[tuple[str, int]] = (),
 ) -> Path:
     """Write a packed set that carries `tokenizer_model`; `segments` are (start in the document, length) pairs per row, by default one per row, and
-    `listed` the files of its list of documents with their rows."""
+    `listed` the files of its list of documents with their rows: ids `d0`, `d1`, … in row groups of 25."""
     rows, width = tokens.shape
     spans = segments or [[(0, width)]] * rows
     structs = [
@@ -76,12 +82,18 @@ def write_packed(
         with pa.ipc.new_file(str(path), schema) as sink:
             sink.write_table(table.slice(int(part[0]), len(part)), max_chunksize=batch_rows)
         entries.append(shard_entry(path, [(-(-len(part) // batch_rows), len(part))]))
-    files = []
+    for name in ("_tokenizer", "_documents"):
+        (directory / name).mkdir()
+    first = 0
+    for name, number in listed:
+        ids = [f"d{document}" for document in range(first, first + number)]
+        documents = pa.table({"id": ids, "tokens": [100] * number})
+        pq.write_table(documents, directory / "_documents" / name, row_group_size=25)
+        first += number
     if tokenizer_model is not None:
-        (directory / "_tokenizer").mkdir()
-        known = Digests.of(copyfile(tokenizer_model, directory / "_tokenizer" / "tokenizer.model"))
-        files.append(FileEntry("_tokenizer/tokenizer.model", known.size, known.checksum, known.blocks))
-        tokenizer = known.checksum
+        copyfile(tokenizer_model, directory / "_tokenizer" / "tokenizer.model")
+        tokenizer = Digests.of(tokenizer_model).checksum
+    files = [_entry(path, directory) for path in sorted(directory.glob("_*/*"))]
     Manifest(
         kind="packed",
         stage="mix",

@@ -142,7 +142,7 @@ def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
     cut = write_packed(tmp_path / "cut", learnable_rows(40, 16, 60), 60)
     shard = cut / "00000.arrow"
     shard.write_bytes(shard.read_bytes()[:500])
-    errors(fit(cut, run), 1, "00000.arrow has 500 bytes")
+    errors(fit(cut, run), 1, "00000.arrow is damaged (it has 500 bytes")
     other = write_packed(tmp_path / "other", learnable_rows(40, 16, 60), 60, tokenizer="other")
     assert fit(packed, run).exit_code == 0
     errors(call("eval", run, "--validation", other), 2, "another tokenizer")
