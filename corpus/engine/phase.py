@@ -35,6 +35,8 @@ class PhaseRun:
     work: Path
     progress: Progress
     earlier: Mapping[str, Sequence[TaskResult]]
+    checked: set[str] = field(default_factory=set)
+    """The earlier phases whose results were checked in this run; those that this phase has checked are added."""
     resubmissions: int = RESUBMISSIONS
     _results: dict[int, TaskResult] = field(default_factory=dict, init=False)
     _live: dict[int, tuple[int, int]] = field(default_factory=dict, init=False)
@@ -50,9 +52,29 @@ class PhaseRun:
 
         The error of a task that has no result is raised. A task that ended without a result or an error was lost, and
         is submitted again up to `resubmissions` times; then a DataError names it.
+
+        Results of earlier phases that are not checked yet are checked once, by all tasks together: each has its share, so
+        that the phase ends only if all were as they were written. One that is not is a DamagedFileError, and is set aside
+        with what this phase has made, so that the same command makes them again.
         """
-        step = TaskStep(self.stage, self.phase.name, str(self.work), memory, strict)
+        try:
+            return self._run(executor, memory, strict)
+        except Exception as error:
+            # what a task makes of damaged files can be any error
+            damaged = error if isinstance(error, DamagedFileError) else self._damage()
+            if damaged is None:
+                raise
+            self._set_aside(damaged.path)
+            raise damaged from None
+
+    def _run(self, executor: Executor, memory: int, strict: bool) -> list[TaskResult]:
         left = self._begin()
+        unchecked = {name: results for name, results in self.earlier.items() if name not in self.checked}
+        if left and len(left) < self.phase.tasks and (damaged := self._damage()) is not None:
+            raise damaged  # those that are done have had their share, but not in this run
+        shares = tuple((name, len(results)) for name, results in unchecked.items()) if not self._results else ()
+        step = TaskStep(self.stage, self.phase.name, str(self.work), memory, strict, shares, self.phase.tasks)
+        handed_out = bool(left)
         handles = [executor.submit(step, left)] if left else []
         waited_since = 0.0
         try:
@@ -68,13 +90,29 @@ class PhaseRun:
                     waited_since = waited_since or time.monotonic()
                     if time.monotonic() - waited_since > _END_SECONDS:
                         break
-        except DamagedFileError as error:
-            set_aside_source(self.work, error.path)
-            raise
         finally:
             for handle in handles:
                 executor.cancel(handle)
+        if handed_out:
+            self.checked.update(self.earlier)
         return [self._results[index] for index in range(self.phase.tasks)]
+
+    def _damage(self) -> DamagedFileError | None:
+        """The first error of a result of an earlier phase that is not as it was written."""
+        try:
+            for name, results in self.earlier.items():
+                for result in results if name not in self.checked else ():
+                    result.check()
+        except DamagedFileError as error:
+            return error
+        return None
+
+    def _set_aside(self, file: Path) -> None:
+        """Set the result aside that holds a damaged file, and those of this phase, which may have been made of it."""
+        if file.is_relative_to(self.work):
+            set_aside_source(self.work, file)
+            for folder in self._folder.glob("[0-9]*"):
+                set_aside(folder)
 
     def _begin(self) -> list[int]:
         """The tasks without a result. What killed attempts of this host left behind is removed."""

@@ -79,6 +79,11 @@ class TaskResult:
         """A file that the task left for later phases."""
         return StoredFile.of(self.directory / name, self.files[name], REMEDY)
 
+    def check(self) -> None:
+        """A DamagedFileError if a file that the task left is not as it was written. Shards are checked by who joins them."""
+        for name in self.files:
+            self.file(name).check()
+
     def shard(self, entry: ShardEntry) -> StoredFile:
         """A shard that the task wrote."""
         return StoredFile(self.directory / entry.name, entry.bytes, entry.blocks, REMEDY)
@@ -95,8 +100,3 @@ def write_result(directory: Path, value: Mapping[str, Any]) -> None:
 def _read(directory: Path, changed: int, number: int) -> TaskResult:
     """Every task of a phase reads all results of an earlier one; a published result is never written again."""
     return TaskResult.parse(directory)
-
-
-def work_file(directory: Path, name: str) -> StoredFile:
-    """A file that a task of an earlier phase left in its directory."""
-    return TaskResult.load(directory).file(name)

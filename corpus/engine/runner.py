@@ -112,11 +112,12 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
 
 def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
     results: dict[str, list[TaskResult]] = {}
+    checked: set[str] = set()
     executor = options.running or open_executor(options)
     try:
         with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
             for phase in stage.phases():
-                run = PhaseRun(stage, phase, work, progress, results)
+                run = PhaseRun(stage, phase, work, progress, results, checked)
                 results[phase.name] = run.run(executor, options.memory // options.workers, options.strict)
                 _check_strict(stage, results[phase.name], options)
                 fault("phase-done")

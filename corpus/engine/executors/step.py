@@ -24,6 +24,9 @@ class TaskStep:
     memory: int
     """Bytes of data that the task may hold."""
     strict: bool
+    checked: tuple[tuple[str, int], ...] = ()
+    """The earlier phases, with their numbers of tasks, whose results the `tasks` of this phase check, each its share."""
+    tasks: int = 1
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
         """Run task `rank`; its progress goes to a small file next to the results."""
@@ -38,6 +41,9 @@ class TaskStep:
         task = Task(self.stage.name, self.stage.unit, self.phase, rank, Path(self.work), self.memory, self.strict, tick)
         fault("task-begun")
         try:
+            for phase, tasks in self.checked:
+                for result in task.results(phase, range(rank, tasks, self.tasks)):
+                    result.check()
             self.stage.run(self.phase, rank, task)
         except Exception:
             shutil.rmtree(task.directory, ignore_errors=True)
