@@ -26,6 +26,9 @@ from tests.raw import sentence
 from tests.toy import SlowStage
 from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
 
+# a task that is stopped by damage leaves what it was writing to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 QUIET = RunOptions(quiet=True, alarms=Alarms(max_drop=1.0))
 
 
@@ -77,7 +80,7 @@ def _harm(rng: random.Random, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["slow", "line", "document", "near", "mix", "tokenizer"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_damage_between_phases(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(f"{name} {seed}")
     stage = _stage(name, tmp_path)
