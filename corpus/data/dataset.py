@@ -104,7 +104,8 @@ def read_batches(
                     batch = reader.get_batch(index)
                     yield batch.select(names) if names is not None else batch
         else:
-            with pq.ParquetFile(source, read_dictionary=[]) as file:
+            # without threads that read ahead: they cost more than they save
+            with pq.ParquetFile(source, read_dictionary=[], pre_buffer=False) as file:
                 for group in groups if groups is not None else range(file.num_row_groups):
                     table = file.read_row_group(group, columns=names, use_threads=False)
                     yield from table.combine_chunks().to_batches()

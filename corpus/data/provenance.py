@@ -92,7 +92,7 @@ class DocumentList:
 
     def _rows(self, file: int, numbers: Sequence[int], columns: list[str]) -> Iterable[tuple[int, dict[str, Any]]]:
         stored = self._files[self._names[file]]
-        with stored.open() as source, readable(stored), pq.ParquetFile(source) as table:
+        with stored.open() as source, readable(stored), pq.ParquetFile(source, pre_buffer=False) as table:
             first, done = self._firsts[file], 0
             for group in range(table.num_row_groups):
                 last = first + table.metadata.row_group(group).num_rows
@@ -195,7 +195,7 @@ def _row_from(dataset: Dataset, position: int, slack: int, id: str) -> dict[str,
 
 
 def _row_of_shard(shard: StoredFile, low: int, high: int, id: str) -> dict[str, Any] | None:
-    with shard.open() as source, readable(shard), pq.ParquetFile(source, read_dictionary=[]) as file:
+    with shard.open() as source, readable(shard), pq.ParquetFile(source, read_dictionary=[], pre_buffer=False) as file:
         first = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
