@@ -49,6 +49,7 @@ class TokenizeStage(PiecewiseStage):
     name: ClassVar[str] = "tokenize"
     kind: ClassVar[str] = "tokens"
     unit: ClassVar[str] = "documents"
+    independent: ClassVar[bool] = True
 
     def config(self) -> Mapping[str, Any]:
         """The settings, with the piece that ends a document resolved."""

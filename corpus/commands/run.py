@@ -22,6 +22,12 @@ from corpus.option import Bounds
 @click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @plugin_option
+@click.option(
+    "--retrain",
+    multiple=True,
+    metavar="MODEL",
+    help="A model (tokenizer) to train anew where its texts have changed; by default it is kept. (repeatable)",
+)
 @click.option("--allow-missing", is_flag=True, help="Go on without the domains that have no input.")
 def run(
     recipe: str,
@@ -29,12 +35,14 @@ def run(
     output: str,
     sequence_length: int | None,
     vocab_size: int | None,
+    retrain: tuple[str, ...],
     allow_missing: bool,
     **values: Any,
 ) -> None:
     """Run a whole recipe, from raw dumps to packed rows.
 
-    RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on.
+    RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on; after
+    raw files were added, it reads them and does again what depends on them.
     """
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import RecipeRun, run_recipe
@@ -47,6 +55,6 @@ def run(
         overrides["tokenizer"] = {"vocab_size": vocab_size}
     loaded = load_recipe(recipe, overrides)
     options = run_options(values)
-    run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
+    run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain), options)
     if not options.quiet:
         click.echo(summarize(Path(output)))

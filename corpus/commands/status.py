@@ -12,21 +12,32 @@ from corpus.cli_options import json_option, print_json
 
 @click.command()
 @click.argument("output", metavar="OUT")
+@click.option("--input", "raw", metavar="RAW", help="Where the raw files lie now. Default: where they were read.")
 @json_option("Print the states as one JSON object.")
-def status(output: str, as_json: bool) -> None:
+def status(output: str, raw: str | None, as_json: bool) -> None:
     """Say what is done below OUT and what a rerun would do."""
     from corpus.data.run_state import stage_states
+    from pipelines.recipes.growth import read_changes
 
     states = stage_states(Path(output))
+    changes = read_changes(Path(output), None if raw is None else Path(raw))
     todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
     if as_json:
-        print_json({"to_do": len(todo), "stages": [asdict(entry) for entry in states]})
+        print_json(
+            {
+                "to_do": len(todo),
+                "stages": [asdict(entry) for entry in states],
+                "raw": [asdict(change) for change in changes],
+            }
+        )
         return
     for entry in states:
         click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
+    for change in changes:
+        click.echo(f"{change}: a rerun does again what depends on them")
     cleaned = sum(entry.state == "cleaned" for entry in states)
     if todo:
         also = f", and of the {cleaned} cleaned ones those that they need" if cleaned else ""
         click.echo(f"a rerun would do {len(todo)} of {len(states)} stages{also}")
-    else:
+    elif not changes:
         click.echo("all done; a rerun would do nothing")

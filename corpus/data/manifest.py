@@ -18,6 +18,8 @@ from corpus.errors import DataError
 
 FORMAT = 3
 MANIFEST = "manifest.json"
+RESULTS = "_log/tasks"
+"""Where a finished output keeps results of tasks that a later run can take over; no part of the dataset."""
 SIDE_FOLDERS = (
     "_choice",
     "_clusters",

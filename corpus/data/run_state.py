@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.data.dataset import is_cleaned
 from corpus.data.files import write_atomic
-from corpus.data.manifest import CLEANED, MANIFEST, Manifest
+from corpus.data.manifest import CLEANED, MANIFEST, RESULTS, Manifest
 from corpus.data.verify import PLAN, find_datasets, read_plan, run_finished
 from corpus.errors import DataError, UsageError
 
@@ -93,10 +94,15 @@ def clean(output: Path, dry_run: bool) -> list[Freed]:
         sizes = [shard.stat().st_size for shard in shards if shard.exists()]
         if not sizes:
             continue
-        every = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        every = sum(
+            file.stat().st_size
+            for file in path.rglob("*")
+            if file.is_file() and not file.is_relative_to(path / RESULTS)
+        )
         freed.append(Freed(path, len(sizes), sum(sizes), every - sum(sizes)))
         if not dry_run:
             write_atomic(path / CLEANED, "")  # first, so that a kill leaves no dataset that looks damaged
             for shard in shards:
                 shard.unlink(missing_ok=True)
+            shutil.rmtree(path / RESULTS, ignore_errors=True)  # the shards have a second name there
     return freed

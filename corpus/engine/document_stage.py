@@ -212,6 +212,7 @@ class MapStage(DocumentStage):
     """Documents through a chain of maps; `name` is that of the steps it stands for, as langid+filter."""
 
     name: str = "map"
+    independent: ClassVar[bool] = True
 
     def step_config(self) -> Mapping[str, Any]:
         return {}

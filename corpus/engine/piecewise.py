@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import ClassVar
 
 from corpus.data.concat import concat_arrow, concat_parquet
 from corpus.data.dataset import Dataset
+from corpus.data.files import digest_of
 from corpus.data.stored import Digests
 from corpus.engine.inputs import Piece, dataset_inputs, input_pieces, open_inputs, text_bytes
-from corpus.engine.stage import InputRef, Phase, Stage
+from corpus.engine.result import TaskResult
+from corpus.engine.stage import InputRef, Phase, Stage, Unit
 from corpus.engine.task import Task
 
 SHARDS = "shards"
@@ -62,6 +66,9 @@ class PiecewiseStage(ReadingStage):
     that anything is left of. So the output is the same whether steps run one by one or several in one pass.
     """
 
+    independent: ClassVar[bool] = False
+    """Whether what is written for a piece follows from the piece, the settings and inputs besides documents alone."""
+
     @abstractmethod
     def work_phases(self) -> tuple[Phase, ...]:
         """The phases of the stage's own work; the last has a task for each of `pieces`."""
@@ -84,6 +91,29 @@ class PiecewiseStage(ReadingStage):
 
     def shard_phase(self) -> str:
         return self.phases()[-1].name
+
+    def units(self, results: Mapping[str, Sequence[TaskResult]] | None = None) -> list[Unit]:
+        """Of independent pieces those of each input shard, with what joins them."""
+        if not self.independent:
+            return []
+        phases, last = self.phases(), self.work_phases()[-1].name
+        documents = {ref.digest for ref in dataset_inputs(self.datasets)}
+        common = {
+            "stage": self.name,
+            "config": self.whole_config(),
+            "phases": [phase.name for phase in phases],
+            "others": [ref.digest for ref in self.inputs() if ref.digest not in documents],
+            "columns": [[vars(column) for column in dataset.manifest.columns] for dataset in self.datasets],
+        }
+        found = []
+        for number, pieces in enumerate(self._shards):
+            first = self.pieces[pieces[0]]
+            shard = self.datasets[first.dataset].manifest.shards[first.shard]
+            part = [shard.checksum, list(shard.pieces), first.task]
+            joined = ((SHARDS, number),) if phases[-1].name == SHARDS else ()
+            key = digest_of(common | {"part": part})
+            found.append(Unit(key, (*joined, *((last, index) for index in pieces))))
+        return found
 
     def run(self, phase: str, index: int, task: Task) -> None:
         last = self.work_phases()[-1].name

@@ -75,6 +75,22 @@ class TaskResult:
             fixed_memory=value["fixed_memory"],
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """What `parse` reads."""
+        return {
+            "files": {name: (known.size, known.checksum, known.blocks) for name, known in self.files.items()},
+            "shards": [vars(entry) for entry in self.shards],
+            "counts": {unit: counts.to_json() for unit, counts in self.counts.items()},
+            "totals": dict(self.totals),
+            "notes": dict(self.notes),
+            "dropped": self.dropped,
+            "quarantined": self.quarantined,
+            "progress": list(self.progress),
+            "seconds": self.seconds,
+            "peak_memory": self.peak_memory,
+            "fixed_memory": self.fixed_memory,
+        }
+
     def file(self, name: str) -> StoredFile:
         """A file that the task left for later phases."""
         return StoredFile.of(self.directory / name, self.files[name], REMEDY)

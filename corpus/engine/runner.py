@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
@@ -30,6 +30,7 @@ from corpus.engine.phase import PhaseRun, published_results
 from corpus.engine.progress import Progress, duration, megabytes
 from corpus.engine.publish import commit_stage
 from corpus.engine.result import TaskResult
+from corpus.engine.reuse import keep_results, take_over
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 
@@ -103,6 +104,10 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     if not (work / "config.json").exists():
         write_atomic(work / "config.json", json.dumps(stage.whole_config(), indent=1, sort_keys=True))
     _announce(stage, output, options)
+    taken = take_over(stage, output, work)
+    if taken:
+        tasks = sum(phase.tasks for phase in stage.phases())
+        _say(options)(f"{stage.name}: {taken} of {tasks} tasks are as they were and not done again")
     started = time.monotonic()
     _run_phases(stage, work, options)
     manifest = commit_output(stage, output, started, options.workers, options.alarms)
@@ -150,6 +155,7 @@ def commit_output(
             set_aside_source(output / "_work" / key, error.path)
             raise
         _write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
+        keep_results(stage, output, output / "_work" / key, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
     return Manifest.load(output)
 
@@ -169,6 +175,16 @@ def stage_key(stage: Stage) -> str:
 def up_to_date(stage: Stage, output: Path) -> bool:
     """Whether `output` is what this stage makes of these inputs, with its shards or cleaned; no row is read."""
     return (output / MANIFEST).exists() and not mismatch_of(stage, output)
+
+
+def outdated(stage: Stage, output: Path) -> Literal["", "settings", "inputs"]:
+    """What a finished and whole output of this stage was made with that is not as it is now; empty for any other."""
+    if not (output / MANIFEST).exists():
+        return ""
+    manifest = Manifest.load(output)
+    if manifest.stage != stage.name or _damage(output, manifest) or not mismatch_of(stage, output):
+        return ""
+    return "settings" if differences(manifest.config, _plain(stage.whole_config())) else "inputs"
 
 
 def mismatch_of(stage: Stage, output: Path) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from corpus.engine.commit import Commit
+from corpus.engine.result import TaskResult
 from corpus.engine.task import Task
 from corpus.plugins import Plugin, loaded_plugins, plugin_digests
 
@@ -34,6 +35,14 @@ class Phase:
 
     name: str
     tasks: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Tasks whose results follow from `key` alone, as (phase, index); the first of them writes their shard."""
+
+    key: str
+    tasks: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,11 @@ class Stage(ABC):
     def shard_phase(self) -> str:
         """The phase whose tasks write the shards of the output, in task order; empty for all."""
         return ""
+
+    def units(self, results: Mapping[str, Sequence[TaskResult]] | None = None) -> list[Unit]:
+        """The tasks whose results follow from a part of the input, which a run with other inputs can take over
+        (`reuse.py`); none by default. `results` are those of this run, where it is done."""
+        return []
 
     def input_bytes(self) -> int:
         """Bytes of data to go through, for progress; 0 where unknown."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +19,8 @@ from corpus.data.columns import Column, document_schema, merge_columns
 from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentWriter
-from corpus.engine.result import task_directory
-from corpus.engine.stage import Estimate, InputRef, Phase, Stage
+from corpus.engine.result import TaskResult, task_directory
+from corpus.engine.stage import Estimate, InputRef, Phase, Stage, Unit
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, input_root, is_folder, is_unicode, valid_name
@@ -144,6 +144,21 @@ class IngestStage(Stage):
         if not isinstance(self.reader, SurveyingReader):
             return (read,)
         return Phase("survey", len(self.groups)), Phase("gather", 1), read
+
+    def units(self, results: Mapping[str, Sequence[TaskResult]] | None = None) -> list[Unit]:
+        """The groups of files, by their contents, where files are read each by itself."""
+        if isinstance(self.reader, SurveyingReader) or not all(file.path.exists() for file in self.raw().files):
+            return []
+        common = {"stage": self.name, "config": self.whole_config()}
+        found = []
+        for index, files in enumerate(self.groups):
+            if results is not None:  # what was read, whatever lies there now
+                digests = results["read"][index].notes["digests"]
+            else:
+                digests = {file.name: _digest(file.path) for file in files}
+            part = [f"{index}/{len(self.groups)}", sorted(digests.items())]
+            found.append(Unit(digest_of(common | {"part": part}), (("read", index),)))
+        return found
 
     def run(self, phase: str, index: int, task: Task) -> None:
         {"survey": self._survey, "gather": self._gather, "read": self._read}[phase](index, task)
@@ -313,7 +328,13 @@ def _identity(path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """xxh3-128 of a file; of a folder, of the names and digests of the files below it."""
+    """xxh3-128 of a file; of a folder, of the names and digests of the files below it. It is read once as long as its
+    size and time of change stay the same."""
+    return _digest_once(path, _identity(path))
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest_once(path: Path, identity: str) -> str:
     if path.is_file():
         return checksum(path)
     return digest_of([[below.name, checksum(below.path)] for below in _files(path)])

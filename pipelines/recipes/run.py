@@ -18,7 +18,7 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.lock import locked
-from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, run_stage, up_to_date
+from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, outdated, run_stage, up_to_date
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
@@ -30,6 +30,7 @@ from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
 from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
+from pipelines.recipes.growth import Listing, changes, list_raw, save_listing, saved_listing
 from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_stage, recipe_passes, tokenizer_config
 
 
@@ -40,6 +41,8 @@ class Step:
     output: str
     make: Callable[[], Stage]
     kept: bool = True
+    model: bool = False
+    """Whether it trains what other steps use: then it is kept where only its texts have changed."""
 
     @property
     def domain(self) -> str:
@@ -55,6 +58,8 @@ class RecipeRun:
     raw: Path
     output: Path
     allow_missing: bool = False
+    retrain: tuple[str, ...] = ()
+    """Models to be trained anew where their texts have changed."""
 
     def domains(self) -> dict[str, tuple[str, ...]]:
         """The domains that have input, with their file patterns; one without is an error that names it."""
@@ -82,6 +87,13 @@ class RecipeRun:
                 f"{self.raw} has no input for {', '.join(missing)}{hint}: add it, or give --allow-missing to go on without."
             )
         return found
+
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The file patterns of the domains that have input."""
+        return {
+            domain: given or make_reader(domain, self.recipe.domains[domain]).patterns
+            for domain, given in self.domains().items()
+        }
 
     def mixture(self, domains: dict[str, tuple[str, ...]]) -> Mixture:
         """The mixture of the domains that have input."""
@@ -114,7 +126,7 @@ class RecipeRun:
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
         if path is None:
-            yield Step(trained, lambda: self._train_tokenizer(domains))
+            yield Step(trained, lambda: self._train_tokenizer(domains), model=True)
         model = path or str(self.output / trained)
         for domain in domains:
             yield Step(f"tokens/{domain}", partial(self._tokenize, domain, "train", model))
@@ -235,6 +247,10 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
             print(f"{run.output} is finished: nothing to do", file=sys.stderr)
         return
     _check_recipe(run, options)
+    _check_models(run, steps)
+    patterns = run.patterns()
+    listing = list_raw(run.raw, patterns)
+    _check_raw(run, listing, options)
     (run.output / "_log" / "run.json").unlink(missing_ok=True)
     write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
     _remove_former(run, {step.output for step in steps})
@@ -249,7 +265,27 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
             chain.run_step(step)
     finally:
         executor.close()
+    save_listing(run.output, run.raw, patterns, listing)
     write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+
+
+def _check_models(run: RecipeRun, steps: list[Step]) -> None:
+    known = [step.output for step in steps if step.model]
+    for name in run.retrain:
+        if name not in known:
+            raise UsageError(f"--retrain {name}: the recipe trains no such model; {nearest(name, known)}")
+
+
+def _check_raw(run: RecipeRun, listing: Listing, options: RunOptions) -> None:
+    """Say which raw files are new or changed; refuse to lose documents because some are gone."""
+    before = saved_listing(run.output)
+    for change in changes(before, listing) if before else []:
+        if change.gone and not options.overwrite:
+            raise UsageError(
+                f"{change}: put them back under {run.raw}, or give --overwrite to make {run.output} without them."
+            )
+        if not options.quiet:
+            print(f"{change}: what depends on them is done again", file=sys.stderr)
 
 
 def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
@@ -283,14 +319,24 @@ class _Chain:
     def run_step(self, step: Step, rows_needed: bool = False) -> None:
         """Run a step, or find it done; with `rows_needed` a cleaned one is made again."""
         stage, output = step.make(), self.run.output / step.output
-        done = up_to_date(stage, output)
+        why = outdated(stage, output)
+        if step.model and why == "inputs" and step.output not in self.run.retrain and not self.options.overwrite:
+            if not self.options.quiet:
+                print(
+                    f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew",
+                    file=sys.stderr,
+                )
+            return
+        done = not why and up_to_date(stage, output)
         if done and is_cleaned(output) and not rows_needed:
             return
         if not done or is_cleaned(output):
             for path in stage.input_paths():
                 if path in self.steps and is_cleaned(path):
                     self.run_step(self.steps[path], rows_needed=True)
-        _run_step(self.run, step, self.options)
+        # of a recipe that is the same, what has come in may change every step
+        anew = bool(why) or not (output / MANIFEST).exists()
+        _run_step(self.run, step, dataclasses.replace(self.options, overwrite=True) if anew else self.options)
 
 
 def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:

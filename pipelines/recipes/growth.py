@@ -1,0 +1,109 @@
+"""Raw files that came, changed or went since a run was finished: what a rerun would read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus.data.files import write_atomic
+from corpus.data.verify import PLAN
+from corpus.errors import DataError, UsageError
+from corpus.ingest.files import find_files
+
+_SHOWN = 3
+Listing = Mapping[str, Mapping[str, tuple[int, int]]]
+"""Of each domain its raw files: name, size, time of change in nanoseconds."""
+
+
+def list_raw(raw: Path, patterns: Mapping[str, tuple[str, ...]]) -> Listing:
+    """The raw files of the domains now; a domain without any has none."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for domain, wanted in patterns.items():
+        found[domain] = {}
+        try:
+            files = find_files((str(raw / domain),), wanted).files
+        except UsageError:  # no folder, or none of its files is wanted
+            continue
+        for file in files:
+            status = file.path.stat()
+            found[domain][file.name] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+@dataclass(frozen=True)
+class RawChange:
+    """What happened to the raw files of a domain."""
+
+    domain: str
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [
+            f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
+            for what, names in (("new", self.new), ("changed", self.changed), ("gone", self.gone))
+            if names
+        ]
+        return f"{self.domain}: raw files {', '.join(parts)}"
+
+
+def changes(before: Listing, now: Listing) -> list[RawChange]:
+    """The domains whose files are not as they were."""
+    found = []
+    for domain in dict.fromkeys((*before, *now)):
+        old, new = before.get(domain, {}), now.get(domain, {})
+        change = RawChange(
+            domain,
+            tuple(sorted(new.keys() - old.keys())),
+            tuple(sorted(name for name in new.keys() & old.keys() if tuple(new[name]) != tuple(old[name]))),
+            tuple(sorted(old.keys() - new.keys())),
+        )
+        if change.new or change.changed or change.gone:
+            found.append(change)
+    return found
+
+
+def _file(output: Path) -> Path:
+    return output / "_log" / "raw.json"
+
+
+def save_listing(output: Path, raw: Path, patterns: Mapping[str, tuple[str, ...]], listing: Listing) -> None:
+    """Keep where the raw files lie and what they were, for `read_changes`; it is no part of the result."""
+    value = {"raw": str(raw.resolve()), "patterns": patterns, "files": listing}
+    write_atomic(_file(output), json.dumps(value) + "\n")
+
+
+def saved_listing(output: Path) -> Listing:
+    """The raw files that an output was made from; empty where that is not known."""
+    return _read(output)[2]
+
+
+def read_changes(output: Path, raw: Path | None = None) -> list[RawChange]:
+    """What happened since to the raw files of the run in `output`, where they were or in `raw`; nothing where that is
+    not known. A domain whose folder is not there is passed over."""
+    if not (output / PLAN).exists():
+        return []
+    place, patterns, before = _read(output)
+    folder = raw or place
+    if folder is None or not folder.is_dir():
+        return []
+    there = {domain: wanted for domain, wanted in patterns.items() if (folder / domain).is_dir()}
+    return changes({domain: before.get(domain, {}) for domain in there}, list_raw(folder, there))
+
+
+def _read(output: Path) -> tuple[Path | None, dict[str, tuple[str, ...]], Listing]:
+    try:
+        value = json.loads(_file(output).read_text(encoding="utf-8"))
+        patterns = {domain: tuple(wanted) for domain, wanted in value["patterns"].items()}
+        files = {
+            domain: {name: (int(size), int(time)) for name, (size, time) in entries.items()}
+            for domain, entries in value["files"].items()
+        }
+        return Path(value["raw"]), patterns, files
+    except FileNotFoundError:
+        return None, {}, {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{_file(output)} cannot be read ({error}): remove it.") from None
