@@ -115,11 +115,15 @@ class DocumentList:
     def find(self, id: str) -> list[ListedDocument]:
         """The documents of this id with their occurrences: one, or as many as inputs that hold it; a UsageError where
         the set was made without it."""
-        numbers = self._numbers(hash_id(id))
-        found = [document for document in self.read(numbers, True).values() if document.id == id]
+        found = self.look(id)
         if not found:
             raise UsageError(f"{self.packed.path} was made without a document '{id}': {self._hint(id)}")
         return found
+
+    def look(self, id: str) -> list[ListedDocument]:
+        """The same, and none where there is none."""
+        numbers = self._numbers(hash_id(id))
+        return [document for document in self.read(numbers, True).values() if document.id == id]
 
     def _numbers(self, hashed: int) -> list[int]:
         files = int(self.packed.manifest.extra["id_files"])

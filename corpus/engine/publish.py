@@ -39,10 +39,11 @@ def commit_stage(
     for result in everything:
         for name, value in result.totals.items():
             totals[name] = totals.get(name, 0) + value
-    shards = _place_shards(output, results[stage.shard_phase()] if stage.shard_phase() else everything)
+    names = final_names(stage, results)
+    shards = _place_shards(output, _shard_results(stage, results), names)
     fault("shards-placed")
     commit = Commit(output, results, shards, totals, counts)
-    _place_side_files(commit, everything)
+    _place_side_files(commit, everything, names)
     if not shards and not stage.may_be_empty():
         raise DataError(_nothing_left(stage, output, counts))
     stage.finish(commit)
@@ -122,30 +123,46 @@ def _nothing_left(stage: Stage, output: Path, counts: Mapping[str, Counts]) -> s
     )
 
 
-def _place_shards(output: Path, results: Sequence[TaskResult]) -> tuple[ShardEntry, ...]:
+def final_names(stage: Stage, results: Mapping[str, Sequence[TaskResult]]) -> dict[Path, str]:
+    """The names below the output of what tasks have published, by their paths in the tasks' directories: of shards, and
+    of what each task dropped, merged and set aside, under the number of the task: whoever looks for a record knows by
+    which task it was read."""
+    everything = [result for phase in results.values() for result in phase]
+    shards = [result.directory / entry.name for result in _shard_results(stage, results) for entry in result.shards]
+    names = {path: f"{number:05d}{path.suffix}" for number, path in enumerate(shards)}
+    for name, folder, suffix in (
+        ("dropped", "_dropped", "ids"), ("merged", "_merged", "ids"), ("quarantine", "_quarantine", "records"),
+    ):  # fmt: skip
+        found = [result.directory for result in everything if name in result.files]
+        several = len({directory.parent for directory in found}) > 1
+        for directory in found:
+            phase = f"{directory.parent.name}-" if several else ""
+            names[directory / name] = f"{folder}/{phase}{directory.name}.{suffix}"
+    return names
+
+
+def _shard_results(stage: Stage, results: Mapping[str, Sequence[TaskResult]]) -> Sequence[TaskResult]:
+    if stage.shard_phase():
+        return results[stage.shard_phase()]
+    return [result for phase in results.values() for result in phase]
+
+
+def _place_shards(output: Path, results: Sequence[TaskResult], names: Mapping[Path, str]) -> tuple[ShardEntry, ...]:
     placed: list[ShardEntry] = []
     for result in results:
         for entry in result.shards:
-            name = f"{len(placed):05d}{Path(entry.name).suffix}"
-            target = move_file(result.directory / entry.name, output / name)
+            source = result.directory / entry.name
+            target = move_file(source, output / names[source])
             if target.stat().st_size != entry.bytes:
                 raise DataError(f"{target} was cut short after it was written: run the command again with --overwrite.")
-            placed.append(dataclasses.replace(entry, name=name))
+            placed.append(dataclasses.replace(entry, name=names[source]))
     return tuple(placed)
 
 
-def _place_side_files(commit: Commit, results: Sequence[TaskResult]) -> None:
-    """What each task dropped, merged and set aside, under the number of the task: whoever looks for a record knows by
-    which task it was read."""
-    dropped = [result for result in results if result.dropped]
-    _place(commit, dropped, "dropped", "_dropped", "ids")
-    merge_samples([result.file("samples") for result in dropped], commit.output / "_dropped" / "samples")
-    _place(commit, [result for result in results if result.merged], "merged", "_merged", "ids")
-    _place(commit, [result for result in results if result.quarantined], "quarantine", "_quarantine", "records")
-
-
-def _place(commit: Commit, results: Sequence[TaskResult], name: str, folder: str, suffix: str) -> None:
-    several = len({result.directory.parent for result in results}) > 1
-    for result in results:
-        phase = f"{result.directory.parent.name}-" if several else ""
-        commit.adopt(result.directory / name, f"{folder}/{phase}{result.directory.name}.{suffix}")
+def _place_side_files(commit: Commit, results: Sequence[TaskResult], names: Mapping[Path, str]) -> None:
+    for source, name in names.items():
+        if source.name in ("dropped", "merged", "quarantine"):
+            commit.adopt(source, name)
+    merge_samples(
+        [result.file("samples") for result in results if result.dropped], commit.output / "_dropped" / "samples"
+    )

@@ -85,6 +85,7 @@ class TaskResult:
             "notes": dict(self.notes),
             "dropped": self.dropped,
             "quarantined": self.quarantined,
+            "merged": self.merged,
             "progress": list(self.progress),
             "seconds": self.seconds,
             "peak_memory": self.peak_memory,

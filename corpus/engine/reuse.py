@@ -18,6 +18,7 @@ from pathlib import Path
 from corpus.data.manifest import RESULTS
 from corpus.data.stored import DamagedFileError
 from corpus.engine.attempts import attempt_name
+from corpus.engine.publish import final_names
 from corpus.engine.result import TaskResult, task_directory, write_result
 from corpus.engine.stage import Stage, Unit
 
@@ -30,7 +31,7 @@ def keep_results(stage: Stage, output: Path, work: Path, results: Mapping[str, S
     if not units:
         shutil.rmtree(folder, ignore_errors=True)
         return
-    names = _final_names(stage, results)
+    names = final_names(stage, results)
     folder.mkdir(parents=True, exist_ok=True)
     for unit in units:
         target = folder / unit.key
@@ -49,18 +50,6 @@ def keep_results(stage: Stage, output: Path, work: Path, results: Mapping[str, S
     for path in folder.iterdir():
         if path.name not in wanted:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _final_names(stage: Stage, results: Mapping[str, Sequence[TaskResult]]) -> dict[Path, str]:
-    """The names that the commit gave to the shards and records of tasks, by those they had."""
-    everything = [result for phase in results.values() for result in phase]
-    placed = results[stage.shard_phase()] if stage.shard_phase() else everything
-    shards = [result.directory / entry.name for result in placed for entry in result.shards]
-    names = {path: f"{number:05d}{path.suffix}" for number, path in enumerate(shards)}
-    dropped = [result.directory / "dropped" for result in everything if result.dropped]
-    names |= {path: f"_dropped/{number:05d}.ids" for number, path in enumerate(dropped)}
-    records = [result.directory / "quarantine" for result in everything if result.quarantined]
-    return names | {path: f"_quarantine/{number:05d}.records" for number, path in enumerate(records)}
 
 
 def _keep(work: Path, phase: str, index: int, target: Path, output: Path, names: Mapping[Path, str]) -> None:

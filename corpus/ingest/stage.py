@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -26,6 +26,7 @@ from corpus.errors import DataError, UsageError
 from corpus.ingest.files import RawInput, check_names, find_files, input_root, is_folder, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.reader import Merged, RawFile, Reader, ReadsFiles, Record, Skipped, SurveyingReader, Unreadable
+from corpus.ingest.removal import NOTHING, REASON, Removal
 from corpus.option import option
 
 _GATHERED = "gathered"
@@ -66,6 +67,8 @@ class IngestStage(Stage):
     domain: str = ""
     patterns: tuple[str, ...] = ()
     """Instead of the reader's own, where a recipe names them."""
+    removal: Removal = NOTHING
+    """Records that are left out."""
 
     def config(self) -> Mapping[str, Any]:
         settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
@@ -77,6 +80,7 @@ class IngestStage(Stage):
             "patterns": list(self.patterns or self.reader.patterns),
             **settings,
             **asdict(self.settings),
+            **({"removal": self.removal.digest} if self.removal else {}),
         }
 
     def __post_init__(self) -> None:
@@ -149,16 +153,22 @@ class IngestStage(Stage):
         """The groups of files, by their contents, where files are read each by itself."""
         if isinstance(self.reader, SurveyingReader) or not all(file.path.exists() for file in self.raw().files):
             return []
-        common = {"stage": self.name, "config": self.whole_config()}
+        # of what is removed only that counts which can be in the group
+        config = {name: value for name, value in self.whole_config().items() if name != "removal"}
+        common = {"stage": self.name, "config": config}
         found = []
         for index, files in enumerate(self.groups):
             if results is not None:  # what was read, whatever lies there now
                 digests = results["read"][index].notes["digests"]
             else:
                 digests = {file.name: _digest(file.path) for file in files}
-            part = [f"{index}/{len(self.groups)}", sorted(digests.items())]
+            removed = {name: values for name, values in self._removal_of(digests).items() if values}
+            part = [f"{index}/{len(self.groups)}", sorted(digests.items()), removed]
             found.append(Unit(digest_of(common | {"part": part}), (("read", index),)))
         return found
+
+    def _removal_of(self, names: Collection[str]) -> Mapping[str, list[str]]:
+        return self.removal.of_files(self.domain_name, names) if self.removal else {}
 
     def run(self, phase: str, index: int, task: Task) -> None:
         {"survey": self._survey, "gather": self._gather, "read": self._read}[phase](index, task)
@@ -241,6 +251,12 @@ class _FileIngest:
     def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
         task = self.task
         task.count(seen=1)
+        removal = self.stage.removal
+        if removal and isinstance(item, Record | Skipped):
+            url = item.url if isinstance(item, Record) else None
+            if removal.names(self._id(item.ordinal), url):
+                task.drop(self._id(item.ordinal), REASON, "")
+                return
         if isinstance(item, Record):
             self._keep(item)
         elif isinstance(item, Skipped):

@@ -66,6 +66,17 @@ def changes(before: Listing, now: Listing) -> list[RawChange]:
     return found
 
 
+def check_growth(output: Path, raw: Path, now: Listing, overwrite: bool) -> list[RawChange]:
+    """What is new or changed since `output` was made. A UsageError where files are gone, unless `overwrite`: documents must
+    not be lost because a folder is not there."""
+    before = saved_listing(output)
+    found = changes(before, now) if before else []
+    for change in found:
+        if change.gone and not overwrite:
+            raise UsageError(f"{change}: put them back under {raw}, or give --overwrite to make {output} without them.")
+    return found
+
+
 def _file(output: Path) -> Path:
     return output / "_log" / "raw.json"
 

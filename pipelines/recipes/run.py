@@ -24,14 +24,18 @@ from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
 from corpus.heldout.stage import ChoiceStage
 from corpus.ingest.files import find_files
+from corpus.ingest.removal import Removal, read_removal
 from corpus.ingest.stage import IngestConfig, IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
 from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
-from pipelines.recipes.growth import Listing, changes, list_raw, save_listing, saved_listing
+from pipelines.recipes.growth import check_growth, list_raw, save_listing
 from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_stage, recipe_passes, tokenizer_config
+
+REMOVAL = "removed.json"
+"""Where an output says which records it must not hold (`corpus remove`)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ class RecipeRun:
         return Mixture(tuple(weight for weight in weights if weight.domain in domains))
 
     @cached_property
+    def removal(self) -> Removal:
+        """The records that this output must not hold."""
+        return read_removal(self.output / REMOVAL)
+
+    @cached_property
     def _passes(self) -> list[Pass]:
         """The passes over the documents; to know the domains that have input, all raw folders are gone through."""
         return recipe_passes(self.recipe, self.domains())
@@ -155,6 +164,7 @@ class RecipeRun:
                 IngestConfig(shard_bytes=self.recipe.shard_bytes),
                 domain,
                 patterns,
+                self.removal.of_domain(domain),
             ),
             kept=False,
         )
@@ -224,8 +234,9 @@ class RecipeRun:
         return MixStage((str(self.output / "validation-tokens" / domain),), config)
 
 
-def run_recipe(run: RecipeRun, options: RunOptions) -> None:
-    """Run all stages; the same command goes on after a kill and does nothing when all is done.
+def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) -> None:
+    """Run all stages, or those that read raw files alone; the same command goes on after a kill and does nothing when
+    all is done.
 
     Another recipe than that of an existing output is a UsageError, unless `options.overwrite`: then the stages that
     changed are redone, and those that the new recipe does not have are removed.
@@ -235,12 +246,12 @@ def run_recipe(run: RecipeRun, options: RunOptions) -> None:
         _check_output(run.output)
         run.output.mkdir(parents=True, exist_ok=True)
         with locked(run.output, lambda line: print(line, file=sys.stderr)):
-            _run_locked(run, steps, options)
+            _run_locked(run, steps, options, ingests_only)
     except OSError as error:
         raise disk_error(run.output, error) from error
 
 
-def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
+def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
     key = _run_key(run)
     if _done(run, steps, key):
         if not options.quiet:
@@ -250,7 +261,9 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
     _check_models(run, steps)
     patterns = run.patterns()
     listing = list_raw(run.raw, patterns)
-    _check_raw(run, listing, options)
+    grown = check_growth(run.output, run.raw, listing, options.overwrite)
+    for change in () if options.quiet else grown:
+        print(f"{change}: what depends on them is done again", file=sys.stderr)
     (run.output / "_log" / "run.json").unlink(missing_ok=True)
     write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
     _remove_former(run, {step.output for step in steps})
@@ -262,9 +275,12 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
             run, {run.output / step.output: step for step in steps}, dataclasses.replace(options, running=executor)
         )
         for step in steps:
-            chain.run_step(step)
+            if not ingests_only or step.output.endswith(f"/00-{INGEST}"):
+                chain.run_step(step)
     finally:
         executor.close()
+    if ingests_only:
+        return
     save_listing(run.output, run.raw, patterns, listing)
     write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
 
@@ -274,18 +290,6 @@ def _check_models(run: RecipeRun, steps: list[Step]) -> None:
     for name in run.retrain:
         if name not in known:
             raise UsageError(f"--retrain {name}: the recipe trains no such model; {nearest(name, known)}")
-
-
-def _check_raw(run: RecipeRun, listing: Listing, options: RunOptions) -> None:
-    """Say which raw files are new or changed; refuse to lose documents because some are gone."""
-    before = saved_listing(run.output)
-    for change in changes(before, listing) if before else []:
-        if change.gone and not options.overwrite:
-            raise UsageError(
-                f"{change}: put them back under {run.raw}, or give --overwrite to make {run.output} without them."
-            )
-        if not options.quiet:
-            print(f"{change}: what depends on them is done again", file=sys.stderr)
 
 
 def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
@@ -362,7 +366,9 @@ def _run_key(run: RecipeRun) -> str:
             status = file.path.stat()
             files.append([domain, file.name, status.st_size, status.st_mtime_ns])
     plugins = sorted(plugin.digest for plugin in loaded_plugins())
-    return digest_of({"recipe": run.recipe.resolved(), "files": files} | ({"plugins": plugins} if plugins else {}))
+    rest = {"plugins": plugins} if plugins else {}
+    rest |= {"removal": [run.removal.digest]} if run.removal else {}
+    return digest_of({"recipe": run.recipe.resolved(), "files": files} | rest)
 
 
 def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
