@@ -171,6 +171,21 @@ def export(run: Path, kind: str, output: str, quiet: bool) -> None:
     export_run(run, kind, Path(output), _silent if quiet else click.echo)
 
 
+@main.command(short_help="The steps that saw records which were removed.")
+@click.argument("run", type=_DIRECTORY)
+@click.argument("report", type=_DIRECTORY)
+@json_option("Print one JSON object: of each record its steps.")
+def seen(run: Path, report: Path, as_json: bool) -> None:
+    """In which steps RUN saw the records of REPORT, a file of OUT/removals that corpus remove wrote."""
+    from trainer.run.seen import seen_lines, seen_steps
+
+    if as_json:
+        print_json({"run": str(run), "records": seen_steps(run, report)})
+        return
+    for line in seen_lines(run, report):
+        click.echo(line)
+
+
 @main.command(short_help="What happened to a run.")
 @click.argument("run", type=_DIRECTORY)
 @json_option("Print one JSON object: of each event its step, kind and words.")

@@ -53,7 +53,7 @@ class RemovalReport:
             rows = {row for places in use.rows.values() for row in places}
             found.append(f"{use.path} had {len(use.rows):,} of them, in {len(rows):,} rows")
         found.append(f"none is among the {self.documents:,} documents of the sets that are there now")
-        found.append(f"steps of a training run that saw them: trainer trace RUN --removal {path}")
+        found.append(f"steps of a training run that saw them: trainer seen RUN {path}")
         return found
 
 

@@ -254,16 +254,14 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
 def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
     key = _run_key(run)
     if _done(run, steps, key):
-        if not options.quiet:
-            print(f"{run.output} is finished: nothing to do", file=sys.stderr)
+        _say(options, f"{run.output} is finished: nothing to do")
         return
     _check_recipe(run, options)
     _check_models(run, steps)
     patterns = run.patterns()
     listing = list_raw(run.raw, patterns)
-    grown = check_growth(run.output, run.raw, listing, options.overwrite)
-    for change in () if options.quiet else grown:
-        print(f"{change}: what depends on them is done again", file=sys.stderr)
+    for change in check_growth(run.output, run.raw, listing, options.overwrite):
+        _say(options, f"{change}: what depends on them is done again")
     (run.output / "_log" / "run.json").unlink(missing_ok=True)
     write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
     _remove_former(run, {step.output for step in steps})
@@ -325,11 +323,8 @@ class _Chain:
         stage, output = step.make(), self.run.output / step.output
         why = outdated(stage, output)
         if step.model and why == "inputs" and step.output not in self.run.retrain and not self.options.overwrite:
-            if not self.options.quiet:
-                print(
-                    f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew",
-                    file=sys.stderr,
-                )
+            said = f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew"
+            _say(self.options, said)
             return
         done = not why and up_to_date(stage, output)
         if done and is_cleaned(output) and not rows_needed:
@@ -351,10 +346,14 @@ def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
         if ignored and not options.quiet:
             some = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
             print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
-    if not options.quiet:
-        print(f"── {step.output}", file=sys.stderr)
+    _say(options, f"── {step.output}")
     alarms = options.alarms.over(run.recipe.alarms_of(step.domain))
     return run_stage(stage, output, dataclasses.replace(options, alarms=alarms))
+
+
+def _say(options: RunOptions, line: str) -> None:
+    if not options.quiet:
+        print(line, file=sys.stderr)
 
 
 def _run_key(run: RecipeRun) -> str:
