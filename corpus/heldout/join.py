@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpus.engine.task import Task
+from corpus.errors import DataError
 from corpus.heldout.choice import (
     DOCUMENT_HASH,
     JOINED,
@@ -57,7 +58,10 @@ def join(
     further: Sequence[Callable[[], Iterable[Hashes]]] = (),
 ) -> Joined:
     """What joins the choice of the domain with number `domain`; `folders` have what each domain chose (`CHOSEN`),
-    `documents` goes through the hashes of its documents, and `further` through those of each further training."""
+    `documents` goes through the hashes of its documents, and `further` through those of each further training.
+
+    Raises `DataError` where a document is there twice, since the sides could not tell which of the two is meant.
+    """
     chosen = [load_mapped(folder / CHOSEN) for folder in folders]
     known, first = np.unique(np.concatenate([chosen[domain], *chosen]), return_index=True)
     owners = np.repeat([domain, *range(len(chosen))], [len(chosen[domain]), *map(len, chosen)])[first]
@@ -66,6 +70,8 @@ def join(
     joins = owner != domain
     again = np.zeros(len(held), np.bool_)
     again[1:] = held["text"][1:] == held["text"][:-1]
+    if (again[1:] & (held["id"][1:] == held["id"][:-1])).any():
+        raise DataError("Documents of the same id and text are there twice: give each dataset once.")
     trained, places = np.zeros(len(held), np.bool_), []
     for place, parts in enumerate(further):
         found = np.zeros(len(held), np.bool_)

@@ -297,7 +297,11 @@ class ChoiceStage(ReadingStage):
         folders = [task_directory(task.work, "choose", number) for number in range(len(self.domains))]
         further = range(len(self.domains), len(self._place_names))
         trained = [partial(self._hashes, task.work, place) for place in further]
-        join(index, folders, self._hashes(task.work, index), trained).save(task)
+        try:
+            joined = join(index, folders, self._hashes(task.work, index), trained)
+        except DataError as error:
+            raise DataError(f"domain {list(self.domains)[index]}: {error.message}") from None
+        joined.save(task)
 
     def _hashes(self, work: Path, wanted: int) -> Iterator[Hashes]:
         """The hashes of all documents of a place, a part at a time."""

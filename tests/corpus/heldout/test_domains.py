@@ -18,6 +18,7 @@ from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
+from corpus.errors import DataError
 from corpus.heldout.choice import LINES_IN_TRAINING, OTHER_SIDE, REPEATED_TEXT
 from corpus.heldout.report import report_lines
 from corpus.heldout.side import SIDES, side_stage
@@ -154,6 +155,15 @@ def test_pairs_are_named(tmp_path: Path, make_documents: Make) -> None:
     repeated = large["dropped"].get(REPEATED_TEXT, 0)
     assert repeated == (shared[0] in here)
     assert small["dropped"].keys() <= {OTHER_SIDE, LINES_IN_TRAINING}
+
+
+def test_a_document_that_is_there_twice_is_refused(tmp_path: Path, make_documents: Make) -> None:
+    rng = random.Random(7)
+    texts = [own_text(rng) for _ in range(60)]
+    two = [make_documents("one", texts, domain="c4"), make_documents("two", [*texts, "more"], domain="c4")]
+    stage = ChoiceStage(tuple(map(str, two)), ChoiceConfig(validation="20%"))
+    with pytest.raises(DataError, match="domain c4: Documents of the same id and text are there twice"):
+        run_stage(stage, tmp_path / "choice", QUIET)
 
 
 def test_another_domain_changes_only_what_it_shares(tmp_path: Path, make_documents: Make) -> None:
