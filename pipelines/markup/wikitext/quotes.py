@@ -3,7 +3,8 @@
 import re
 
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
-_QUOTES = re.compile("'{2,}")
+_QUOTES = re.compile("''+")
+_WHOLE = frozenset((2, 3, 5))  # lengths of runs that are marks and nothing else
 
 
 def expand_variants(text: str) -> str:
@@ -22,12 +23,22 @@ def _variant(match: re.Match[str]) -> str:
 
 def apostrophes(text: str) -> str:
     """Removes the quote marks of bold and italics, line by line, and leaves the apostrophes (MediaWiki's rules)."""
-    if "''" not in text:
-        return text
-    return "\n".join(_quotes(line) if "''" in line else line for line in text.split("\n"))
+    pieces: list[str] = []
+    last = 0
+    while (found := text.find("''", last)) >= 0:
+        start = text.rfind("\n", last, found) + 1 or last
+        end = text.find("\n", found)
+        end = len(text) if end < 0 else end
+        pieces += [text[last:start], _quotes(text[start:end])]
+        last = end
+    return "".join([*pieces, text[last:]]) if pieces else text
 
 
 def _quotes(line: str) -> str:
+    sizes = [len(run) for run in _QUOTES.findall(line)]
+    odd_italics, odd_bolds = (len(sizes) - sizes.count(3)) % 2, (len(sizes) - sizes.count(2)) % 2
+    if _WHOLE.issuperset(sizes) and not (odd_italics and odd_bolds):
+        return "".join(_QUOTES.split(line))  # no apostrophe is among the marks
     runs = [[match.start(), match.end() - match.start()] for match in _QUOTES.finditer(line)]
     marks = [2 if size == 2 else 3 if size in (3, 4) else 5 for _, size in runs]
     if sum(mark != 3 for mark in marks) % 2 and sum(mark != 2 for mark in marks) % 2:

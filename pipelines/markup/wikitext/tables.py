@@ -4,7 +4,9 @@ import re
 
 from pipelines.markup.wikitext.marks import REMOVED
 
-_EDGE = re.compile(rf"^[ \t:*#;{REMOVED}]*(\{{\||\|\}}(?!\}}))|<(/?)table\b[^<>]*>", re.M | re.I)
+_EDGE = re.compile(rf"\n[ \t:*#;{REMOVED}]*+(\{{\||\|\}}(?!\}}))")  # begins with one character, which is found fast
+_TAG = re.compile(r"<(/?)table\b[^<>]*>", re.I)
+_TAG_BEGIN = re.compile(r"<[tT][aA][bB][lL][eE]\b")
 _ROW_LINE = re.compile(rf"^[ \t:*#;{REMOVED}]*(?:\{{\||[|!]).*\n?", re.M)
 _HEADING = re.compile(r"^=", re.M)
 _ROWS = re.compile(r"^[ \t]*\|-.*$|</?tr\b[^<>]*>", re.M | re.I)
@@ -22,7 +24,7 @@ def resolve_tables(text: str, keep: bool) -> str:
     Of a table that is not closed the rows go (lines that begin with | or !) up to the next heading; of one that a
     template opened, the rows before its `|}`.
     """
-    if "{|" not in text and "|}" not in text and "<table" not in text.lower():
+    if "{|" not in text and "|}" not in text and not _TAG_BEGIN.search(text):
         return text
     spans, unclosed = _spans(text)
     pieces: list[str] = []
@@ -44,23 +46,31 @@ def _spans(text: str) -> tuple[list[tuple[int, int]], bool]:
     """The outermost tables, in their order, and whether one stays open. Linear."""
     opened: list[tuple[int, str]] = []
     spans: list[tuple[int, int]] = []
-    for match in _EDGE.finditer(text):
-        mark = match[1] or "<" + match[2]
+    for begin, end, mark in _edges(text):
         if mark in ("{|", "<"):
-            opened.append((match.start(), mark))
+            opened.append((begin, mark))
             continue
         while opened and mark == "</" and opened[-1][1] == "{|":
             opened.pop()  # not closed within an HTML table
         if opened and (opened[-1][1] == "<") == (mark == "</"):
             start = opened.pop()[0]
         elif mark == "|}":
-            start = _begin(text, match.start(), spans[-1][1] if spans else 0)
+            start = _begin(text, begin, spans[-1][1] if spans else 0)
         else:
             continue
         while spans and spans[-1][0] >= start:
             spans.pop()
-        spans.append((start, match.end()))
+        spans.append((start, end))
     return spans, any(mark == "{|" for _, mark in opened)
+
+
+def _edges(text: str) -> list[tuple[int, int, str]]:
+    """Beginnings and ends of tables in their order: from where, up to where, and `{|`, `|}`, `<` or `</`."""
+    edges = [(match.start(), match.end() - 1, match[1]) for match in _EDGE.finditer("\n" + text)]
+    if _TAG_BEGIN.search(text):
+        edges += [(match.start(), match.end(), "<" + match[1]) for match in _TAG.finditer(text)]
+        edges.sort()
+    return edges
 
 
 def _begin(text: str, end: int, floor: int) -> int:
