@@ -28,6 +28,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-lm": ("corpus.commands.lm:train_lm", "Train a language model by which documents are judged."),
     "export-tokenizer": ("corpus.commands.stages:export_tokenizer", "Write tokenizer.json for Hugging Face."),
     "tokenize": ("corpus.commands.stages:tokenize", "Turn documents into token ids."),
+    "references": ("corpus.commands.references:references", "List the links that Wikipedia's articles cite."),
+    "train-classifier": (
+        "corpus.commands.classifier:train_classifier",
+        "Train a classifier by which documents are judged.",
+    ),
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
     "remove": ("corpus.commands.remove:remove", "Remove records from a run's output for good."),

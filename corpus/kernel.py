@@ -52,3 +52,23 @@ def load_lane(context: Any, bytes_: Any, at: Any) -> Any:
         return builder.load(place, align=1)
 
     return nb.uint64(bytes_, at), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(context: Any, word: Any) -> Any:
+    """The number of zero bits below the lowest one of a uint64 that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return nb.uint64(nb.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def ones(context: Any, word: Any) -> Any:
+    """The number of bits of a uint64 that are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return nb.uint64(nb.uint64), generate

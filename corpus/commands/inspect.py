@@ -21,6 +21,7 @@ _NO_ROWS = {
     "choice": "a choice of validation documents",
     "verdict": "a verdict over several domains",
     "lm": "a language model",
+    "classifier": "a classifier",
 }
 
 

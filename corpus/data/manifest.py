@@ -32,8 +32,16 @@ SIDE_FOLDERS = (
     "_verdict",
 )
 """Folders of a dataset that hold more than its data."""
-SIDE_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "sp.model", "lm.arpa", "_report.json")
-"""Files of the directories of a tokenizer and of a language model, and the report of them or of a dedup."""
+SIDE_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "sp.model",
+    "lm.arpa",
+    "model.bin",
+    "_report.json",
+)
+"""Files of the directories of a tokenizer, a language model and a classifier, and the report of them or of a dedup."""
 CLEANED = Path("_log", "cleaned")
 """Lies in a dataset whose shards `corpus clean` removed. Without it missing shards are damage."""
 

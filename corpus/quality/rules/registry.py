@@ -23,6 +23,8 @@ RULES = Registry(
         "fineweb": "corpus.quality.rules.fineweb:FineWeb",
         "pii": "corpus.quality.rules.pii:Pii",
         "badwords": "corpus.quality.rules.badwords:BadWords",
+        "reference": "corpus.quality.rules.reference:Reference",
+        "cited": "corpus.quality.rules.cited:Cited",
         "code": "corpus.quality.rules.code:Code",
         "min_chars": "corpus.quality.rules.length:MinChars",
         "max_chars": "corpus.quality.rules.length:MaxChars",

@@ -72,6 +72,8 @@ def test_stage(make_documents: Callable[..., Path], tmp_path: Path) -> None:
 def test_every_threshold_is_a_documented_setting() -> None:
     for name in RULES:
         rule = RULES.load(name)
+        if name in ("reference", "cited"):  # test_classifier.py has files for them
+            continue
         fields = dataclasses.fields(rule)
         assert fields and all(field.metadata["doc"] for field in fields)
         settings = {"languages": {"keep": ("en",)}, "badwords": {"list": __file__}}.get(name, {})

@@ -1,0 +1,56 @@
+"""The links that articles of a dump cite."""
+
+from __future__ import annotations
+
+import bz2
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from corpus.cli import cli
+from corpus.errors import DataError
+from pipelines.readers.references import links_of, references
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "links"),
+    [
+        ("a<ref>[http://a.test/x Title]</ref> b <ref>http://b.test.</ref>", ["http://a.test/x", "http://b.test"]),
+        ('<ref name="n">{{cite web|url=https://c.test/p?q=1|title=T}}</ref><ref name="n" />', ["https://c.test/p?q=1"]),
+        ('<ref name="n" />text http://outside.test <ref group=g>HTTP://D.test</ref>', ["HTTP://D.test"]),
+        ("{{reflist|refs=<ref name=a>http://e.test</ref>\n<ref name=b>http://f.test</ref>}}", ["http://e.test", "http://f.test"]),
+        ("<!-- <ref>http://gone.test</ref> --><ref>(see http://g.test/(a))</ref>", ["http://g.test/(a)"]),
+        ("<ref>http://h.test</ref><ref>http://h.test</ref>", ["http://h.test"]),
+        ("<references /> http://i.test <ref>no link, https:// neither</ref> <ref>http://open.test", []),
+    ],
+)  # fmt: skip
+def test_links_of_references(wikitext: str, links: list[str]) -> None:
+    assert links_of(wikitext) == links
+
+
+def page(title: str, text: str, ns: int = 0) -> str:
+    return f"<page><title>{title}</title><ns>{ns}</ns><revision><text>{text}</text></revision></page>"
+
+
+def test_the_command(tmp_path: Path) -> None:
+    cited = "&lt;ref&gt;http://a.test/?x=1&amp;amp;y=2&lt;/ref&gt;"
+    dump = "<mediawiki><siteinfo/>" + page("A", cited) + page("Talk:A", cited, 1) + page("B", "none") + "</mediawiki>"
+    path = tmp_path / "dump.xml.bz2"
+    path.write_bytes(bz2.compress(dump.encode()))
+    done = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "cited.txt")])
+    assert done.exit_code == 0 and "1 links" in done.output
+    assert (tmp_path / "cited.txt").read_text(encoding="utf-8").startswith("http://a.test/?x=1&")
+    path.write_bytes(path.read_bytes()[:-8])
+    again = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "again.txt")])
+    assert again.exit_code == 1 and not list(tmp_path.glob("again*"))
+    with pytest.raises(DataError, match="is damaged after"):
+        list(references(path))
+    (tmp_path / "text").write_text("no dump", encoding="utf-8")
+    with pytest.raises(DataError, match="has no pages"):
+        list(references(tmp_path / "text"))
+
+
+def test_real_dumps_cite(samples: Path) -> None:
+    found = list(references(next((samples / "wikipedia").glob("enwiki-latest*.bz2"))))
+    assert len(found) > 100 and all(link.lower().startswith("http") for link in found)
