@@ -29,6 +29,7 @@ _LINK, _BREAK, _DROPPED, _RAW = 100, 101, 102, 103
 _MAX_NAME = 8
 
 _U8 = types.Array(types.uint8, 1, "C", readonly=True)
+_I32 = types.Array(types.int32, 1, "C", readonly=True)
 _U64 = types.Array(types.uint64, 1, "C", readonly=True)
 _I16 = types.Array(types.int16, 1, "C", readonly=True)
 _OUT_U8 = types.Array(types.uint8, 1, "C")
@@ -241,6 +242,15 @@ def _scan(html, keys, kinds, tags, parents, attributes, spans, counts, text):  #
     return elements, blocks, size
 
 
+@kernel(types.int32[::1](_I32))
+def _depths(parents):  # type: ignore[no-untyped-def]
+    """How many elements each is in."""
+    depths = np.zeros(len(parents), np.int32)
+    for element in range(1, len(parents)):
+        depths[element] = depths[parents[element]] + 1
+    return depths
+
+
 @dataclass(frozen=True, slots=True)
 class Blocks:
     """Of each element: int16 `tags` (in `TAGS`), int32 `parents` (before their children, -1 for the body), and where its
@@ -254,6 +264,11 @@ class Blocks:
     attributes: Array[np.int32]
     spans: Array[np.int32]
     counts: Array[np.int32]
+
+    def depths(self) -> Array[np.int32]:
+        """In how many elements each is."""
+        depths: Array[np.int32] = _depths(self.parents)
+        return depths
 
     def block(self, number: int) -> str:
         """The text of a block."""

@@ -79,15 +79,6 @@ def _worth(words, linked, role):  # type: ignore[no-untyped-def]  # compiled wit
     return min(free, 150) - 4.0 - linked
 
 
-@kernel(types.int32[::1](_I32))
-def _depths(parents):  # type: ignore[no-untyped-def]
-    """How many elements each is in."""
-    depths = np.zeros(len(parents), np.int32)
-    for element in range(1, len(parents)):
-        depths[element] = depths[parents[element]] + 1
-    return depths
-
-
 @kernel(types.int64(_I16, _I32, _U8, _I32, _I32_2D, _I32_2D, _U8, _OUT_U8))
 def _choose(tags, parents, said, alike, spans, counts, roles, chosen):  # type: ignore[no-untyped-def]
     """Set `chosen` of the blocks of the content; the number of their words."""
@@ -189,7 +180,7 @@ def _said(blocks: Blocks) -> tuple[Array[np.uint8], Array[np.int32]]:
     said = np.zeros(len(blocks.tags), np.uint8)
     alike = np.arange(len(blocks.tags), dtype=np.int32)
     first: dict[tuple[int, bytes], int] = {}
-    html, depths = blocks.html, _depths(blocks.parents)
+    html, depths = blocks.html, blocks.depths()
     if len(_cache) > _MOST_CACHED:
         _cache.clear()
     for element in np.flatnonzero(blocks.attributes[:, 1] > blocks.attributes[:, 0]).tolist():

@@ -31,6 +31,9 @@ _CELL_CHARACTERS, _ROW_CHARACTERS = 200, 1000
 """Cells of more characters are those of tables that lay a page out: they stand alone."""
 _MOST_ELEMENTS = 500_000
 """A page of more tags is not parsed: trees of real pages are far smaller."""
+_MANY_ELEMENTS = 4_000
+_MOST_DEPTH = 1_000
+"""Deeper pages are none; browsers stop at 512. Pages of few tags are not that deep, or soon read."""
 _DATES = (
     "article:published_time", "datepublished", "date", "dc.date", "dcterms.date", "dc.date.issued", "pubdate", "publishdate",
     "og:published_time", "sailthru.date", "parsely-pub-date", "citation_publication_date",
@@ -82,15 +85,20 @@ EXTRACTORS: dict[str, Callable[[Any, str], str]] = {
 
 
 def extract_page(source: str, extractor: str) -> Page:
-    """The text of a page. It is empty where nothing was found, or where the page has too many tags to be one."""
+    """The text of a page. It is empty where nothing was found, or where too many tags, or tags too deep in each other, make
+    it no page: that, and no clock, keeps the time for each in bounds."""
     if source.count("<") > _MOST_ELEMENTS:
         return Page("")
     source = source.replace("\0", "")
     tree = HTMLTree.parse(source)
-    if tree.body is None:
+    if tree.body is None or (source.count("<") > _MANY_ELEMENTS and _too_deep(tree)):
         return Page("")
     text = _LINES.sub("\n\n", EXTRACTORS[extractor](tree, source)).strip()
     return Page(text.encode("utf-8", "replace").decode("utf-8"), *_stated(tree, source))
+
+
+def _too_deep(tree: Any) -> bool:
+    return int(blocks_of(tree.body.html).depths().max()) > _MOST_DEPTH
 
 
 def render(blocks: Blocks, chosen: list[int]) -> str:

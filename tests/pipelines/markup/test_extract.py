@@ -185,6 +185,13 @@ def test_odd_pages_never_raise(page: str, extractor: str) -> None:
     extract_page(page, extractor).text.encode("utf-8")
 
 
+def test_pages_that_are_too_deep_are_none() -> None:
+    deep = "<div>" * 100_000 + "A text that is long enough to be one."
+    assert [extract_page(deep, extractor).text for extractor in EXTRACTORS] == [""] * len(EXTRACTORS)
+    flat = "<div>A text that is long enough to be one, and so is this one.</div>" * 10_000
+    assert len(extract_page(flat, "main").text.split("\n")) == 10_000
+
+
 def test_entities_are_not_expanded_and_nothing_is_fetched() -> None:
     page = (
         '<!DOCTYPE html [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><p>&b; &lt;b&gt; <img src="http://localhost:1/x"></p>'
