@@ -136,18 +136,27 @@ def _sides(house: House) -> tuple[Result, object]:
             side.with_name(f"_{side.name}").rename(side)
 
 
+_explain = _shown("explain", P("."), "web/a.jsonl#7", "--json")
+
 READERS: dict[str, list[Callable[[House], tuple[Result, object]]]] = {
     "ingested": [
         _again("distinct"),
         _shown("inspect", P("ingested"), "--quarantined", "--json"),
         _shown("inspect", P("ingested"), "--id", "web/a.jsonl#7"),
+        _explain,
     ],
-    "apart": [_again("split"), _shown("inspect", P("apart"), "--dropped", "--json"), _shown("inspect", P("apart"))],
+    "apart": [
+        _again("split"),
+        _shown("inspect", P("apart"), "--dropped", "--json"),
+        _shown("inspect", P("apart")),
+        _explain,
+    ],
     "split/choice": [_sides],
     "split/train": [_again("tokenizer"), _again("tokens")],
     "tokenizer": [_again("tokens"), _again("packed")],
-    "tokens": [_again("packed"), _shown("inspect", P("tokens"))],
+    "tokens": [_again("packed"), _shown("inspect", P("tokens")), _explain],
     "packed": [
+        _explain,
         _fit,
         _shown("trace", P("packed"), "--rows", "0:9", "--json"),
         _shown("trace", P("packed"), "--document", "web/a.jsonl#70", "--json"),
@@ -235,6 +244,17 @@ def _seeds(house: House, whole: dict[tuple[str, int], tuple[int, object]], seeds
 def test_damage_is_named_or_makes_no_difference(house: House, whole: dict[tuple[str, int], tuple[int, object]]) -> None:
     found = list(_seeds(house, whole, range(SEEDS)))
     assert sum(named > 0 for _, named in found) > SEEDS // 4
+
+
+def test_a_damaged_tokenizer_of_a_run_is_named(house: House) -> None:
+    path = house.path / "run" / "tokenizer.model"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    try:
+        result = house.train("generate", P("run"), "--prompt", "x")
+        assert result.exit_code == 1 and f"{path} is damaged" in result.output
+    finally:
+        path.write_bytes(data)
 
 
 @pytest.mark.slow
