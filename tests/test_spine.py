@@ -223,6 +223,25 @@ def test_a_lost_shard_is_noticed(place: Path, tmp_path: Path) -> None:
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_a_damaged_shard_is_made_anew_where_that_is_asked_for(place: Path, tmp_path: Path, cleaned: bool) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(raw, documents=40, files=1)
+    run = RecipeRun(load_recipe(str(place / "recipe.yaml")), raw, out)
+    run_recipe(run, RunOptions(quiet=True))
+    before = contents(out)
+    if cleaned:
+        clean(out, dry_run=False)
+    shard = out / "packed/00000.arrow"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    run_recipe(run, RunOptions(quiet=True, overwrite=True))
+    after = contents(out)
+    assert after == {name: before[name] for name in after} and (cleaned or after == before)
+    assert shard.read_bytes() == before["packed/00000.arrow"]
+
+
 def test_clean_keeps_the_trail_and_a_rerun_makes_what_it_needs(place: Path, tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
     write_raw(raw, documents=40, files=1)

@@ -18,7 +18,16 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.lock import locked
-from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, outdated, run_stage, up_to_date
+from corpus.engine.runner import (
+    RunOptions,
+    clear_dataset,
+    disk_error,
+    is_damaged,
+    open_executor,
+    outdated,
+    run_stage,
+    up_to_date,
+)
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
@@ -253,7 +262,7 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
 
 def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
     key = _run_key(run)
-    if _done(run, steps, key):
+    if _done(run, steps, key) and not (options.overwrite and any(is_damaged(run.output / s.output) for s in steps)):
         _say(options, f"{run.output} is finished: nothing to do")
         return
     _check_recipe(run, options)
@@ -326,7 +335,7 @@ class _Chain:
             said = f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew"
             _say(self.options, said)
             return
-        done = not why and up_to_date(stage, output)
+        done = not why and up_to_date(stage, output) and not (self.options.overwrite and is_damaged(output))
         if done and is_cleaned(output) and not rows_needed:
             return
         if not done or is_cleaned(output):
