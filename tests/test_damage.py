@@ -246,6 +246,19 @@ def test_damage_is_named_or_makes_no_difference(house: House, whole: dict[tuple[
     assert sum(named > 0 for _, named in found) > SEEDS // 4
 
 
+@pytest.mark.parametrize("name", ["apart", "tokenizer"])
+def test_a_damaged_report_is_named(house: House, name: str) -> None:
+    path = house.path / name / "_report.json"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"1", b"2", 1))
+    command, arguments = STAGES[name]
+    try:
+        result = house.run(command, *arguments, "--output", P(name), "--workers", "1")
+        assert result.exit_code == 1 and f"{path} is damaged" in result.output
+    finally:
+        path.write_bytes(data)
+
+
 def test_a_damaged_tokenizer_of_a_run_is_named(house: House) -> None:
     path = house.path / "run" / "tokenizer.model"
     data = path.read_bytes()

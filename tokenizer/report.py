@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.data.dataset import check_listed
 from corpus.errors import DataError
 from tokenizer import proto
 from tokenizer.model import Tokenizer
@@ -162,7 +163,7 @@ def summary(output: Path) -> list[str]:
     """The report of a finished output in a few lines."""
     path = output / REPORT
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(check_listed(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}): train the tokenizer again.") from None
     lines = [

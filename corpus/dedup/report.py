@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corpus.data.dataset import check_listed
 from corpus.data.files import sync_file
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def removed_share(output: Path) -> float:
 
 
 def _report(output: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((output / REPORT).read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads(check_listed(output / REPORT).read_text(encoding="utf-8"))
     return report
 
 
