@@ -3,6 +3,7 @@ the undamaged one. Nothing ends in a traceback, and nothing passes damage on."""
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import shutil
@@ -24,6 +25,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 SEEDS = 40
 MANY_SEEDS = 1000
 SMALL = ["--batch-size", "2", "--threads", "1", "--set", "model.layers=1", "--set", "model.d_model=16"]
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """The garbage of a test is collected before it ends."""
+    yield
+    gc.collect()
 
 
 @dataclass(frozen=True)

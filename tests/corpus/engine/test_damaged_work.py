@@ -3,7 +3,9 @@ output."""
 
 from __future__ import annotations
 
+import gc
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,13 @@ from tokenizer.train import TrainTokenizerConfig, TrainTokenizerStage
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 QUIET = RunOptions(quiet=True, alarms=Alarms(max_drop=1.0))
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """The garbage of a test is collected before it ends."""
+    yield
+    gc.collect()
 
 
 class StoppedError(Exception):
