@@ -14,7 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from corpus.data.manifest import CLEANED, MANIFEST, FileEntry, Manifest, ShardEntry
-from corpus.data.stored import StoredFile
+from corpus.data.stored import DamagedFileError, StoredFile
 from corpus.errors import DataError, UsageError
 
 
@@ -73,6 +73,16 @@ class Dataset:
         """The side files in a folder (`_dropped`, `_documents`, …), by their names in it, in order."""
         within = [entry for entry in self.manifest.files if entry.name.startswith(f"{folder}/")]
         return {entry.name.removeprefix(f"{folder}/"): self.stored(entry) for entry in within}
+
+    def damaged(self) -> bool:
+        """Whether a file is not as it was written, of a cleaned dataset one of what is left. All are read: who asks to
+        overwrite a dataset may have been told that it is damaged."""
+        try:
+            for entry in self.manifest.files if self.cleaned else self.manifest.entries:
+                self.stored(entry).check()
+        except DamagedFileError:
+            return True
+        return False
 
     @property
     def remedy(self) -> str:

@@ -84,7 +84,7 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     mismatch = mismatch_of(stage, output) if finished else ""
     if mismatch and not options.overwrite:
         raise UsageError(mismatch)
-    if mismatch or (finished and (is_cleaned(output) or (options.overwrite and is_damaged(output)))):
+    if mismatch or (finished and (is_cleaned(output) or (options.overwrite and Dataset.open(output).damaged()))):
         clear_dataset(output)
     if (output / MANIFEST).exists():
         shutil.rmtree(output / "_work", ignore_errors=True)
@@ -218,20 +218,6 @@ def _damage(output: Path, manifest: Manifest) -> str:
         if not path.exists() or path.stat().st_size != entry.bytes:
             return f"{path} is missing or cut short: give --overwrite to make {output} again."
     return ""
-
-
-def is_damaged(output: Path) -> bool:
-    """Whether a finished output is not as it was written, of a cleaned one what is left. It is read: who asks to overwrite
-    it may have been told that it is damaged."""
-    if not (output / MANIFEST).exists():
-        return False
-    dataset = Dataset.open(output)
-    try:
-        for entry in dataset.manifest.files if dataset.cleaned else dataset.manifest.entries:
-            dataset.stored(entry).check()
-    except DamagedFileError:
-        return True
-    return False
 
 
 def _other_work(stage: Stage, output: Path, key: str) -> str:

@@ -18,16 +18,7 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN
 from corpus.engine.lock import locked
-from corpus.engine.runner import (
-    RunOptions,
-    clear_dataset,
-    disk_error,
-    is_damaged,
-    open_executor,
-    outdated,
-    run_stage,
-    up_to_date,
-)
+from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, outdated, run_stage, up_to_date
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, UsageError
 from corpus.heldout.side import side_stage
@@ -262,7 +253,7 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
 
 def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
     key = _run_key(run)
-    if _done(run, steps, key) and not (options.overwrite and any(is_damaged(run.output / s.output) for s in steps)):
+    if _done(run, steps, key, thorough=options.overwrite):
         _say(options, f"{run.output} is finished: nothing to do")
         return
     _check_recipe(run, options)
@@ -335,7 +326,7 @@ class _Chain:
             said = f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew"
             _say(self.options, said)
             return
-        done = not why and up_to_date(stage, output) and not (self.options.overwrite and is_damaged(output))
+        done = not why and up_to_date(stage, output) and not (self.options.overwrite and Dataset.open(output).damaged())
         if done and is_cleaned(output) and not rows_needed:
             return
         if not done or is_cleaned(output):
@@ -379,8 +370,9 @@ def _run_key(run: RecipeRun) -> str:
     return digest_of({"recipe": run.recipe.resolved(), "files": files} | rest)
 
 
-def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
-    """Whether the run was finished with this recipe on these files, and all it keeps is still there, whole."""
+def _done(run: RecipeRun, steps: list[Step], key: str, thorough: bool) -> bool:
+    """Whether the run was finished with this recipe on these files, and all it keeps is still there, whole;
+    `thorough`: all files are read."""
     path = run.output / "_log" / "run.json"
     if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["key"] != key:
         return False
@@ -388,6 +380,8 @@ def _done(run: RecipeRun, steps: list[Step], key: str) -> bool:
         for step in steps:
             if step.kept:
                 Dataset.open(run.output / step.output).shard_paths()
+            if thorough and Dataset.open(run.output / step.output).damaged():
+                return False
     except DataError:
         return False
     return True
