@@ -371,8 +371,7 @@ def _run_key(run: RecipeRun) -> str:
 
 
 def _done(run: RecipeRun, steps: list[Step], key: str, thorough: bool) -> bool:
-    """Whether the run was finished with this recipe on these files, and all it keeps is still there, whole;
-    `thorough`: all files are read."""
+    """Whether the run was finished with this recipe on these files, and all it keeps is still there; if `thorough`, whole."""
     path = run.output / "_log" / "run.json"
     if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["key"] != key:
         return False
@@ -380,11 +379,9 @@ def _done(run: RecipeRun, steps: list[Step], key: str, thorough: bool) -> bool:
         for step in steps:
             if step.kept:
                 Dataset.open(run.output / step.output).shard_paths()
-            if thorough and Dataset.open(run.output / step.output).damaged():
-                return False
+        return not (thorough and any(Dataset.open(run.output / step.output).damaged() for step in steps))
     except DataError:
         return False
-    return True
 
 
 def _resolved(recipe: Recipe) -> str:
