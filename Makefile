@@ -32,7 +32,7 @@ conformance: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.spine
-	for name in dedup chain tokenize mix read extract trainer; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in dedup chain perplexity tokenize mix read extract trainer; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache

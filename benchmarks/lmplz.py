@@ -29,7 +29,7 @@ def lmplz() -> Path:
     build = built.parents[1]
     build.mkdir(exist_ok=True)
     _run(["cmake", "..", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_POLICY_VERSION_MINIMUM=3.5"], build)
-    _run(["make", "lmplz"], build)
+    _run(["make", "lmplz", "build_binary"], build)
     return built
 
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "split": ("corpus.commands.stages:split", "Split validation documents off."),
     "train-tokenizer": ("corpus.commands.stages:train_tokenizer", "Train a SentencePiece tokenizer."),
     "train-lm": ("corpus.commands.lm:train_lm", "Train a language model by which documents are judged."),
+    "lm-cutoffs": ("corpus.commands.lm:lm_cutoffs", "Measure at which perplexities documents are parted."),
     "export-tokenizer": ("corpus.commands.stages:export_tokenizer", "Write tokenizer.json for Hugging Face."),
     "tokenize": ("corpus.commands.stages:tokenize", "Turn documents into token ids."),
     "references": ("corpus.commands.references:references", "List the links that Wikipedia's articles cite."),

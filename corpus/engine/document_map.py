@@ -142,6 +142,10 @@ class DocumentMap(ABC):
                 raise UsageError(f"setting {name} of the map {self.name} is a path: have its method `files` name it.")
         return values
 
+    def notice(self) -> str:
+        """What the user should know before it runs; empty where there is nothing."""
+        return ""
+
 
 def maps_of(config: Any) -> tuple[DocumentMap, ...]:
     """The maps of a step's configuration: itself, or those that it names."""

@@ -127,6 +127,9 @@ class DocumentStage(PiecewiseStage):
         super().check()
         _ = self.columns  # that they have one type each
 
+    def notice(self) -> str:
+        return "; ".join(filter(None, (step.notice() for step in self.maps)))
+
     def inputs(self) -> tuple[InputRef, ...]:
         others = ((name, Dataset.open(path).digest) for name, path in self.reads)
         return (*super().inputs(), *(InputRef(name, digest, digest) for name, digest in others))

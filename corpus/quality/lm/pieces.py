@@ -68,13 +68,14 @@ def parts(sentence: str) -> Iterable[str]:
 
 
 def load_pieces(path: Path) -> Any:
-    """The `sentencepiece.SentencePieceProcessor` of a model file; a DataError if it is none."""
+    """The `sentencepiece.SentencePieceProcessor` of a model file; a DataError if it is none, or was cut short."""
     try:
-        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+        processor = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes() or b" ")
+        if processor.get_piece_size():
+            return processor
     except (OSError, RuntimeError):
-        raise DataError(
-            f"{path} is no SentencePiece model: give the one that the language model was trained with."
-        ) from None
+        pass
+    raise DataError(f"{path} is no whole SentencePiece model: give the one that the language model was trained with.")
 
 
 class WordNumbers:

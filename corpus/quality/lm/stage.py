@@ -1,9 +1,9 @@
 """Trains a language model as CCNet's: SentencePiece pieces as words, n-grams with modified Kneser-Ney smoothing.
 
-The result is what lmplz estimates of the same pieces, interpolated, without pruning. Nothing but the vocabulary has to
-fit into memory: n-grams go from phase to phase in sorted runs (`runs.py`), three times over the disk. `count` sorts the
-n-grams of the highest order by their last words, `adjust` finds the counts of the lower orders there and sorts all by
-their contexts, `contexts` discounts and sorts by the last words again, `interpolate` goes up from words.
+The result is what lmplz estimates of the same pieces, interpolated, without pruning. The phases from the text to words are
+here, those from words to the model in `estimation.py`: `count` sorts the n-grams of the highest order by their last words,
+`adjust` finds the counts of the lower orders there and sorts all by their contexts, `contexts` discounts and sorts by the
+last words again, `interpolate` goes up from words.
 """
 
 from __future__ import annotations
@@ -28,26 +28,23 @@ from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
 from corpus.option import option, option_required
-from corpus.quality.lm.arpa import Vocabulary
-from corpus.quality.lm.counts import BEGIN, COUNTED, END, MOST_ORDER, UNKNOWN, Adjustment, sentence_ngrams
+from corpus.quality.lm.blocks import add_counts, text_lines
+from corpus.quality.lm.counts import COUNTED, MOST_ORDER
 from corpus.quality.lm.discounts import discount_table
+from corpus.quality.lm.estimation import PIECES_MODEL, STARTS, SURFACES, WORDS, Estimation, pieces_model
 from corpus.quality.lm.normalize import normalize
-from corpus.quality.lm.pieces import SPECIAL, WordNumbers, load_pieces, parts, train_pieces, vocabulary
-from corpus.quality.lm.probabilities import discounted, interpolated, unigrams
-from corpus.quality.lm.runs import RowKind, Rows, RowWriter, Run, merged, runs_of
+from corpus.quality.lm.pieces import SPECIAL, WordNumbers, load_pieces, parts, train_pieces
 
-PIECES_MODEL = "sp.model"
 LANGUAGE_MODEL = "lm.arpa"
 REPORT = "_report.json"
 OTHER_LANGUAGE = "another language"
 NO_TEXT = "no text"
-_SAMPLE, _WORDS, _SURFACES, _STARTS, _UNIGRAMS = "sample.txt", "words", "surfaces.json", "starts", "unigrams"
+_SAMPLE = "sample.txt"
 _MEMORY_PER_BYTE = 28
 """Bytes of memory per byte of sample while SentencePiece trains a unigram model."""
 _PARTITION_BYTES = 1 << 25
 _MOST_PARTITIONS = 1024
 _MOST_WORDS = (1 << 32) - 1
-_BLOCK_WORDS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -104,18 +101,17 @@ class TrainLmStage(ReadingStage):
         return Estimate(memory=max(64_000_000, _MEMORY_PER_BYTE * size), disk=30 * self.input_bytes())
 
     def run(self, phase: str, index: int, task: Task) -> None:
+        estimation = Estimation(self.settings.order, len(self.pieces), self.partitions)
         {
             "sample": self._sample,
             "pieces": self._pieces,
             "encode": self._encode,
             "vocabulary": self._vocabulary,
-            "count": self._count,
-            "adjust": self._adjust,
-            "contexts": self._contexts,
-            "interpolate": self._interpolate,
+            "count": estimation.count,
+            "adjust": estimation.adjust,
+            "contexts": estimation.contexts,
+            "interpolate": estimation.interpolate,
         }[phase](index, task)
-
-    # the text
 
     def _texts(self, index: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
         return self.pieces[index].batches([*columns, "text", "language"])
@@ -147,18 +143,15 @@ class TrainLmStage(ReadingStage):
                 f"the documents have no text in {self.settings.language} to train pieces on: check --language, or ask for"
                 " more --sample-bytes, with --overwrite."
             )
-        model = train_pieces(_lines(paths), self.settings.vocab_size)
+        model = train_pieces(text_lines(paths), self.settings.vocab_size)
         (task.directory / PIECES_MODEL).write_bytes(model)
-
-    def _pieces_model(self, task: Task) -> Any:
-        return load_pieces(task.results("pieces", 1)[0].directory / PIECES_MODEL)
 
     def _encode(self, index: int, task: Task) -> None:
         """The words of all sentences in numbers of this task, and how many of each there are."""
-        numbers = WordNumbers(self._pieces_model(task))
+        numbers = WordNumbers(pieces_model(task))
         counts: Array[np.int64] = np.zeros(0, np.int64)
         sentences = 0
-        with (task.directory / _WORDS).open("wb") as file:
+        with (task.directory / WORDS).open("wb") as file:
             for batch in self._texts(index, []):
                 dropped = {OTHER_LANGUAGE: 0, NO_TEXT: 0}
                 for row in batch.to_pylist():
@@ -170,14 +163,14 @@ class TrainLmStage(ReadingStage):
                     else:
                         sentences += len(found)
                     file.write(words.data)
-                    counts = _add(counts, np.bincount(words))
+                    counts = add_counts(counts, np.bincount(words))
                 kept = batch.num_rows - sum(dropped.values())
                 task.count(seen=batch.num_rows, kept=kept, dropped=dropped)
                 task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
-        (task.directory / _SURFACES).write_text(json.dumps(numbers.surfaces), encoding="utf-8")
+        (task.directory / SURFACES).write_text(json.dumps(numbers.surfaces), encoding="utf-8")
         known, total = len(SPECIAL) + numbers.pieces, int(counts.sum())
-        with (task.directory / _STARTS).open("wb") as file:
-            file.write(_add(np.zeros(known, np.int64), counts[:known]).data)
+        with (task.directory / STARTS).open("wb") as file:
+            file.write(add_counts(np.zeros(known, np.int64), counts[:known]).data)
         task.note("words", total)
         task.note("sentences", sentences)
 
@@ -187,8 +180,8 @@ class TrainLmStage(ReadingStage):
         counts: Array[np.int64] = np.zeros(0, np.int64)
         total = 0
         for result in task.results("encode", len(self.pieces)):
-            surfaces.update(json.loads((result.directory / _SURFACES).read_text(encoding="utf-8")))
-            counts = _add(counts, np.fromfile(result.directory / _STARTS, np.int64))
+            surfaces.update(json.loads((result.directory / SURFACES).read_text(encoding="utf-8")))
+            counts = add_counts(counts, np.fromfile(result.directory / STARTS, np.int64))
             total += result.notes["words"]
         if not total:
             raise DataError(f"the documents have no text in {self.settings.language}: check --language.")
@@ -196,140 +189,11 @@ class TrainLmStage(ReadingStage):
             raise DataError(
                 f"the text has {total:,} pieces, of which a model is made of 4.2 billion at most: give fewer."
             )
-        (task.directory / _SURFACES).write_text(json.dumps(sorted(surfaces)), encoding="utf-8")
+        (task.directory / SURFACES).write_text(json.dumps(sorted(surfaces)), encoding="utf-8")
         shares = np.arange(1, self.partitions) * (total / self.partitions)
         starts = np.concatenate(([0], np.searchsorted(np.cumsum(counts), shares, side="right"))).astype(np.int64)
-        (task.directory / _STARTS).write_bytes(starts.data)
+        (task.directory / STARTS).write_bytes(starts.data)
         task.note("bits", int(len(counts) + len(surfaces)).bit_length())
-
-    def _surfaces(self, task: Task) -> list[str]:
-        found = json.loads((task.results("vocabulary", 1)[0].directory / _SURFACES).read_text(encoding="utf-8"))
-        return list(found)
-
-    # the n-grams
-
-    def _kind(self, task: Task, width: int, keys: int) -> RowKind:
-        return RowKind(width, keys, task.results("vocabulary", 1)[0].notes["bits"])
-
-    def _writer(self, task: Task, name: str, kind: RowKind, memory: int, add: bool = False) -> RowWriter:
-        starts = np.fromfile(task.results("vocabulary", 1)[0].directory / _STARTS, np.int64)
-        return RowWriter(task.directory / name, kind, starts, memory, add)
-
-    def _runs(self, task: Task, phase: str, tasks: int, name: str, partition: int) -> list[Run]:
-        """The rows of a partition in the runs `name` of all tasks of a phase."""
-        return [
-            run
-            for result in task.results(phase, tasks)
-            for run in runs_of(result.directory / name, result.notes["runs"][name], partition, self.partitions)
-        ]
-
-    def _count(self, index: int, task: Task) -> None:
-        """The n-grams of the highest order, sorted by their words from the last on."""
-        order = self.settings.order
-        encoded = task.results("encode", len(self.pieces))[index].directory
-        own = json.loads((encoded / _SURFACES).read_text(encoding="utf-8"))
-        places = {surface: place for place, surface in enumerate(self._surfaces(task))} if own else {}
-        first = np.fromfile(encoded / _STARTS, np.int64).size
-        numbers = np.array([*range(first), *(first + places[surface] for surface in own)], np.uint32)
-        writer = self._writer(task, "ngrams", self._kind(task, order + 1, order), task.memory, add=True)
-        for words in _sentence_blocks(encoded / _WORDS):
-            writer.add(sentence_ngrams(numbers[words], order))
-            task.progress()
-        task.note("runs", {"ngrams": writer.close()})
-
-    def _adjust(self, index: int, task: Task) -> None:
-        """Adjusted counts of the n-grams that end in a word of the partition, sorted by their contexts."""
-        order = self.settings.order
-        kind = self._kind(task, order + 1, order)
-        runs = self._runs(task, "count", len(self.pieces), "ngrams", index)
-        writers = [
-            self._writer(task, f"contexts-{n}", self._kind(task, n + 1, n), task.memory // order)
-            for n in range(2, order + 1)
-        ]
-        adjustment = Adjustment(order)
-        with (task.directory / _UNIGRAMS).open("wb") as file:
-
-            def write(found: list[Rows]) -> None:
-                file.write(np.ascontiguousarray(found[0]).data)
-                for n, writer in enumerate(writers, 2):
-                    writer.add(_by_context(found[n - 1], n))
-
-            if index == 0:
-                write([np.array([[UNKNOWN, 0], [BEGIN, 0]], np.uint32), *(_no_rows(n) for n in range(2, order + 1))])
-            for rows in merged(runs, kind, task.memory // order, add=True):
-                write(adjustment.add(rows))
-                task.progress()
-            write(adjustment.close())
-        task.note("stats", adjustment.stats.tolist())
-        task.note("runs", {f"contexts-{n}": writer.close() for n, writer in enumerate(writers, 2)})
-
-    def _stats(self, task: Task) -> Array[np.int64]:
-        """Of each order the counts of counts, see `Adjustment`."""
-        total: Array[np.int64] = np.zeros((self.settings.order, COUNTED + 2), np.int64)
-        for result in task.results("adjust", self.partitions):
-            total += np.array(result.notes["stats"], np.int64)
-        return total
-
-    def _contexts(self, index: int, task: Task) -> None:
-        """The n-grams whose context ends in a word of the partition, discounted; and the contexts with their weights."""
-        table, _ = discount_table(self._stats(task)[:, :COUNTED].tolist())
-        runs = {}
-        for n in range(2, self.settings.order + 1):
-            kind = self._kind(task, n + 1, n)
-            found = self._runs(task, "adjust", self.partitions, f"contexts-{n}", index)
-            writer = self._writer(task, f"ngrams-{n}", self._kind(task, n + 2, n), task.memory // 2)
-            with (task.directory / f"weights-{n - 1}").open("wb") as file:
-                for grams, weights in discounted(merged(found, kind, task.memory // 4), table[n - 1]):
-                    writer.add(grams)
-                    file.write(np.ascontiguousarray(weights).data)
-                    task.progress()
-            runs[f"ngrams-{n}"] = writer.close()
-        task.note("runs", runs)
-
-    def _interpolate(self, index: int, task: Task) -> None:
-        """The lines of the model for the n-grams that end in a word of the partition."""
-        order = self.settings.order
-        stats = self._stats(task)
-        table, _ = discount_table(stats[:, :COUNTED].tolist())
-        words = Vocabulary(vocabulary(self._pieces_model(task), self._surfaces(task)))
-        adjusted = task.results("adjust", self.partitions)[index].directory
-        contexts = task.results("contexts", self.partitions)[index].directory
-        part = max(_BLOCK_WORDS, task.memory // 8)
-        counts = []
-        for n in range(1, order + 1):
-            weights = _blocks(contexts / f"weights-{n}", n + 1, part) if n < order else iter(())
-            below: Iterator[Rows]
-            if n == 1:
-                read = _blocks(adjusted / _UNIGRAMS, 2, part)
-                below = (_as_grams(unigrams(rows, table[0], stats[0])) for rows in read)
-                lower = iter([np.zeros((1, 1), np.uint32)])
-            else:
-                runs = self._runs(task, "contexts", self.partitions, f"ngrams-{n}", index)
-                below = merged(runs, self._kind(task, n + 2, n), task.memory // 4)
-                lower = _blocks(task.directory / f"probabilities-{n - 1}", n, part)
-            counts.append(self._write_order(task, interpolated(below, lower, weights, n), n, words))
-        for n in range(1, order):
-            (task.directory / f"probabilities-{n}").unlink()
-        task.note("ngrams", counts)
-
-    def _write_order(
-        self, task: Task, found: Iterator[tuple[Rows, Array[np.float32]]], n: int, words: Vocabulary
-    ) -> int:
-        highest = n == self.settings.order
-        number = 0
-        path = task.directory / f"probabilities-{n}"
-        with path.open("wb") as kept, (task.directory / f"arpa-{n}").open("wb") as file:
-            for rows, backoffs in found:
-                number += len(rows)
-                file.write(words.lines(rows, backoffs, highest))
-                if not highest:
-                    kept.write(rows.data)
-                task.progress()
-        if highest:
-            path.unlink()
-        return number
-
-    # the result
 
     def finish(self, commit: Commit) -> None:
         """Put the model together from the parts of its partitions, and say what it is."""
@@ -369,57 +233,7 @@ def summary(report: Mapping[str, Any]) -> str:
     """What a trained model is, in two lines."""
     numbers = ", ".join(f"{number:,} {n}-grams" for n, number in enumerate(report["ngrams"], 1))
     fallen = ", ".join(map(str, report["fallback_discounts"]))
-    said = f"; too little text for discounts of order {fallen}: fixed ones are taken" if fallen else ""
+    said = f"; the counts of order {fallen} give no discounts: fixed ones are taken" if fallen else ""
     return (
         f"{report['words']:,} words of {report['sentences']:,} sentences, {report['pieces']:,} pieces\n{numbers}{said}"
     )
-
-
-def _lines(paths: list[Path]) -> Iterator[str]:
-    for path in paths:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield line.removesuffix("\n")
-
-
-def _add(first: Array[np.int64], second: Array[np.int64]) -> Array[np.int64]:
-    """Two counts of words, of which one may know more of them."""
-    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
-    total = longer.astype(np.int64)
-    total[: len(shorter)] += shorter
-    return total
-
-
-def _sentence_blocks(path: Path) -> Iterator[Array[np.uint32]]:
-    """The words of a file in blocks of whole sentences."""
-    held: Array[np.uint32] = np.zeros(0, np.uint32)
-    with path.open("rb") as file:
-        while data := file.read(4 * _BLOCK_WORDS):
-            held = np.concatenate([held, np.frombuffer(data, np.uint32)])
-            ends = np.flatnonzero(held == END)
-            if len(ends):
-                yield held[: ends[-1] + 1]
-                held = held[ends[-1] + 1 :]
-
-
-def _blocks(path: Path, width: int, size: int) -> Iterator[Rows]:
-    """The rows of a file, about `size` bytes at a time."""
-    with path.open("rb") as file:
-        while data := file.read(size // (4 * width) * 4 * width):
-            yield np.frombuffer(data, np.uint32).reshape(-1, width)
-
-
-def _by_context(rows: Rows, n: int) -> Rows:
-    """N-grams with the last word after its context instead of before it."""
-    return np.ascontiguousarray(rows[:, [*range(1, n), 0, n]])
-
-
-def _no_rows(n: int) -> Rows:
-    return np.zeros((0, n + 1), np.uint32)
-
-
-def _as_grams(rows: Rows) -> Rows:
-    """Words with their probabilities as n-grams that get nothing of a lower order."""
-    found: Rows = np.zeros((len(rows), 3), np.uint32)
-    found[:, :2] = rows
-    return found

@@ -28,6 +28,7 @@ RULES = Registry(
         "code": "corpus.quality.rules.code:Code",
         "min_chars": "corpus.quality.rules.length:MinChars",
         "max_chars": "corpus.quality.rules.length:MaxChars",
+        "perplexity": "corpus.quality.rules.perplexity:Perplexity",
         "languages": "corpus.quality.rules.languages:Languages",
     },
     reserved=PRESETS,

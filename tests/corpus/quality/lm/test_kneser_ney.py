@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.quality.lm.arpa import Vocabulary
+from corpus.quality.lm.arpa_writer import Vocabulary
 from corpus.quality.lm.counts import BEGIN, COUNTED, END, UNKNOWN, Adjustment, sentence_ngrams
 from corpus.quality.lm.discounts import FALLBACK, discount_table, discounts
 from corpus.quality.lm.probabilities import discounted, interpolated, unigrams

@@ -76,7 +76,7 @@ def test_neither_memory_nor_partitions_change_a_byte(
     monkeypatch.setattr("corpus.quality.lm.stage._PARTITION_BYTES", 5_000)
     monkeypatch.setattr("corpus.quality.lm.runs._LEAST_BYTES", 5_000)
     monkeypatch.setattr("corpus.quality.lm.runs.LEAST_ROWS", 10)
-    monkeypatch.setattr("corpus.quality.lm.stage._BLOCK_WORDS", 999)
+    monkeypatch.setattr("corpus.quality.lm.blocks.BLOCK_WORDS", 999)
     cut = train(tmp_path / "c", documents, RunOptions(quiet=True, memory=10_000))
     assert TrainLmStage((str(documents),), TrainLmConfig("en")).partitions > 5
     assert all((plain / name).read_bytes() == (cut / name).read_bytes() for name in FILES)

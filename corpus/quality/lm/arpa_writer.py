@@ -1,5 +1,5 @@
 """Writes ARPA files: a header with the number of n-grams of each order, then each order's n-grams with the base 10
-logarithms of their probability and backoff weight. Reads them in `tables.py`."""
+logarithms of their probability and backoff weight."""
 
 from __future__ import annotations
 
