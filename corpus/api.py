@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from corpus.data import inspect
 from corpus.data.columns import Column
 from corpus.data.dataset import Dataset, read_schema
 from corpus.data.manifest import MANIFEST, Counts, Manifest
+from corpus.data.run_state import short_name
 from corpus.data.verify import find_datasets
 from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions
@@ -146,15 +146,15 @@ class OpenRun:
         found = find_datasets(self.path)
         if not found:
             raise UsageError(f"{self.path} holds no finished dataset: give the output of corpus run.")
-        self._paths = {_short(place.relative_to(self.path).as_posix()): place for place in found}
+        self._paths = {short_name(place.relative_to(self.path).as_posix()): place for place in found}
 
     def __getitem__(self, name: str) -> OpenDataset:
         if name not in self:
             raise UsageError(f"{self.path} has no dataset '{name}': {nearest(name, self._paths)}")
-        return OpenDataset(self._paths[_short(name)])
+        return OpenDataset(self._paths[short_name(name)])
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _short(name) in self._paths
+        return isinstance(name, str) and short_name(name) in self._paths
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -168,10 +168,6 @@ class OpenRun:
     def items(self) -> Iterator[tuple[str, OpenDataset]]:
         """Names and datasets."""
         return ((name, self[name]) for name in self)
-
-
-def _short(name: str) -> str:
-    return re.sub(r"(^|/)\d\d-", r"\1", name.removeprefix("documents/"))
 
 
 def open_dataset(path: Path | str) -> OpenDataset:

@@ -60,7 +60,7 @@ def trace(
         return
     first, last = (row, row + 1) if row is not None else _range(str(rows), len(lookup.packed))
     for entry in lookup.rows(first, last):
-        _print(entry, as_json, _row_lines)
+        _print(entry, as_json, row_lines)
 
 
 def _lookup(packed: PackedRows, documents: tuple[str, ...], tokenizer: str | None, text: bool) -> Trace:
@@ -71,10 +71,10 @@ def _lookup(packed: PackedRows, documents: tuple[str, ...], tokenizer: str | Non
     found, unread = (made_from(listed, documents), []) if documents else documents_of_run(listed)
     for reason in unread:
         click.echo(f"Left out: {reason}", err=True)
-    return Trace(packed, found, _surface(packed, tokenizer) if text else None)
+    return Trace(packed, found, surface_of(packed, tokenizer) if text else None)
 
 
-def _surface(packed: PackedRows, path: str | None) -> Any:
+def surface_of(packed: PackedRows, path: str | None) -> Any:
     """The text of the tokens, by the tokenizer of the set; without one a note says why there is none."""
     from tokenizer.model import Tokenizer
     from tokenizer.surface import Surface
@@ -106,7 +106,8 @@ def _print(entry: dict[str, Any], as_json: bool, lines: Any) -> None:
         click.echo(line)
 
 
-def _row_lines(entry: dict[str, Any]) -> list[str]:
+def row_lines(entry: dict[str, Any]) -> list[str]:
+    """A packed sequence in words: what it holds, and the text of each segment."""
     padding = f", {entry['padding']:,} of them padding" if entry["padding"] else ""
     head = f"row {entry['row']}: {entry['domain']}, epoch {entry['epoch']}, {entry['tokens']:,} tokens{padding}"
     lines = [click.style(head, bold=True)]

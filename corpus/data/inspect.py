@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ def dropped(path: Path, number: int, map: str = "") -> Iterator[dict[str, Any]]:
         seen[row["reason"]] = seen.get(row["reason"], 0) + 1
         if seen[row["reason"]] <= number:
             yield row
+
+
+def removed_lines(dataset: Dataset, number: int) -> list[dict[str, Any]]:
+    """The `number` lines that line dedup removed from most documents: line, documents (how many have it)."""
+    report = dataset.path / "_report.json"
+    value = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+    if "lines" not in value:
+        raise UsageError(f"{dataset.path} was not made by line dedup: its report names no lines; leave --lines out.")
+    return list(value["lines"][:number])
 
 
 def quarantined(path: Path, number: int) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from corpus.data.files import write_atomic
 from corpus.data.manifest import CLEANED, MANIFEST, RESULTS, Manifest
 from corpus.data.verify import PLAN, find_datasets, read_plan, run_finished
 from corpus.errors import DataError, UsageError
+
+
+def short_name(name: str) -> str:
+    """What a dataset of a run is called: `wikipedia/train` for `documents/wikipedia/02-train`."""
+    return re.sub(r"(^|/)\d\d-", r"\1", name.removeprefix("documents/"))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ import xxhash
 from corpus.data.buffers import Array
 from corpus.data.dataset import Dataset, read_batches
 from corpus.data.stored import StoredFile
-from corpus.dedup.lines.rewrite import line_keys
 from corpus.explain.way import Run
 
 FOLDER = "_index"
@@ -92,6 +91,8 @@ def hash_url(url: str) -> int:
 
 def hash_lines(texts: pa.Array) -> Array[np.uint64]:
     """The key of every line of every text: that of line dedup with `--normalize exact`."""
+    from corpus.dedup.lines.rewrite import line_keys  # kernels, which take a while to load
+
     return line_keys(texts, "exact", False)[:, 0]
 
 

@@ -23,11 +23,6 @@ class RemovedLine:
     reason: str
 
 
-def removes_lines(config: Mapping[str, Any]) -> bool:
-    """Whether a stage of this configuration is line dedup."""
-    return config.get("level") == "line" and "normalize" in config
-
-
 def removed_lines(text: str, kept: set[int], config: Mapping[str, Any]) -> list[RemovedLine]:
     """The lines of `text` that are not among those `kept`, each with its reason, by the settings of the line dedup."""
     words = int(config["key_bits"]) // 64

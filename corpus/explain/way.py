@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.data.dataset import Dataset, read_rows
 from corpus.data.packed import PackedRows
 from corpus.data.trail import sample_files
 from corpus.data.verify import PLAN, find_datasets, read_plan
 from corpus.errors import UsageError
-from corpus.explain.lines import RemovedLine, kept_lines, removed_lines, removes_lines
 from corpus.explain.lookup import find_dropped, find_merged, find_row, find_unreadable, tasks_of
 from corpus.ingest.files import shown
 from corpus.mixture.trace import Trace
+
+if TYPE_CHECKING:
+    from corpus.explain.lines import RemovedLine
 
 _WALKED = ("documents", "tokens", "packed")
 KEPT, DROPPED, MERGED, UNREADABLE, OTHER_SIDE, UNUSED = (
@@ -133,8 +135,10 @@ class Run:
     ) -> tuple[RemovedLine, ...] | None:
         """What line dedup removed of the text `before`; None where either text is gone."""
         config = dataset.manifest.config
-        if not removes_lines(config):
+        if not (config.get("level") == "line" and "normalize" in config):
             return ()
+        from corpus.explain.lines import kept_lines, removed_lines  # kernels, which take a while to load
+
         if before is None or map or (row is None and dataset.cleaned):
             return None
         kept = kept_lines(before["text"], row)

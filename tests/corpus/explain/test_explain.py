@@ -32,24 +32,9 @@ from corpus.ingest.stage import IngestConfig, IngestStage
 from pipelines.readers.jsonl import JsonlReader
 from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.run import RecipeRun, run_recipe
-from tests.raw import RECIPE, write_raw
 from tests.toy import ingest
 
 QUIET = RunOptions(quiet=True, alarms=Alarms(max_unreadable=1.0, max_drop=1.0))
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The output of a run of three domains, cut into many groups and pieces."""
-    folder = tmp_path_factory.mktemp("explain")
-    write_raw(folder / "raw", documents=50, files=6)
-    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("corpus.ingest.groups._GROUP_BYTES", 20_000)
-        patch.setattr("corpus.engine.task.PIECE_BYTES", 3_000)
-        patch.setattr("corpus.data.writer.GROUP_ROWS", 9)
-        run_recipe(RecipeRun(load_recipe(str(folder / "recipe.yaml")), folder / "raw", folder / "out"), QUIET)
-    yield folder / "out"
 
 
 def records(run: Run) -> Iterator[str]:
