@@ -15,5 +15,9 @@ class DataError(click.ClickException):
     exit_code = 1
 
 
+class LostError(DataError):
+    """Something from outside ended the work (a worker was killed, tasks were lost): the same command goes on."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM; exit code 143. Like Ctrl-C it is no `Exception`, so that nothing on the way takes it for a failure."""

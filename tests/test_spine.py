@@ -275,6 +275,29 @@ def test_clean_keeps_the_trail_and_a_rerun_makes_what_it_needs(place: Path, tmp_
         run_recipe(run, RunOptions(quiet=True))
 
 
+def test_a_corrected_recipe_goes_on_after_a_failure(place: Path, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(raw, documents=40, files=1)
+    good = (place / "recipe.yaml").read_text(encoding="utf-8")
+    recipe = tmp_path / "recipe.yaml"
+
+    def run(text: str) -> None:
+        recipe.write_text(text, encoding="utf-8")
+        run_recipe(RecipeRun(load_recipe(str(recipe)), raw, out), RunOptions(quiet=True))
+
+    with pytest.raises((UsageError, DataError), match="vocab"):
+        run(good.replace("vocab_size: 500", "vocab_size: 100"))
+    stamp = (out / "documents/books/00-ingest/manifest.json").stat().st_mtime_ns
+    filtered = 'wikipedia: {reader: jsonl, stages: [{filter: {rules: ["min_chars:%d"]'
+    assert filtered % 20 in good
+    with pytest.raises(UsageError, match=r"01-filter was made with other settings"):  # it is finished, so it asks
+        run(good.replace(filtered % 20, filtered % 30))
+    run(good)
+    assert (out / "documents/books/00-ingest/manifest.json").stat().st_mtime_ns == stamp
+    with pytest.raises(UsageError, match="made with another recipe"):
+        run(good.replace("vocab_size: 500", "vocab_size: 400"))
+
+
 def test_a_run_is_not_written_into_a_dataset(place: Path) -> None:
     run = RecipeRun(load_recipe(str(place / "recipe.yaml")), place / "raw", place / "one/tokens/books")
     with pytest.raises(UsageError, match="is a dataset"):

@@ -87,9 +87,7 @@ def sampling_rates(sizes: Mapping[str, int], shares: Mapping[str, float], budget
         shares = {name: float(size) for name, size in sizes.items()}
     for name in sorted(sizes):
         if name not in shares:
-            raise UsageError(
-                f"domain '{name}' of the documents has no weight: add it, with --overwrite ({nearest(name, shares)})"
-            )
+            raise UsageError(f"domain '{name}' of the documents has no weight: add it ({nearest(name, shares)})")
     rates = dict.fromkeys(sizes, 0.0)
     open_ = sorted(name for name in sizes if sizes[name] > 0 and shares[name] > 0)
     left = float(budget)
@@ -107,9 +105,7 @@ def sampling_rates(sizes: Mapping[str, int], shares: Mapping[str, float], budget
             left -= sizes[name]
         open_ = [name for name in open_ if name not in full]
     if not any(rates.values()):
-        raise DataError(
-            "there is no text to train a tokenizer on: check the documents, and the weights, with --overwrite."
-        )
+        raise DataError("there is no text to train a tokenizer on: check the documents, and the weights.")
     return rates
 
 

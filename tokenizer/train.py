@@ -168,8 +168,7 @@ class TrainTokenizerStage(ReadingStage):
         config = self.settings.resolved()
         if not any(size for result in results for size in result.notes["used"].values()):
             raise DataError(
-                f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes, with"
-                " --overwrite."
+                f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes."
             )
         texts = (text for batch in _chunk_batches(samples) for text in batch.column("text").to_pylist())
         (task.directory / MODEL_FILE).write_bytes(train_model(texts, config))
@@ -231,16 +230,15 @@ def _training_error(message: str, vocab_size: int) -> DataError:
     if found := re.search(r"value <= (\d+)", message):
         return DataError(
             f"the sample is too small for a vocabulary of {vocab_size}: it gives at most {found[1]} pieces, so give"
-            " --overwrite and a --vocab-size of that or less, or more text."
+            " a --vocab-size of that or less, or more text."
         )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return DataError(
             f"a vocabulary of {vocab_size} is too small: symbols, bytes and single characters alone take {found[1]}, so"
-            " ask for a larger --vocab-size, with --overwrite."
+            " ask for a larger --vocab-size."
         )
     return DataError(
-        f"SentencePiece could not train a vocabulary of {vocab_size} ({message}): try another --vocab-size, with"
-        " --overwrite."
+        f"SentencePiece could not train a vocabulary of {vocab_size} ({message}): try another --vocab-size."
     )
 
 

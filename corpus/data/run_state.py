@@ -21,7 +21,8 @@ def short_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class StageState:
-    """Where one stage's output stands: `done`, `unfinished` (with what is done of it), `cleaned` (its shards were removed,
+    """Where one stage's output stands: `done`, `unfinished` (with what is done of it),
+    `failed` (with the error), `cleaned` (its shards were removed,
     its trail is kept) or `to do`."""
 
     path: Path
@@ -66,6 +67,9 @@ def _state(path: Path) -> StageState:
     if work.is_dir():
         phases = sorted(folder for run in work.iterdir() for folder in run.iterdir() if folder.is_dir())
         done = [f"{len(list(p.glob('[0-9]*')))} tasks of {p.name} done" for p in phases if not p.name.startswith(".")]
+        failed = [file.read_text(encoding="utf-8").split("\n")[0] for file in sorted(work.glob("*/failed"))]
+        if failed:
+            return StageState(path, "failed", "; ".join(failed))
         return StageState(path, "unfinished", "; ".join(done) + "; the same command goes on from there")
     return StageState(path, "to do", "")
 

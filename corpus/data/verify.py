@@ -46,6 +46,17 @@ def find_datasets(path: Path) -> list[Path]:
     return own + [dataset for child in _children(path) for dataset in find_datasets(child)]
 
 
+def is_output(path: Path) -> bool:
+    """Whether a folder is what a stage or a run wrote or writes: a dataset, unfinished work, or the output of a run."""
+    if (path / PLAN).exists() or ((path / "_work").is_dir() and (path / "_log").is_dir()):
+        return True
+    try:
+        value = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and {"kind", "stage", "digest", "shards"} <= value.keys()
+
+
 def missing_outputs(path: Path) -> list[tuple[Path, bool]]:
     """Outputs of the runs at or below `path` that are not there, with whether their run had finished.
 

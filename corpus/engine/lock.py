@@ -28,7 +28,11 @@ def locked(output: Path, say: Callable[[str], None], wait: float = WAIT_SECONDS)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                if _is_at(descriptor, path):
+                    break
+                os.close(descriptor)  # a first attempt that failed took its folder away
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             except BlockingIOError:
                 holder = os.pread(descriptor, 300, 0).decode("utf-8", "replace").strip() or "another process"
                 if time.monotonic() >= deadline:
@@ -45,3 +49,11 @@ def locked(output: Path, say: Callable[[str], None], wait: float = WAIT_SECONDS)
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

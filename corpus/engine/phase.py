@@ -16,7 +16,7 @@ from corpus.engine.executors.step import TaskStep
 from corpus.engine.progress import Progress
 from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Phase, Stage
-from corpus.errors import DataError
+from corpus.errors import LostError
 
 RESUBMISSIONS = 3
 """How often a task that was lost is sent again before its phase is given up."""
@@ -146,7 +146,7 @@ class PhaseRun:
         given_up = [str(index) for index in lost if self._lost[index] > self.resubmissions]
         if given_up:
             some = ", ".join(given_up[:5]) + (", …" if len(given_up) > 5 else "")
-            raise DataError(
+            raise LostError(
                 f"{len(given_up)} of {self.phase.tasks} tasks of stage {self.stage.name}, phase {self.phase.name} ended"
                 f" {self.resubmissions + 1} times without a result in {self._folder} ({some}): see why in the"
                 " executor's own log, and whether its hosts write to that folder; then run the same command again."
@@ -206,7 +206,7 @@ def published_results(stage: Stage, work: Path) -> dict[str, list[TaskResult]]:
         results = [published_result(work, phase.name, index) for index in range(phase.tasks)]
         missing = [str(index) for index, result in enumerate(results) if result is None]
         if missing:
-            raise DataError(
+            raise LostError(
                 f"{len(missing)} of {phase.tasks} tasks of stage {stage.name}, phase {phase.name} have no result in"
                 f" {work / phase.name} ({', '.join(missing[:5])}): run the stage again to do them."
             )

@@ -24,6 +24,7 @@ from corpus.engine.attempts import set_aside_source
 from corpus.engine.executors.base import Executor, Settings
 from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.worker import check_not_imported_by_worker
+from corpus.engine.failure import FAILED, noted_failure, nothing_left
 from corpus.engine.faults import fault
 from corpus.engine.lock import locked
 from corpus.engine.phase import PhaseRun, published_results
@@ -72,9 +73,10 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
     check_not_imported_by_worker(f"stage {stage.name}")
     try:
         stage.check()
-        check_output(output, stage.input_paths())
-        with locked(output, _say(options)):
-            return _run_locked(stage, output, options)
+        with nothing_left(output):
+            check_output(output, stage.input_paths())
+            with locked(output, _say(options)):
+                return _run_locked(stage, output, options)
     except OSError as error:
         raise disk_error(output, error) from error
 
@@ -109,8 +111,9 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
         tasks = sum(phase.tasks for phase in stage.phases())
         _say(options)(f"{stage.name}: {taken} of {tasks} tasks are as they were and not done again")
     started = time.monotonic()
-    _run_phases(stage, work, options)
-    manifest = commit_output(stage, output, started, options.workers, options.alarms)
+    with noted_failure(work):
+        _run_phases(stage, work, options)
+        manifest = commit_output(stage, output, started, options.workers, options.alarms)
     _report(stage, output, manifest, time.monotonic() - started, options)
     return manifest
 
@@ -225,6 +228,9 @@ def _other_work(stage: Stage, output: Path, key: str) -> str:
     for other in sorted(folder.iterdir()) if folder.is_dir() else []:
         if other.name == key:
             continue
+        if (other / FAILED).exists():
+            shutil.rmtree(other, ignore_errors=True)
+            continue
         try:
             config = json.loads((other / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -254,7 +260,7 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
     place = output.resolve()
     for path in inputs:
         source = path.resolve()
-        if place == source or place in source.parents or (source in place.parents and (source / MANIFEST).exists()):
+        if place == source or place in source.parents or source in place.parents:
             raise UsageError(f"{output} is, holds or lies in the input {path}: give another --output.")
     if output.is_dir():
         names = {entry.name for entry in output.iterdir()}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus.data.verify import is_output
 from corpus.errors import DataError, UsageError
 from corpus.ingest.reader import RawFile
 
@@ -30,7 +31,8 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
 
     Names are relative to the argument (for a file: its own name), so that they do not change when a dump moves.
     Two files of one name are a UsageError (`prefix` gives the names of one run another beginning), as are inputs that
-    are neither file nor folder; what a folder holds and cannot be read is a DataError.
+    are neither file nor folder; what a folder holds and cannot be read is a DataError. What a stage or a run wrote is no
+    raw input: below a folder it is ignored, as an argument it is a UsageError.
     """
     files: list[RawFile] = []
     ignored: list[str] = []
@@ -39,6 +41,8 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
         if is_pattern(argument):
             files += _matching(argument, prefix)
         elif is_folder(root):
+            if is_output(root):
+                raise UsageError(f"input {shown(root)} is a dataset or a run, no raw files: give it to the next stage.")
             for path in _walk(root, ignored):
                 name = path.relative_to(root).as_posix()
                 if any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns):
@@ -131,8 +135,8 @@ def _lost(path: Path) -> str:
 
 
 def _walk(root: Path, ignored: list[str]) -> list[Path]:
-    """All regular files below `root` (links are followed), by their relative names; hidden ones and what is neither
-    file nor folder go to `ignored`. Links wait until all real folders are done, so that a folder reached twice has its
+    """All regular files below `root` (links are followed), by their relative names; hidden ones, folders of datasets and
+    what is neither file nor folder go to `ignored`. Links wait until all real folders are done, so that a folder reached twice has its
     real name."""
     found: list[Path] = []
     visited: set[tuple[int, int]] = set()
@@ -145,6 +149,9 @@ def _walk(root: Path, ignored: list[str]) -> list[Path]:
             if (status.st_dev, status.st_ino) in visited:  # reached before, or a link to a folder above
                 continue
             visited.add((status.st_dev, status.st_ino))
+            if folder != root and is_output(folder):
+                ignored.append(shown(folder.relative_to(root).as_posix()) + "/")
+                continue
             for path in sorted(folder.iterdir()):
                 kind = 0 if path.name.startswith(".") else _kind(path)
                 if stat.S_ISDIR(kind):

@@ -16,11 +16,11 @@ import yaml
 from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
-from corpus.data.verify import PLAN
+from corpus.data.verify import PLAN, read_plan
 from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, outdated, run_stage, up_to_date
 from corpus.engine.stage import Stage
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError, LostError, UsageError
 from corpus.heldout.side import side_stage
 from corpus.heldout.stage import ChoiceStage
 from corpus.ingest.files import find_files
@@ -36,6 +36,8 @@ from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_st
 
 REMOVAL = "removed.json"
 """Where an output says which records it must not hold (`corpus remove`)."""
+_FAILED = "failed"
+"""The file of `_log/` that has the error with which a run ended."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
     """
     try:
         steps = list(run.steps())
-        _check_output(run.output)
+        _check_output(run)
         run.output.mkdir(parents=True, exist_ok=True)
         with locked(run.output, lambda line: print(line, file=sys.stderr)):
             _run_locked(run, steps, options, ingests_only)
@@ -256,13 +258,14 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
     if _done(run, steps, key, thorough=options.overwrite):
         _say(options, f"{run.output} is finished: nothing to do")
         return
-    _check_recipe(run, options)
+    _check_recipe(run, {step.output for step in steps}, options)
     _check_models(run, steps)
     patterns = run.patterns()
     listing = list_raw(run.raw, patterns)
     for change in check_growth(run.output, run.raw, listing, options.overwrite):
         _say(options, f"{change}: what depends on them is done again")
-    (run.output / "_log" / "run.json").unlink(missing_ok=True)
+    for name in ("run.json", _FAILED):
+        (run.output / "_log" / name).unlink(missing_ok=True)
     write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
     _remove_former(run, {step.output for step in steps})
     plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
@@ -275,6 +278,11 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         for step in steps:
             if not ingests_only or step.output.endswith(f"/00-{INGEST}"):
                 chain.run_step(step)
+    except LostError:
+        raise
+    except (DataError, UsageError) as error:
+        write_atomic(run.output / "_log" / _FAILED, error.message + "\n")
+        raise
     finally:
         executor.close()
     if ingests_only:
@@ -290,10 +298,14 @@ def _check_models(run: RecipeRun, steps: list[Step]) -> None:
             raise UsageError(f"--retrain {name}: the recipe trains no such model; {nearest(name, known)}")
 
 
-def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
-    """Refuse a recipe that differs from the one this output was begun with."""
+def _check_recipe(run: RecipeRun, outputs: set[str], options: RunOptions) -> None:
+    """Refuse a recipe that differs from the one this output was begun with. After a run that failed another one is
+    taken, as long as no finished dataset has to go; what is finished with other settings refuses them itself."""
     path = run.output / "recipe.yaml"
     if not path.exists() or options.overwrite:
+        return
+    former = [run.output / name for name in _former(run) if name not in outputs]
+    if (run.output / "_log" / _FAILED).exists() and not any((place / MANIFEST).exists() for place in former):
         return
     changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.resolved())
     if changed:
@@ -302,12 +314,15 @@ def _check_recipe(run: RecipeRun, options: RunOptions) -> None:
 
 def _remove_former(run: RecipeRun, outputs: set[str]) -> None:
     """Remove the datasets of a former recipe that this one does not have."""
-    path = run.output / PLAN
-    former = json.loads(path.read_text(encoding="utf-8"))["outputs"] if path.exists() else []
-    for name in former:
+    for name in _former(run):
         if name not in outputs and (run.output / name).is_dir():
             clear_dataset(run.output / name)
             shutil.rmtree(run.output / name)
+
+
+def _former(run: RecipeRun) -> list[str]:
+    """The outputs of the run that was started here before."""
+    return read_plan(run.output)["outputs"] if (run.output / PLAN).exists() else []
 
 
 @dataclass(frozen=True)
@@ -389,7 +404,11 @@ def _resolved(recipe: Recipe) -> str:
     return value
 
 
-def _check_output(output: Path) -> None:
+def _check_output(run: RecipeRun) -> None:
+    output = run.output
+    place, raw = output.resolve(), run.raw.resolve()
+    if place == raw or place in raw.parents or raw in place.parents:
+        raise UsageError(f"{output} is, holds or lies in the input {run.raw}: give another --output.")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file: give a directory as --output.")
     if (output / MANIFEST).exists():

@@ -18,7 +18,7 @@ from corpus.engine.executors.base import Executor, Report, Settings, Tick
 from corpus.engine.executors.deaths import describe, out_of_memory_kills, remedy
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.executors.worker import WorkerContext, needs_main, start_worker
-from corpus.errors import DataError
+from corpus.errors import LostError
 
 _POLL_SECONDS = 0.25
 _DEATH_SECONDS = 5.0
@@ -149,11 +149,11 @@ class LocalExecutor(Executor):
             if error is not None:
                 submission.failed[rank] = error
 
-    def _death(self, submission: _Submission) -> DataError:
+    def _death(self, submission: _Submission) -> LostError:
         codes = self.pool.exit_codes()
         kills = out_of_memory_kills() - submission.kills
         self.pool.close(kill=True)
         step = submission.step
-        return DataError(
+        return LostError(
             f"a worker of stage {step.stage.name} {describe(codes, kills)} in phase {step.phase}: {remedy(codes, kills)}."
         )

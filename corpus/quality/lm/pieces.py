@@ -49,8 +49,7 @@ def train_pieces(sentences: Iterable[str], vocab_size: int) -> bytes:
         found = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
         need = f"its single characters alone are {found[1]}" if found else str(error)
         raise DataError(
-            f"SentencePiece could not train a vocabulary of {vocab_size} ({need}): give a larger --vocab-size or more text,"
-            " with --overwrite."
+            f"SentencePiece could not train a vocabulary of {vocab_size} ({need}): give a larger --vocab-size or more text."
         ) from None
     return out.getvalue()
 

@@ -141,7 +141,7 @@ class TrainLmStage(ReadingStage):
         if not any(path.stat().st_size for path in paths):
             raise DataError(
                 f"the documents have no text in {self.settings.language} to train pieces on: check --language, or ask for"
-                " more --sample-bytes, with --overwrite."
+                " more --sample-bytes."
             )
         model = train_pieces(text_lines(paths), self.settings.vocab_size)
         (task.directory / PIECES_MODEL).write_bytes(model)

@@ -18,13 +18,14 @@ import pytest
 
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
+from corpus.data.run_state import stage_states
 from corpus.data.verify import verify_dataset
 from corpus.engine import faults
 from corpus.engine.alarms import Alarms
 from corpus.engine.document_stage import MapStage
 from corpus.engine.lock import locked
 from corpus.engine.runner import RunOptions, run_stage
-from corpus.errors import DataError, Terminated, UsageError
+from corpus.errors import DataError, LostError, Terminated, UsageError
 from corpus.quality.filter import FilterConfig
 from tests.toy import SlowStage, ingest
 
@@ -114,11 +115,37 @@ def test_changed_settings_and_changed_inputs_want_overwrite(raw: Path, tmp_path:
 
 def test_unfinished_work_with_other_settings_is_named(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(DataError, match="broken on purpose"):
-        run_stage(SlowStage(fail="error"), out, QUIET)
+    with pytest.raises(LostError, match="run the same command again to go on"):
+        run_stage(SlowStage(fail="die"), out, dataclasses.replace(QUIET, workers=2, always_pool=True))
     with pytest.raises(UsageError, match=r'label: "a" -> "b"'):
         run_stage(SlowStage(label="b"), out, QUIET)
     run_stage(SlowStage(label="b"), out, dataclasses.replace(QUIET, overwrite=True))
+
+
+def test_a_failed_attempt_does_not_ask_for_overwrite(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="broken on purpose"):
+        run_stage(SlowStage(fail="error"), out, QUIET)
+    (state,) = stage_states(out)
+    assert (state.state, state.detail) == ("failed", "task 1 is broken on purpose: do not ask it.")
+    manifest = run_stage(SlowStage(label="b"), out, QUIET)
+    assert contents(out) == (run_stage(SlowStage(label="b"), tmp_path / "new", QUIET), contents(tmp_path / "new"))[1]
+    assert manifest.config["label"] == "b"
+
+
+def test_an_attempt_that_failed_at_once_leaves_nothing(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(DataError):
+        run_stage(ingest(raw), out, dataclasses.replace(QUIET, strict=True))
+    assert not out.exists()
+    with pytest.raises(UsageError, match="lies in the input"):
+        run_stage(MapStage((str(_made(raw, tmp_path)),), "filter"), tmp_path / "made" / "out", QUIET)
+    assert not (tmp_path / "made" / "out").exists()
+
+
+def _made(raw: Path, folder: Path) -> Path:
+    run_stage(ingest(raw), folder / "made", QUIET)
+    return folder / "made"
 
 
 def test_finished_tasks_are_not_redone(tmp_path: Path) -> None:

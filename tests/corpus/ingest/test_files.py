@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import find_files, input_root
 from corpus.ingest.stage import IngestConfig, IngestStage
@@ -32,6 +34,32 @@ def test_files_by_name_and_what_is_ignored(raw: Path) -> None:
     assert [file.name for file in found.files] == ["a.TXT", "real/b c#1.txt"]
     assert found.ignored == (".git", ".hidden.txt", "notes.md", "pipe.txt")
     assert [file.name for file in find_files([str(raw / "notes.md")], ["*.txt"], "p/").files] == ["p/notes.md"]
+
+
+def test_what_a_stage_wrote_is_no_raw_input(raw: Path, tmp_path: Path) -> None:
+    def read(place: Path) -> list[str]:
+        return [file.name for file in find_files([str(place)], ["*.txt", "*.json", "*.parquet"]).files]
+
+    (raw / "real" / "manifest.json").write_text('{"kind": "anything"}', encoding="utf-8")  # not one of ours
+    before = read(raw)
+    assert "real/manifest.json" in before
+    stage = IngestStage(LineReader(), (str(raw / "a.TXT"),), IngestConfig())
+    run_stage(stage, tmp_path / "made", RunOptions(quiet=True))
+    shutil.move(tmp_path / "made", raw / "made")
+    assert read(raw) == before and "made/" in find_files([str(raw)], ["*.txt"]).ignored
+    with pytest.raises(UsageError, match="is a dataset or a run, no raw files"):
+        read(raw / "made")
+    (raw / "half" / "_work").mkdir(parents=True)
+    (raw / "half" / "_log").mkdir()
+    (raw / "half" / "_report.json").write_text("{}", encoding="utf-8")
+    assert read(raw) == before
+    with pytest.raises(UsageError, match="lies in the input"):
+        run_stage(stage_of(raw), raw / "out", RunOptions(quiet=True))
+    assert not (raw / "out").exists()
+
+
+def stage_of(raw: Path) -> IngestStage:
+    return IngestStage(LineReader(), (str(raw),), IngestConfig())
 
 
 def test_a_folder_reached_twice_keeps_its_real_name(raw: Path) -> None:
