@@ -74,7 +74,7 @@ def test_removed_lines_have_their_counts(out: Path) -> None:
 
 def test_a_document_of_a_run_is_found_wherever_it_went(out: Path) -> None:
     kept = call(out, "--id", "wikipedia/2.jsonl#7")
-    assert kept.exit_code == 0 and "03-train: as it is there" in kept.output
+    assert kept.exit_code == 0 and "-train: as it is there" in kept.output
     lost = call(out, "--id", "commoncrawl/2.jsonl#50")
     assert lost.exit_code == 1 and "was dropped by stage dedup (documents/commoncrawl/01-dedup" in lost.output
     assert call(out, "--id", "wikipedia/2.jsonl#700").exit_code == 2
