@@ -191,6 +191,8 @@ def run(
     sequence_length: int | None = None,
     vocab_size: int | None = None,
     allow_missing: bool = False,
+    limit: int | None = None,
+    sample: str | None = None,
     workers: int | None = None,
     executor: str = "local",
     memory: int = _MEMORY,
@@ -216,6 +218,7 @@ def run(
         loaded = parse_recipe("of this call", dict(recipe), Path(), overrides)
     else:
         loaded = load_recipe(str(recipe), overrides)
+    loaded = loaded.sampled(limit, sample)
     alarms = Alarms(max_unreadable, max_drop)
     options = _options(workers, executor, memory, overwrite, strict, quiet, alarms)
     run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)

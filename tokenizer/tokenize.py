@@ -15,6 +15,7 @@ import xxhash
 from corpus.data.schema import token_schema
 from corpus.data.writer import GROUP_BYTES
 from corpus.engine.commit import Commit
+from corpus.engine.inputs import inherited_sample
 from corpus.engine.piecewise import PiecewiseStage
 from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
@@ -98,7 +99,7 @@ class TokenizeStage(PiecewiseStage):
         domains = {name for result in commit.results["tokenize"] for name in result.notes["domains"]}
         check_one_domain(domains)
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
-        commit.extra["domain"] = min(domains, default="")
+        commit.extra |= {"domain": min(domains, default=""), **inherited_sample(self.datasets)}
         commit.extra["tokenizer"] = {
             "digest": tokenizer.digest,
             "vocab_size": tokenizer.vocab_size,

@@ -21,6 +21,11 @@ from corpus.option import Bounds
 @drop_alarm
 @click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
+@click.option(
+    "--limit", type=Quantity("count", Bounds(least=1)), help="A first look: only so many records of each raw file."
+)
+@click.option("--sample", metavar="SHARE", help="A first look: only this part of the records, by hashes of ids, as 1%.")
+@click.option("--dry-run", is_flag=True, help="Print steps, files and what they will take, and write nothing.")
 @plugin_option
 @click.option(
     "--retrain",
@@ -37,6 +42,9 @@ def run(
     vocab_size: int | None,
     retrain: tuple[str, ...],
     allow_missing: bool,
+    limit: int | None,
+    sample: str | None,
+    dry_run: bool,
     **values: Any,
 ) -> None:
     """Run a whole recipe, from raw dumps to packed rows.
@@ -44,6 +52,7 @@ def run(
     RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on; after
     raw files were added, it reads them and does again what depends on them.
     """
+    from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import RecipeRun, run_recipe
     from pipelines.recipes.summary import summarize
@@ -53,8 +62,12 @@ def run(
         overrides["packing"] = {"sequence_length": sequence_length}
     if vocab_size is not None:
         overrides["tokenizer"] = {"vocab_size": vocab_size}
-    loaded = load_recipe(recipe, overrides)
+    loaded = load_recipe(recipe, overrides).sampled(limit, sample)
     options = run_options(values)
-    run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain), options)
+    wanted = RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain)
+    if dry_run:
+        click.echo("\n".join(estimate(wanted, options.workers)))
+        return
+    run_recipe(wanted, options)
     if not options.quiet:
         click.echo(summarize(Path(output)))

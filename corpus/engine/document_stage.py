@@ -19,7 +19,7 @@ from corpus.data.dataset import Dataset
 from corpus.data.manifest import Counts
 from corpus.engine.commit import Commit
 from corpus.engine.document_map import DocumentBatch, DocumentMap, stays_of, titles
-from corpus.engine.inputs import inherited_domains
+from corpus.engine.inputs import inherited_domains, inherited_sample
 from corpus.engine.piecewise import PiecewiseStage
 from corpus.engine.stage import InputRef, Phase
 from corpus.engine.task import Task
@@ -174,7 +174,7 @@ class DocumentStage(PiecewiseStage):
         return DocumentWriter(task, document_schema(self.columns), self.maps, piece=True)
 
     def finish(self, commit: Commit) -> None:
-        commit.extra["domains"] = inherited_domains(self.written)
+        commit.extra |= {"domains": inherited_domains(self.written), **inherited_sample(self.written)}
         commit.columns = self.columns
         commit.own_counts = commit.counts
         commit.own_bytes = commit.totals.get("bytes", 0)

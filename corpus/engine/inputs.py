@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from corpus.data.dataset import Dataset, read_batches, resolve
 from corpus.data.stored import StoredFile
 from corpus.engine.stage import InputRef
+
+SAMPLE = "sample"
+"""The key of a manifest's `extra` that says of which part of the raw records a dataset is made, where it is not all."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,12 @@ def open_inputs(paths: Sequence[str], kind: str = "documents") -> tuple[Dataset,
 def text_bytes(datasets: Sequence[Dataset]) -> int:
     """Bytes of text in the inputs by their manifests."""
     return sum(dataset.manifest.totals.get("bytes", 0) for dataset in datasets)
+
+
+def inherited_sample(datasets: Iterable[Dataset]) -> dict[str, Any]:
+    """For the manifest: that a dataset is made from a sample of the raw records, and which; empty where it is not."""
+    marks = [dataset.manifest.extra[SAMPLE] for dataset in datasets if SAMPLE in dataset.manifest.extra]
+    return {SAMPLE: marks[0]} if marks else {}
 
 
 def inherited_domains(datasets: Iterable[Dataset]) -> list[str]:

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import xxhash
 
 from corpus.config import check_options
 from corpus.data.columns import Column, document_schema, merge_columns
 from corpus.data.files import canonical_json, checksum, digest_of
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentWriter
+from corpus.engine.inputs import SAMPLE
 from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage, Unit
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
-from corpus.ingest.files import RawInput, check_names, find_files, input_root, is_folder, is_unicode, valid_name
+from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_pattern, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.reader import Merged, RawFile, Reader, ReadsFiles, Record, Skipped, SurveyingReader, Unreadable
 from corpus.ingest.removal import NOTHING, REASON, Removal
 from corpus.option import option
+from corpus.quantity import parse_decimal
 
 _GATHERED = "gathered"
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
+_SAMPLE_KEY = 0x73616D706C65
+"""Seed of the hash of ids by which a sample is drawn: it says nothing of which documents validation takes."""
 _HUB_PARTS = 2
 """A data set on the hub is called `name` or `owner/name`; an argument with more parts is a path, as is a very long one."""
 _HUB_NAME = 200
@@ -43,11 +51,35 @@ class IngestConfig:
 
     prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
     shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.", least=1)
+    limit: int | None = option(
+        None, "A first look: read only so many records of each raw file, the first ones.", least=1
+    )
+    sample: str | None = option(
+        None, "A first look: take only this part of the records, by a hash of their ids, as 1%.", metavar="SHARE"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
+        _ = self.share
         if not self.prefix.isprintable():  # lone surrogates, too: bytes that are not UTF-8
             raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
+
+    @property
+    def share(self) -> Fraction:
+        """The part of the records that is taken; a UsageError where it is none."""
+        try:
+            share = Fraction(1) if self.sample is None else parse_decimal(self.sample)
+        except ValueError as error:
+            raise UsageError(f"--sample: {error}.") from None
+        if not 0 < share <= 1:
+            raise UsageError(
+                f"--sample {self.sample} is no part of the records: give a share over 0% up to 100%, as 1%."
+            )
+        return share
+
+    def as_json(self) -> dict[str, Any]:
+        """What decides the output; what makes it a sample only where it is given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -79,7 +111,7 @@ class IngestStage(Stage):
             "reader": type(self.reader).__name__,
             "patterns": list(self.patterns or self.reader.patterns),
             **settings,
-            **asdict(self.settings),
+            **self.settings.as_json(),
             **({"removal": self.removal.digest} if self.removal else {}),
         }
 
@@ -113,7 +145,8 @@ class IngestStage(Stage):
         return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
 
     def input_paths(self) -> tuple[Path, ...]:
-        return tuple(map(input_root, self.raw_inputs))
+        matched = self.raw().files if any(map(is_pattern, self.raw_inputs)) else ()
+        return (*(Path(name) for name in self.raw_inputs if not is_pattern(name)), *(file.path for file in matched))
 
     def input_bytes(self) -> int:
         return sum(_size(file) for file in self.raw().files)
@@ -203,20 +236,25 @@ class IngestStage(Stage):
         reader = self._reader(task.work)
         task.shard_task = f"{index}/{len(self.groups)}"
         writer = DocumentWriter(task, document_schema(self.columns), shard_bytes=self.settings.shard_bytes)
-        digests = {}
+        digests, passed_over = {}, 0
         for number, file in enumerate(self.groups[index]):
             scratch = task.directory / f"scratch-{number}"
             scratch.mkdir()
-            _FileIngest(self, reader, file, task, writer).run(scratch)
+            passed_over += _FileIngest(self, reader, file, task, writer).run(scratch)
             shutil.rmtree(scratch)
             if file.path.exists():
                 digests[file.name] = _digest(file.path)
         task.note("digests", digests)
+        task.note("passed_over", passed_over)
 
     def finish(self, commit: Commit) -> None:
         for result in commit.results["read"]:
             commit.input_digests.update(result.notes["digests"])
         commit.extra["domains"] = [self.domain_name]
+        if self.settings.limit is not None or self.settings.sample is not None:
+            passed_over = sum(result.notes["passed_over"] for result in commit.results["read"])
+            marks = {"limit": self.settings.limit, "share": self.settings.sample, "passed_over": passed_over}
+            commit.extra[SAMPLE] = {name: value for name, value in marks.items() if value is not None}
         commit.columns = self.columns
 
 
@@ -238,18 +276,26 @@ class _FileIngest:
     task: Task
     writer: DocumentWriter
 
-    def run(self, scratch: Path) -> None:
+    def run(self, scratch: Path) -> int:
+        """Read the file, or its first records; how many of these were passed over, since they are not in the sample."""
+        settings = self.stage.settings
+        self.passed_over = 0
+        self.below = math.ceil(settings.share * (1 << 64))
         self.rows: list[dict[str, Any]] = []
         self.bytes = 0
         self.schema = document_schema(self.stage.columns)
         with _permitted(self.file):
-            for item in self.reader.read(self.file, scratch):
+            for item in itertools.islice(self.reader.read(self.file, scratch), settings.limit):
                 self._take(item)
         self._flush()
         self.task.progress(bytes=_size(self.file))
+        return self.passed_over
 
     def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
         task = self.task
+        if not self._sampled(item):
+            self.passed_over += 1
+            return
         task.count(seen=1)
         removal = self.stage.removal
         if removal and isinstance(item, Record | Skipped):
@@ -265,6 +311,13 @@ class _FileIngest:
             task.merge(self._id(item.ordinal), self._id(item.into, item.file))
         else:
             task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data, item.ordinal)
+
+    def _sampled(self, item: Record | Skipped | Merged | Unreadable) -> bool:
+        """Whether a record is in the sample; what is merged goes with the record that it is merged into."""
+        if self.below >> 64:
+            return True
+        id = self._id(item.into, item.file) if isinstance(item, Merged) else self._id(item.ordinal)
+        return xxhash.xxh3_64_intdigest(id.encode("utf-8"), _SAMPLE_KEY) < self.below
 
     def _keep(self, record: Record) -> None:
         try:

@@ -23,6 +23,7 @@ from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.heldout.stage import ChoiceConfig
+from corpus.ingest.stage import IngestConfig
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
@@ -166,12 +167,15 @@ class Recipe(_Section):
     shard_bytes: Annotated[int, BYTES] = Field(default=256_000_000, ge=1)
     join: bool = True
     plugins: tuple[str, ...] = ()
+    limit: Annotated[int | None, COUNT] = Field(default=None, ge=1)
+    sample: str | None = None
     alarms: AlarmsRecipe = AlarmsRecipe()
 
     def resolved(self) -> dict[str, Any]:
         """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
         value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
-        left = {"plugins": self.plugins, "across": self.across.stages}  # named where there are any
+        # named where there are any
+        left = {"plugins": self.plugins, "across": self.across.stages, "limit": self.limit, "sample": self.sample}
         return {key: entry for key, entry in value.items() if left.get(key, True)}
 
     def alarms_of(self, domain: str) -> Alarms:
@@ -182,6 +186,17 @@ class Recipe(_Section):
     def weights(self) -> Mixture:
         """The mixture, checked."""
         return parse_mixture(self.mixture, "the recipe's mixture")
+
+    def sampled(self, limit: int | None, sample: str | None) -> Recipe:
+        """The recipe over the first `limit` records of each raw file, or over a part of all; None is what it says itself."""
+        given = {"limit": limit, "sample": sample}
+        recipe = self.model_copy(update={name: value for name, value in given.items() if value is not None})
+        recipe.ingest_config()
+        return recipe
+
+    def ingest_config(self) -> IngestConfig:
+        """The settings of every domain's `ingest` besides its reader's."""
+        return IngestConfig(shard_bytes=self.shard_bytes, limit=self.limit, sample=self.sample)
 
 
 def load_recipe(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
@@ -268,6 +283,7 @@ def _check(name: str, recipe: Recipe) -> None:
     for step in (step for one in ordered for step in one.steps):
         step_config(f"recipe {name}, domain {step.ref.domain}", step.name, substituted(step.settings, nowhere))
     tokenizer_config(recipe, ())
+    recipe.ingest_config()
     if recipe.tokenizer.path is not None and not Path(recipe.tokenizer.path).exists():
         raise UsageError(f"recipe {name}: the tokenizer {recipe.tokenizer.path} does not exist: check its path.")
     weights = {weight.domain for weight in recipe.weights().weights}

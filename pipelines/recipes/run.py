@@ -25,7 +25,7 @@ from corpus.heldout.side import side_stage
 from corpus.heldout.stage import ChoiceStage
 from corpus.ingest.files import find_files
 from corpus.ingest.removal import Removal, read_removal
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.stage import IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
@@ -163,7 +163,7 @@ class RecipeRun:
             lambda: IngestStage(
                 make_reader(domain, entry),
                 (str(self.raw / domain),),
-                IngestConfig(shard_bytes=self.recipe.shard_bytes),
+                self.recipe.ingest_config(),
                 domain,
                 patterns,
                 self.removal.of_domain(domain),

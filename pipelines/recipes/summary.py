@@ -10,6 +10,7 @@ from corpus.data.dataset import Dataset
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import PLAN, recorded_drops
 from corpus.dedup.without import verdict_lines
+from corpus.engine.inputs import SAMPLE
 from corpus.heldout.report import report_lines
 from pipelines.recipes.across import ACROSS
 from pipelines.recipes.graph import CHOICE
@@ -20,7 +21,8 @@ _REASONS = 3
 def summarize(output: Path) -> str:
     """The summary of a `corpus run` output as text."""
     outputs = json.loads((output / PLAN).read_text(encoding="utf-8"))["outputs"]
-    lines = [_heading("stage", "in", "kept", "dropped", "unread", "most of it for")]
+    lines = _sample_lines(output)
+    lines += [_heading("stage", "in", "kept", "dropped", "unread", "most of it for")]
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
@@ -36,6 +38,16 @@ def summarize(output: Path) -> str:
         lines.append(f"tokenizer     {tokenizer}")
     lines.append(f"documents     {output / 'documents'} (look with: corpus inspect)")
     return "\n".join(lines)
+
+
+def _sample_lines(output: Path) -> list[str]:
+    """That the run is over a sample of the raw records, where it is."""
+    mark = Manifest.load(output / "packed").extra.get(SAMPLE)
+    if mark is None:
+        return []
+    parts = [f"{mark['share']} of the records"] if "share" in mark else []
+    parts += [f"the first {mark['limit']:,} of each raw file"] if "limit" in mark else []
+    return [f"a sample: {', of '.join(parts)}; run without --sample and --limit into another --output for all", ""]
 
 
 def _heading(*cells: str) -> str:

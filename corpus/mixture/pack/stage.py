@@ -25,7 +25,7 @@ from corpus.data.files import checksum, sync_file
 from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.engine.commit import Commit
-from corpus.engine.inputs import dataset_inputs, open_inputs
+from corpus.engine.inputs import dataset_inputs, inherited_sample, open_inputs
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
@@ -248,6 +248,7 @@ class MixStage(Stage):
             "id_files": len(commit.results["ids"]),
             "sources": [source_entry(dataset) for dataset in open_inputs(self.tokens, "tokens")],
         } | self._evaluated()
+        commit.extra |= inherited_sample(open_inputs(self.tokens, "tokens"))
 
 
 def source_entry(dataset: Dataset) -> dict[str, Any]:
