@@ -18,7 +18,16 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN, read_plan
 from corpus.engine.lock import locked
-from corpus.engine.runner import RunOptions, clear_dataset, disk_error, open_executor, outdated, run_stage, up_to_date
+from corpus.engine.runner import (
+    RunOptions,
+    clear_dataset,
+    disk_error,
+    mismatch_of,
+    open_executor,
+    outdated,
+    run_stage,
+    up_to_date,
+)
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, LostError, UsageError
 from corpus.heldout.side import side_stage
@@ -258,7 +267,7 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
     if _done(run, steps, key, thorough=options.overwrite):
         _say(options, f"{run.output} is finished: nothing to do")
         return
-    _check_recipe(run, {step.output for step in steps}, options)
+    _check_recipe(run, steps, options)
     _check_models(run, steps)
     patterns = run.patterns()
     listing = list_raw(run.raw, patterns)
@@ -298,18 +307,23 @@ def _check_models(run: RecipeRun, steps: list[Step]) -> None:
             raise UsageError(f"--retrain {name}: the recipe trains no such model; {nearest(name, known)}")
 
 
-def _check_recipe(run: RecipeRun, outputs: set[str], options: RunOptions) -> None:
+def _check_recipe(run: RecipeRun, steps: list[Step], options: RunOptions) -> None:
     """Refuse a recipe that differs from the one this output was begun with. After a run that failed another one is
-    taken, as long as no finished dataset has to go; what is finished with other settings refuses them itself."""
+    taken, as long as no finished dataset has to go or was made with other settings."""
     path = run.output / "recipe.yaml"
     if not path.exists() or options.overwrite:
         return
-    former = [run.output / name for name in _former(run) if name not in outputs]
-    if (run.output / "_log" / _FAILED).exists() and not any((place / MANIFEST).exists() for place in former):
-        return
     changed = differences(yaml.safe_load(path.read_text(encoding="utf-8")), run.recipe.resolved())
-    if changed:
+    if not changed:
+        return
+    known = {step.output for step in steps}
+    lost = [name for name in _former(run) if name not in known and (run.output / name / MANIFEST).exists()]
+    if lost or not (run.output / "_log" / _FAILED).exists():
         raise UsageError(f"{run.output} was made with another recipe ({'; '.join(changed[:3])}): give --overwrite.")
+    for step in steps:
+        output = run.output / step.output
+        if (output / MANIFEST).exists() and outdated(stage := step.make(), output) == "settings":
+            raise UsageError(mismatch_of(stage, output))
 
 
 def _remove_former(run: RecipeRun, outputs: set[str]) -> None:
