@@ -28,11 +28,17 @@ CONFIG_JSON = "tokenizer_config.json"
 FILES = (TOKENIZER_JSON, CONFIG_JSON)
 
 
-def write(path: Path | str, directory: Path | str, eod_piece: str | None = None, nearly: bool = False) -> str:
+def write(
+    path: Path | str,
+    directory: Path | str,
+    eod_piece: str | None = None,
+    nearly: bool = False,
+    first_piece: str | None = None,
+) -> str:
     """Write `tokenizer.json` and `tokenizer_config.json` of a SentencePiece model (a file, or the output of
     train-tokenizer) into `directory`, which is made where it does not exist.
 
-    A model whose rules Hugging Face cannot follow is a DataError, and so is one whose ids may differ (see
+    `first_piece` is put before every text: what a trained model saw there. A model whose rules Hugging Face cannot follow is a DataError, and so is one whose ids may differ (see
     `differences`) unless `nearly`; nothing is written then. Returns the differences, empty where there are none.
     """
     tokenizer = Tokenizer.load(path, eod_piece)
@@ -47,8 +53,8 @@ def write(path: Path | str, directory: Path | str, eod_piece: str | None = None,
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / TOKENIZER_JSON, _dump(tokenizer_json(tokenizer.model)))
-        write_atomic(folder / CONFIG_JSON, _dump(transformers_config(tokenizer)))
+        write_atomic(folder / TOKENIZER_JSON, _dump(tokenizer_json(tokenizer.model, first_piece)))
+        write_atomic(folder / CONFIG_JSON, _dump(transformers_config(tokenizer, first_piece)))
     except OSError as error:
         raise DataError(f"{folder} cannot be written ({error.strerror}): choose another directory.") from None
     return found
@@ -107,7 +113,7 @@ def differences(model: proto.Model) -> str:
     return "; ".join(found)
 
 
-def tokenizer_json(model: proto.Model) -> dict[str, Any]:
+def tokenizer_json(model: proto.Model, first_piece: str | None = None) -> dict[str, Any]:
     """The value of `tokenizer.json` for a model for which `why_not` finds nothing.
 
     Control symbols are in the vocabulary but are no added tokens: no text gives them, as with SentencePiece.
@@ -131,26 +137,41 @@ def tokenizer_json(model: proto.Model) -> dict[str, Any]:
         ],
         "normalizer": {"type": "Sequence", "normalizers": _normalizers(model)},
         "pre_tokenizer": None,
-        "post_processor": None,
+        "post_processor": None if first_piece is None else _before(model, first_piece),
         "decoder": {"type": "Sequence", "decoders": _decoders(model)},
         "model": _bpe(model) if model.model_type == proto.BPE else _unigram(model),
     }
 
 
-def transformers_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The value of `tokenizer_config.json`. `split_special_tokens` lets a text that spells a control symbol stay text,
-    and no id is added at either end: documents are ended by whoever encodes them."""
+def _before(model: proto.Model, piece: str) -> dict[str, Any]:
+    """What puts a piece before every text."""
+    ids = [number for number, entry in enumerate(model.pieces) if entry.text == piece.encode()]
+    symbol = {"SpecialToken": {"id": piece, "type_id": 0}}
+    texts: list[dict[str, Any]] = [{"Sequence": {"id": name, "type_id": number}} for number, name in enumerate("AB")]
+    return {
+        "type": "TemplateProcessing",
+        "single": [symbol, texts[0]],
+        "pair": [symbol, texts[0], symbol, texts[1]],
+        "special_tokens": {piece: {"id": piece, "ids": ids, "tokens": [piece]}},
+    }
+
+
+def transformers_config(tokenizer: Tokenizer, first_piece: str | None = None) -> dict[str, Any]:
+    """The value of `tokenizer_config.json`. `split_special_tokens` lets a text that spells a control symbol stay text.
+    No id is added at either end but `first_piece`: documents are ended by whoever encodes them."""
     controls = _texts(tokenizer.model, proto.CONTROL)
     unknown = _texts(tokenizer.model, proto.UNKNOWN)
     bos = tokenizer.processor.bos_id()
     named = {"eos_token": tokenizer.eod_piece, "unk_token": unknown[0] if unknown else None}
-    if bos >= 0:
+    if first_piece is not None:
+        named["bos_token"] = first_piece
+    elif bos >= 0:
         named["bos_token"] = tokenizer.model.pieces[bos].text.decode()
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **{name: text for name, text in named.items() if text is not None},
         "extra_special_tokens": [text for text in controls if text not in named.values()],
-        "add_bos_token": False,
+        "add_bos_token": first_piece is not None,
         "add_eos_token": False,
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,

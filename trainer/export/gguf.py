@@ -69,8 +69,13 @@ def halves(weight: Tensor, heads: int) -> Tensor:
     return weight.reshape(heads, rows // heads // 2, 2, width).transpose(1, 2).reshape(rows, width).contiguous()
 
 
-def write_gguf(model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path) -> str:
-    """Write `model.gguf` into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
+def write_gguf(
+    model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path, alone: bool = False
+) -> str:
+    """Write `model.gguf` into `directory`, which exists; gives what is to be said about the tokenizer, or nothing.
+
+    `alone`: the model saw each document by itself, and not after the EOD of the one before.
+    """
     try:
         import gguf
     except ImportError:
@@ -87,7 +92,7 @@ def write_gguf(model: LanguageModel, eod: int, tokenizer_model: Path | None, dir
         )
     writer = gguf.GGUFWriter(directory / FILE, "llama")
     _add_shape(writer, model.shape)
-    _add_tokenizer(writer, pieces, eod, model.shape.vocabulary)
+    _add_tokenizer(writer, pieces, eod, model.shape.vocabulary, alone)
     for name, tensor in gguf_tensors(model).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
@@ -171,7 +176,7 @@ def _add_shape(writer: Any, shape: ModelShape) -> None:
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
-def _add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int) -> None:
+def _add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int, alone: bool) -> None:
     import gguf
 
     padding = vocabulary - len(model.pieces)
@@ -187,7 +192,7 @@ def _add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int) -
     # a document begins after the EOD of the one before
     writer.add_bos_token_id(eod)
     writer.add_eos_token_id(eod)
-    writer.add_add_bos_token(True)
+    writer.add_add_bos_token(not alone)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(model.dummy_prefix)
     writer.add_remove_extra_whitespaces(model.remove_extra_whitespaces)

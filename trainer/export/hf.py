@@ -45,8 +45,11 @@ def hf_config(shape: ModelShape, eod: int) -> dict[str, Any]:
     }
 
 
-def write_hf(model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path) -> str:
-    """Write everything into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
+def write_hf(model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path, alone: bool = False) -> str:
+    """Write everything into `directory`, which exists; gives what is to be said about the tokenizer, or nothing.
+
+    `alone`: the model saw each document by itself, and not after the EOD of the one before.
+    """
     save_file(llama_tensors(model), directory / "model.safetensors", {"format": "pt"})
     _write_json(directory / "config.json", hf_config(model.shape, eod))
     _write_json(directory / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod})
@@ -59,7 +62,9 @@ def write_hf(model: LanguageModel, eod: int, tokenizer_model: Path | None, direc
     reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
     if reason:
         return f"the export has no {huggingface.TOKENIZER_JSON}, since {reason}: encode with its tokenizer.model"
-    huggingface.write(tokenizer_model, directory, tokenizer.processor.id_to_piece(eod))
+    piece = tokenizer.processor.id_to_piece(eod)
+    # the symbol that the tokenizer was trained with for a beginning stands nowhere in what the model has seen
+    huggingface.write(tokenizer_model, directory, piece, first_piece=None if alone else piece)
     return ""
 
 

@@ -32,7 +32,8 @@ def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        note = FORMATS[kind](model, run.first_config().data.eod, tokenizer_model, unfinished)
+        config = run.config()
+        note = FORMATS[kind](model, config.data.eod, tokenizer_model, unfinished, config.training.document_mask)
         difference = compare(model, unfinished, kind)
         sync_tree(unfinished)
         unfinished.rename(output)

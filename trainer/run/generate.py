@@ -75,6 +75,8 @@ class LoadedModel:
     eod: int
     vocabulary: int
     precision: str
+    alone: bool = False
+    """Whether the model saw each document by itself (a document mask), and not after the EOD of the one before."""
 
     @classmethod
     def load(cls, path: Path, report: Callable[[str], None], device: str | None = None) -> LoadedModel:
@@ -82,8 +84,9 @@ class LoadedModel:
         run = Run(path)
         model, step = load_model(run, report)
         config = run.config()
-        data, precision = config.data, config.training.precision
-        return cls(model.to(pick_device(device)), step, run, data.eod, data.vocabulary, precision)
+        data, training = config.data, config.training
+        model = model.to(pick_device(device))
+        return cls(model, step, run, data.eod, data.vocabulary, training.precision, training.document_mask)
 
     @cached_property
     def codec(self) -> TextCodec:
@@ -94,7 +97,8 @@ class LoadedModel:
         """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
         # a document begins where the one before it ends: there is no BOS in the stream
         ids = self.codec.encode(prompt)
-        added = continue_ids(self.model, [self.eod, *ids], sampling, self.eod, self.vocabulary, self.precision)
+        before = [] if self.alone and ids else [self.eod]
+        added = continue_ids(self.model, [*before, *ids], sampling, self.eod, self.vocabulary, self.precision)
         return self.codec.decode([*ids, *added])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from trainer.export.gguf import read_tensors
 from trainer.export.llama import llama_tensors
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
-from trainer.run.generate import continue_ids
+from trainer.run.generate import LoadedModel, continue_ids
 from trainer.run.load import load_model
 from trainer.run.sampling import SamplingConfig
 
@@ -63,7 +64,12 @@ def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
 
 
 def make_run(
-    directory: Path, kind: str, model: str = "llama-tiny", symbols: list[str] | None = None, **changes: object
+    directory: Path,
+    kind: str,
+    model: str = "llama-tiny",
+    symbols: list[str] | None = None,
+    options: Sequence[str] = (),
+    **changes: object,
 ) -> Path:
     carried = tokenizer(directory, kind, symbols or []) if kind else None
     packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290, tokenizer_model=carried)
@@ -72,8 +78,8 @@ def make_run(
         for name, value in ({} if model != "llama-tiny" else SMALL | changes).items()
         for word in ("--set", f"model.{name}={value}")
     ]
-    options = ["--model", model, "--steps", "2", "--batch-size", "2", "--threads", "1", *settings]
-    result = call("fit", "--data", packed, "--output", directory / "run", *options)
+    usual = ["--model", model, "--steps", "2", "--batch-size", "2", "--threads", "1", *settings]
+    result = call("fit", "--data", packed, "--output", directory / "run", *usual, *options)
     assert result.exit_code == 0, result.output
     return directory / "run"
 
@@ -104,13 +110,30 @@ def test_transformers_computes_and_tokenizes_the_same(run: Path, tmp_path: Path)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
     for text in (TEXT, "  sea  side ", "naïve 東", "<mask>", ""):
-        assert loaded(text)["input_ids"] == processor.encode(text)
-    assert loaded.eos_token == "</s>"
+        # a document began after the EOD of the one before; the model never saw the tokenizer's own <s>
+        assert loaded(text)["input_ids"] == [2, *processor.encode(text)]
+        assert loaded(text, add_special_tokens=False)["input_ids"] == processor.encode(text)
+    assert loaded.eos_token == loaded.bos_token == "</s>"
+    assert theirs.config.bos_token_id == loaded.bos_token_id == theirs.generation_config.bos_token_id == 2
     again = tmp_path / "again"
     assert call("export", run, "--format", "hf", "--output", again).exit_code == 0
     for path in (tmp_path / "hf").iterdir():
         assert (again / path.name).read_bytes() == path.read_bytes()
         assert path.stat().st_mode & 0o777 == (tmp_path / "hf" / "config.json").stat().st_mode & 0o777
+
+
+def test_a_model_that_saw_documents_alone_gets_them_alone(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    run = make_run(tmp_path, "bpe", options=("--document-mask",))
+    assert call("export", run, "--format", "hf", "--output", tmp_path / "hf").exit_code == 0
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
+    assert loaded(TEXT)["input_ids"] == processor.encode(TEXT)
+    here = LoadedModel.load(run, print)
+    sampling = SamplingConfig(max_tokens=5)
+    added = continue_ids(here.model, processor.encode(TEXT), sampling, 2, here.vocabulary)
+    assert here.generate(TEXT, sampling) == here.codec.decode([*processor.encode(TEXT), *added])
+    assert here.generate("", sampling) == here.codec.decode(continue_ids(here.model, [2], sampling, 2, here.vocabulary))
 
 
 def gguf_logits(tensors: dict[str, Tensor], ids: Tensor) -> Tensor:
