@@ -125,6 +125,10 @@ class DocumentMap(ABC):
     def prepare(self) -> None:
         """Load models and tables; a UsageError or DataError says what is wrong with them."""
 
+    def check_columns(self, schema: pa.Schema) -> None:
+        """Before any work: a UsageError where the documents lack columns that are needed. The schema has all columns,
+        those that other maps of the chain set too."""
+
     def files(self) -> Mapping[str, Path]:
         """The files that decide the result, by the name of their setting: models, lists."""
         return {}

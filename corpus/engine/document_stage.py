@@ -125,7 +125,9 @@ class DocumentStage(PiecewiseStage):
 
     def check(self) -> None:
         super().check()
-        _ = self.columns  # that they have one type each
+        schema = document_schema(self.columns)  # they have one type each
+        for step in self.maps:
+            step.check_columns(schema)
 
     def notice(self) -> str:
         return "; ".join(filter(None, (step.notice() for step in self.maps)))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from corpus.config import build, option_names, parse_option
+from corpus.config import build, check_options, option_names, parse_option
 from corpus.engine.document_map import DocumentMap
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, nearest, option
 from corpus.quality.rules.registry import PRESETS, RULES
+from corpus.quality.sample import SampleByScore, SampleForm
 from corpus.quantity import parse_quantity
 
 _LIMITED = ("min_chars", "max_chars")
 """Rule sets that can be written with their limit, as in `min_chars:300`."""
 _LISTED = "badwords"
 """The rule set that is written with its list, as in `badwords:FILE`."""
+_DEFAULT = ("gopher",)
 RuleEntry = str | Mapping[str, Any]
 
 
@@ -27,9 +29,9 @@ class FilterConfig:
     removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
     rules: tuple[str | dict[str, Any], ...] = option(
-        ("gopher",),
+        (),
         "Rule sets or presets in order: gopher (gopher_quality, gopher_repetition), fineweb, c4, c4-paper, code, pii,"
-        " badwords:FILE, length, min_chars:N, max_chars:N.",
+        " badwords:FILE, length, min_chars:N, max_chars:N; gopher where nothing else is asked for.",
         metavar="RULE",
     )
     languages: tuple[str, ...] = option(
@@ -39,18 +41,56 @@ class FilterConfig:
         (), "A threshold of a rule set, as gopher_quality.min_words=40.", metavar="RULE.SETTING=VALUE"
     )
 
+    annotate: bool = option(
+        False, "Write what the rule sets measure and why they would drop a document as columns; they drop nothing."
+    )
+    where: str = option(
+        "",
+        'Then keep only documents for which this SQL expression over columns is true, as "perplexity < 500".',
+        metavar="SQL",
+    )
+    sample_by_score: str = option(
+        "", "Then keep a document with a probability that this column gives, a score from 0 to 1.", metavar="COLUMN"
+    )
+    sample_form: SampleForm = option(
+        "linear", "linear: with the probability of the score (GLaM, PaLM); pareto: (2 - score)^-alpha (GPT-3)."
+    )
+    sample_alpha: float = option(9.0, "The exponent of pareto (GPT-3: 9).", above=0)
+    sample_seed: int = option(0, "Seed of the draw, which follows from it and the document's id.", least=0)
+
     def __post_init__(self) -> None:
+        check_options(self)
         self.maps()
 
     def maps(self) -> tuple[DocumentMap, ...]:
         """The rule sets as maps; a UsageError names what does not exist."""
-        if not self.rules and not self.languages:
-            raise UsageError("no filter rule is given: name at least one, such as gopher.")
-        entries = list(_expanded(self.rules))
+        asked = self.rules or self.languages or self.where or self.sample_by_score
+        entries = list(_expanded(self.rules if asked else _DEFAULT))
         if self.languages:
             entries.insert(0, ("languages", {"keep": self.languages}))
         _override(entries, self.set)
-        return tuple(build(f"filter rule {name}", RULES.load(name), settings) for name, settings in entries)
+        rules = [build(f"filter rule {name}", RULES.load(name), settings) for name, settings in entries]
+        return (*(_annotated(rules) if self.annotate else rules), *self._by_columns())
+
+    def _by_columns(self) -> Iterator[DocumentMap]:
+        """The maps that decide by columns."""
+        if self.where:
+            from corpus.quality.where import Where
+
+            yield Where(self.where)
+        if self.sample_by_score:
+            yield SampleByScore(self.sample_by_score, self.sample_form, self.sample_alpha, self.sample_seed)
+
+
+def _annotated(rules: Sequence[DocumentMap]) -> list[DocumentMap]:
+    """The rules as maps that write columns."""
+    from corpus.quality.annotated import Annotated
+
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--annotate: {name} is named twice, and its columns have its name: name it once.")
+    return [Annotated(rule) for rule in rules]
 
 
 def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]]:
