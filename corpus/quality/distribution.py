@@ -106,7 +106,10 @@ class Distribution:
             return []
         if self.least == self.most:
             return [(self.least, self.most, self.number)]
-        least, width = self.least / _BARS, self.most / _BARS - self.least / _BARS  # the difference itself can be infinite
+        least, width = (
+            self.least / _BARS,
+            self.most / _BARS - self.least / _BARS,
+        )  # the difference itself can be infinite
         ends = [(least + width * (bar / _BARS)) * _BARS for bar in range(_BARS)] + [self.most]
         counts = [0] * _BARS
         for bin, count in self.bins.items():

@@ -59,8 +59,6 @@ class Sentences:
     """large_string: the lines that stay, joined by line feeds."""
     verdicts: Array[np.int64]
     """int64[texts]: `KEPT`, or why the page goes, by the first line that says so."""
-    sentences: Array[np.int64]
-    """Ends of sentences in the lines that stay, at least one of each."""
     characters: Array[np.int64]
     """Characters of what is left."""
     lines: Array[np.int64]
@@ -76,7 +74,7 @@ def sentence_lines(text: pa.Array, min_words: int, max_word: int, whole_page: bo
     out = np.empty(int(bounds[-1] - bounds[0]) + len(bounds), dtype=np.uint8)
     folded = np.empty(int((bounds[1:] - bounds[:-1]).max(initial=0)) + 1, dtype=np.uint8)
     ends = np.zeros(len(bounds), dtype=np.int64)
-    figures = np.zeros((4, len(bounds) - 1), dtype=np.int64)
+    figures = np.zeros((3, len(bounds) - 1), dtype=np.int64)
     settings = np.array([min_words, max_word, whole_page], dtype=np.int64)
     _pages(data, bounds, character_table(), settings, out, folded, ends, figures)
     return Sentences(text_column(out, ends), *figures)
@@ -200,22 +198,6 @@ def _phrases(line: Any, size: Any, rare: Any) -> Any:
     return found
 
 
-@kernel(types.int64(U8, types.int64, types.int64))
-def _sentence_ends(line: Any, begin: Any, end: Any) -> Any:
-    """Runs of `.?!`, perhaps closing quotes or brackets, before white space or the end."""
-    found, at = np.int64(0), begin
-    while at < end:
-        if line[at] != 0x2E and line[at] != 0x3F and line[at] != 0x21:
-            at += 1
-            continue
-        while at < end and (line[at] == 0x2E or line[at] == 0x3F or line[at] == 0x21):
-            at += 1
-        while at < end and (line[at] == 0x22 or line[at] == 0x27 or line[at] == 0x29 or line[at] == _CLOSE):
-            at += 1
-        found += at == end or _blank(line, at, end) > 0
-    return found
-
-
 @kernel(types.UniTuple(types.int64, 4)(U8, types.int64, types.int64, U8, types.int64, _BYTES, types.int64, _BYTES))
 def _cleaned(data: Any, at: Any, end: Any, table: Any, max_word: Any, out: Any, begin: Any, folded: Any) -> Any:
     """Write a line without its citation marks to `out` from `begin` on, and in lower case to `folded`.
@@ -280,12 +262,12 @@ def _whole_page(data: Any, begin: Any, end: Any, folded: Any, rare: Any) -> Any:
 @kernel(types.void(U8, I64, U8, I64, _BYTES, _BYTES, types.int64[::1], types.int64[:, ::1]))
 def _pages(data: Any, bounds: Any, table: Any, settings: Any, out: Any, folded: Any, ends: Any, figures: Any) -> None:
     """Write what is left of each page to `out` up to `ends[text + 1]`; settings are min_words, max_word and whole_page.
-    The rows of `figures` are the verdict, sentences, characters and lines. Of a page that goes the text is empty."""
+    The rows of `figures` are the verdict, characters and lines. Of a page that goes the text is empty."""
     to = np.int64(0)
     for text in range(bounds.size - 1):
         begin, end = bounds[text], bounds[text + 1]
         first, verdict = to, np.int64(KEPT)
-        sentences, characters, lines = np.int64(0), np.int64(0), np.int64(0)
+        characters, lines = np.int64(0), np.int64(0)
         if settings[2]:
             verdict = _whole_page(data, begin, end, folded, _RARE)
         while begin < end and verdict == KEPT:
@@ -316,8 +298,7 @@ def _pages(data: Any, bounds: Any, table: Any, settings: Any, out: Any, folded: 
                 to = stop
                 lines += 1
                 characters += size
-                sentences += max(1, _sentence_ends(out, at, stop))
         if verdict != KEPT:
             to = first
         ends[text + 1] = to
-        figures[0, text], figures[1, text], figures[2, text], figures[3, text] = verdict, sentences, characters, lines
+        figures[0, text], figures[1, text], figures[2, text] = verdict, characters, lines

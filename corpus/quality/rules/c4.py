@@ -1,9 +1,8 @@
 """C4's cleaning of a page (Raffel et al. 2020, arXiv 1910.10683, section 2.2), with the limits of the published code
 (TensorFlow Datasets, `c4_utils.py`) or those of the paper; the two differ.
 
-Two steps of the original are left out: its list of bad words, which is not shipped, and NLTK's sentence splitter.
-Sentences are counted as the ends of sentences in each line: `.`, `?` or `!`, perhaps closing quotes or brackets, then
-white space or the end of the line; a line that stays has at least one.
+The list of bad words is a rule set of its own (`badwords`). Sentences are counted as NLTK's Punkt does, without its trained
+model (`corpus/quality/punkt.py` says where the two differ).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from corpus.engine.document_map import DocumentBatch, Mapped
 from corpus.option import option
+from corpus.quality.punkt import sentences_in
 from corpus.quality.rules.measured import Measure, MeasuredRule
 from corpus.quality.sentences import CURLY_BRACKET, LOREM_IPSUM, Sentences, sentence_lines
 
@@ -48,7 +48,7 @@ class C4(MeasuredRule):
         return (
             Measure("lorem_ipsum", (left.verdicts == LOREM_IPSUM).astype(np.int64), None, 0, "lorem ipsum"),
             Measure("curly_bracket", (left.verdicts == CURLY_BRACKET).astype(np.int64), None, 0, "curly bracket"),
-            Measure("sentences", left.sentences, least=self.min_sentences, too_low=few),
+            Measure("sentences", sentences_in(left.text), least=self.min_sentences, too_low=few),
             Measure("characters", left.characters, None, self.max_page, "too long"),
         )
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from corpus.quality.punkt import ABBREVIATIONS
 from corpus.quality.rules.c4 import C4
 from corpus.quality.rules.code import Code
 from corpus.quality.rules.fineweb import TERMINALS, FineWeb
@@ -13,7 +14,6 @@ from corpus.quality.rules.gopher import BULLETS, GopherQuality, GopherRepetition
 from corpus.quality.rules.stop_words import GOPHER
 
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-SENTENCE_END = re.compile(r"[.?!]+[\"')\]]*(?=\s|$)")
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
@@ -120,15 +120,15 @@ def c4(rule: C4, text: str) -> tuple[str, str | None]:
     if rule.whole_page and "{" in text:
         return text, "curly bracket"
     kept: list[str] = []
-    sentences = 0
+    number = 0
     for line in text.splitlines():
         left, why = _c4_line(rule, line.strip())
         if why is not None:
             return text, why
         if left:
-            sentences += max(1, sum(1 for _ in SENTENCE_END.finditer(left)))
+            number += sentences(left)
             kept.append(left)
-    if sentences < rule.min_sentences:
+    if number < rule.min_sentences:
         return text, "too few sentences"
     page = "\n".join(kept)
     return (text, "too long") if len(page) > rule.max_page else (page, None)
@@ -151,6 +151,30 @@ def bad_words(words: Sequence[str], text: str) -> int:
     """Occurrences of whole words or phrases, overlapping ones too."""
     lower = text.lower()
     return sum(len(re.findall(rf"(?<!\w)(?={re.escape(word)}(?!\w))", lower)) for word in words)
+
+
+def sentences(line: str) -> int:
+    """Sentences of a line that is not empty."""
+    found = 1
+    for match in re.finditer(r"([.?!]+)([\"')\]}‘’“”«»]*)(?=\s)", line):
+        marks, closing = match.groups()
+        word = re.search(r"'?[^\s)\";}\]*:@'({\[!?]*$", line[: match.start()])
+        assert word is not None
+        following = line[match.end() :].lstrip()[:1]
+        ends = set(marks) != {"."} or (len(marks) == 1 and not _goes_on(word.group(), closing, following))
+        found += ends
+    return found
+
+
+def _goes_on(word: str, closing: str, following: str) -> bool:
+    lower = "".join(char.lower() if char.isascii() else char for char in word)
+    if lower in ABBREVIATIONS or lower.rpartition("-")[2] in ABBREVIATIONS:
+        return True
+    if closing:
+        return False
+    if len(word) == 1 and word.isalpha():
+        return following.isalpha()
+    return bool(re.fullmatch("[0-9,.-]*[0-9][0-9,.-]*", word)) and "a" <= following <= "z"
 
 
 def _c4_line(rule: C4, line: str) -> tuple[str, str | None]:
