@@ -64,10 +64,10 @@ class DocumentBatch:
             self._views[make] = list(map(make, self.texts()))
         return self._views[make]
 
-    def measured(self, measure: Callable[[pa.Array], M]) -> M:
-        """`measure(column)` of the column of texts. It is remembered as long as the texts stay the same."""
+    def measured(self, measure: Callable[[pa.RecordBatch], M]) -> M:
+        """`measure(rows)`, of texts and their languages alone. It is remembered as long as these stay the same."""
         if measure not in self._measured:
-            self._measured[measure] = measure(self.rows.column("text"))
+            self._measured[measure] = measure(self.rows)
         return cast(M, self._measured[measure])
 
     def with_columns(self, columns: Mapping[str, pa.Array]) -> DocumentBatch:
@@ -84,7 +84,8 @@ class DocumentBatch:
         changed = DocumentBatch(rows)
         if "text" not in columns:
             changed._views = self._views
-            changed._measured = self._measured
+            if "language" not in columns:
+                changed._measured = self._measured
         return changed
 
     def filter(self, stays: pa.BooleanArray) -> DocumentBatch:

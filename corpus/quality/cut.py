@@ -1,6 +1,8 @@
 """Texts cut into lines and words, once for all rules of a chain: arrays of positions and numbers, no Python strings.
 
-A word is what `str.split` gives: characters between white space (`str.isspace`). A line is what is between line feeds
+A word is what `str.split` gives: characters between white space (`str.isspace`). In texts of languages without blanks
+between words (`UNSPACED_LANGUAGES`) each ideograph, kana or letter of their scripts is a word of its own, with the marks and
+punctuation that follow it, and what is between such words is one. A line is what is between line feeds
 and is not all white space. Equal words of a text have equal numbers: a word of up to seven bytes is its own key, a
 longer one is found by a hash and compared byte by byte, so that no collision can decide anything.
 """
@@ -12,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numba import types
 
 from corpus.data.buffers import Array, count_breaks, text_buffers
 from corpus.kernel import kernel, load_lane
+from corpus.quality.characters import ALPHANUMERIC, UNSPACED, character_table
 
 U8 = types.Array(types.uint8, 1, "C", readonly=True)
 I64 = types.Array(types.int64, 1, "C", readonly=True)
@@ -33,6 +37,9 @@ _BYTE_OF = np.uint64(0x0001020304050607)
 _LONG = np.uint64(0xFF00000000000000)
 _ONE = np.uint64(1)
 _FIRST_SLOTS = 1024
+
+UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "wuu", "yue", "zh")
+"""Languages, as lid.176 calls them, that are written without blanks between words."""
 
 
 def _kinds() -> Array[np.uint8]:
@@ -85,9 +92,12 @@ class Cut:
     line_text_ends: Array[np.int64]
     """Where the last word of each line ends."""
 
+    unspaced: Array[np.bool_]
+    """bool[texts]: whether words were cut as in languages without blanks."""
+
     def filter(self, stays: Array[np.bool_]) -> Cut:
         """The cut of the texts that stay."""
-        by_text = [entry.name for entry in fields(self)][1:10]
+        by_text = [*[entry.name for entry in fields(self)][1:10], "unspaced"]
         return replace(self, **{name: getattr(self, name)[stays] for name in by_text})
 
     @property
@@ -101,10 +111,22 @@ class Cut:
         return self.lines_to - self.lines_from
 
 
-def cut_texts(text: pa.Array) -> Cut:
-    """Cut a string column."""
+def cut_documents(rows: pa.RecordBatch) -> Cut:
+    """Cut the texts of documents, by their languages."""
+    text = rows.column("text")
+    if "language" not in rows.schema.names:
+        return cut_texts(text)
+    languages = rows.column("language").cast(pa.string())
+    known: Any = pc.is_in(languages, pa.array(UNSPACED_LANGUAGES)).to_numpy(zero_copy_only=False)
+    return cut_texts(text, np.asarray(known, dtype=np.bool_))
+
+
+def cut_texts(text: pa.Array, unspaced: Array[np.bool_] | None = None) -> Cut:
+    """Cut a string column; `unspaced` (bool[texts], none by default): which are of languages without blanks."""
     data, bounds = text_buffers(text)
     number = len(bounds) - 1
+    if unspaced is None:
+        unspaced = np.zeros(number, dtype=np.bool_)
     most = int(bounds[-1] - bounds[0]) // 2 + number
     longest = int((bounds[1:] - bounds[:-1]).max(initial=0))
     slots = np.empty(max(_FIRST_SLOTS, 1 << (2 * longest).bit_length()), dtype=np.int32)
@@ -114,7 +136,8 @@ def cut_texts(text: pa.Array) -> Cut:
     sizes = np.empty((2, most), dtype=np.int32)
     keys = np.empty(most, dtype=np.uint64)
     lines = np.empty((5, count_breaks(data[bounds[0] : bounds[-1]]) + number), dtype=np.int64)
-    _cut(data, bounds, _KINDS, slots, texts, ids, places, sizes, keys, lines)
+    split = unspaced.astype(np.uint8)
+    _cut(data, bounds, _KINDS, character_table(), split, slots, texts, ids, places, sizes, keys, lines)
     words, different, kept = (int(texts[row, number]) for row in (1, 2, 3))
     return Cut(
         data=data,
@@ -138,6 +161,7 @@ def cut_texts(text: pa.Array) -> Cut:
         line_characters=lines[2, :kept],
         line_text_begins=lines[3, :kept],
         line_text_ends=lines[4, :kept],
+        unspaced=unspaced,
     )
 
 
@@ -249,13 +273,56 @@ def _read_word(data: Any, kinds: Any, at: Any, end: Any) -> Any:
     return end, characters
 
 
+@kernel(types.UniTuple(types.int64, 2)(U8, types.int64, types.int64))
+def _character(data: Any, at: Any, end: Any) -> Any:
+    """The code point at `at` and where the next begins; what is cut short is read as zeros."""
+    code = np.int64(data[at])
+    size = np.int64(1)
+    if code >= 0xC0:
+        size = np.int64(2) if code < 0xE0 else (np.int64(3) if code < 0xF0 else np.int64(4))
+        code &= 0x1F if size == 2 else (0x0F if size == 3 else 0x07)
+        for i in range(1, size):
+            code = (code << 6) | (np.int64(data[at + i]) & 0x3F if at + i < end else np.int64(0))
+    return code, min(at + size, end)
+
+
+@kernel(types.UniTuple(types.int64, 2)(U8, U8, U8, types.int64, types.int64))
+def _read_unspaced(data: Any, table: Any, kinds: Any, at: Any, end: Any) -> Any:
+    """`_read_word` in a text of a language without blanks."""
+    code, at = _character(data, at, end)
+    alone = code < table.size and (table[code] & UNSPACED) != 0
+    characters = np.int64(1)
+    while at < end:
+        kind = kinds[data[at]]
+        if kind in (_BLANK, _FEED) or (kind == _MAYBE and blank_size(data, at, end) > 0):
+            break
+        code, following = _character(data, at, end)
+        bits = table[code] if code < table.size else np.uint8(0)
+        if bits & UNSPACED or (alone and bits & ALPHANUMERIC):
+            break
+        at = following
+        characters += 1
+    return at, characters
+
+
 @kernel(
     types.void(
-        U8, I64, U8, _I32, types.int64[:, ::1], _I32, types.int64[:, ::1], types.int32[:, ::1], _U64, types.int64[:, ::1]
+        U8, I64, U8, U8, U8, _I32, types.int64[:, ::1], _I32, types.int64[:, ::1], types.int32[:, ::1], _U64, types.int64[:, ::1]
     )
 )  # fmt: skip
 def _cut(
-    data: Any, bounds: Any, kinds: Any, slots: Any, texts: Any, ids: Any, places: Any, sizes: Any, keys: Any, lines: Any
+    data: Any,
+    bounds: Any,
+    kinds: Any,
+    table_of: Any,
+    split: Any,
+    slots: Any,
+    texts: Any,
+    ids: Any,
+    places: Any,
+    sizes: Any,
+    keys: Any,
+    lines: Any,
 ) -> None:
     """Fill the arrays of a `Cut`.
 
@@ -286,7 +353,10 @@ def _cut(
                 at += blank
                 continue
             begin = at
-            at, read = _read_word(data, kinds, at, end)
+            if split[text]:
+                at, read = _read_unspaced(data, table_of, kinds, at, end)
+            else:
+                at, read = _read_word(data, kinds, at, end)
             length += read
             text_begin, text_end = begin if text_begin < 0 else text_begin, at
             key = word_key(data, begin, at)

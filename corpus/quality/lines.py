@@ -32,9 +32,9 @@ class LineFigures:
         return LineFigures(self.characters[stays], self.lines[stays], self.longest[stays], self.alphanumeric[stays])
 
 
-def line_figures(text: pa.Array) -> LineFigures:
-    """Measure a string column."""
-    data, bounds = text_buffers(text)
+def line_figures(rows: pa.RecordBatch) -> LineFigures:
+    """Measure the texts of documents."""
+    data, bounds = text_buffers(rows.column("text"))
     figures = np.zeros((4, len(bounds) - 1), dtype=np.int64)
     _lines(data, bounds, character_table(), figures)
     return LineFigures(*figures)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from corpus.engine.document_map import DocumentBatch
 from corpus.option import option
-from corpus.quality.cut import cut_texts
+from corpus.quality.cut import cut_documents
 from corpus.quality.repetition import repeated_lines
 from corpus.quality.rules.measured import Measure, MeasuredRule
 from corpus.quality.words import last_characters, short_lines
@@ -55,7 +55,7 @@ class FineWeb(MeasuredRule):
     max_line_feeds: float = option(0.3, "Line feeds per word, at most (FineWeb: 0.3).", least=0)
 
     def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
-        cut = batch.measured(cut_texts)
+        cut = batch.measured(cut_documents)
         lines, short = cut.lines, short_lines(cut, self.short_line)
         ended = last_characters(cut, TERMINALS)
         counted: Any = pc.count_substring(batch.column("text"), "\n").to_numpy(zero_copy_only=False)

@@ -15,7 +15,7 @@ import numpy as np
 from corpus.data.buffers import Array
 from corpus.engine.document_map import DocumentBatch
 from corpus.option import option
-from corpus.quality.cut import cut_texts
+from corpus.quality.cut import cut_documents
 from corpus.quality.repetition import repetition
 from corpus.quality.rules.measured import Measure, MeasuredRule
 from corpus.quality.rules.stop_words import StopWordLists, stop_word_lists
@@ -34,7 +34,9 @@ class GopherQuality(MeasuredRule):
 
     min_words: int = option(50, "Words that a document needs (A1.1: 50).", least=0)
     max_words: int = option(100_000, "Words that it has at most (A1.1: 100,000).", least=0)
-    min_mean_word: float = option(3, "Characters of a word on average, at least (A1.1: 3).", least=0)
+    min_mean_word: float = option(
+        3, "Characters of a word on average, at least (A1.1: 3), in languages with blanks.", least=0
+    )
     max_mean_word: float = option(10, "Characters of a word on average, at most (A1.1: 10).", least=0)
     max_hashes: float = option(0.1, "Hash signs per word, at most (A1.1: 0.1).", least=0)
     max_ellipses: float = option(0.1, "Ellipses per word, at most (A1.1: 0.1).", least=0)
@@ -48,15 +50,15 @@ class GopherQuality(MeasuredRule):
     stop_word_lists: StopWordLists = option(
         "gopher",
         "gopher: A1.1's eight of English for texts in en or without a language, none for others; fineweb-2: also those of"
-        " FineWeb-2 for texts in de, es, fr, it, nl, pl, pt, ru, sv.",
+        " FineWeb-2 for texts in de, es, fr, it, ja, nl, pl, pt, ru, sv, zh.",
     )
 
     def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
-        cut = batch.measured(cut_texts)
+        cut = batch.measured(cut_documents)
         words, lines, figures = cut.words, cut.lines, word_figures(cut)
         bullets, ending = line_ends(cut, BULLETS)
         stop_words, judged = self._stop_words(batch)
-        low, high = self.min_mean_word, self.max_mean_word
+        low, high = np.where(cut.unspaced, 0.0, self.min_mean_word), self.max_mean_word
         return (
             Measure("words", words, None, self.max_words, "too many words", self.min_words, "too few words"),
             Measure("mean_word", figures.characters, words, high, "long words", low, "short words"),
@@ -70,7 +72,7 @@ class GopherQuality(MeasuredRule):
 
     def _stop_words(self, batch: DocumentBatch) -> tuple[Array[np.int64], Array[np.bool_]]:
         """int64[texts]: how many of the stop words of its language a text has; bool[texts]: which need them."""
-        cut = batch.measured(cut_texts)
+        cut = batch.measured(cut_documents)
         if self.stop_words:
             return stop_words_in(cut, self.stop_words), np.ones(batch.num_rows, dtype=np.bool_)
         languages: Any = batch.column("language").fill_null(_UNKNOWN).to_numpy(zero_copy_only=False)
@@ -106,7 +108,7 @@ class GopherRepetition(MeasuredRule):
     duplicate_10_grams: float = option(0.10, "The same of 10-grams (table A1).", least=0)
 
     def measures(self, batch: DocumentBatch) -> Sequence[Measure]:
-        cut = batch.measured(cut_texts)
+        cut = batch.measured(cut_documents)
         found, size = repetition(cut), cut.characters
         found_lines = (found.duplicate_lines, found.duplicate_line_characters)
         found_paragraphs = (found.duplicate_paragraphs, found.duplicate_paragraph_characters)

@@ -28,7 +28,7 @@ class Measure:
     per: Array[np.int64] | None = None
     most: float | None = None
     too_high: str = ""
-    least: float | None = None
+    least: float | Array[np.float64] | None = None
     too_low: str = ""
     judged: Array[np.bool_] | None = None
 

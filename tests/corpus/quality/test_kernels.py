@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.quality.characters import ALPHANUMERIC, DECIMAL, LETTER, TABLE_SIZE, character_table
-from corpus.quality.cut import Cut, cut_texts
+from corpus.quality.characters import ALPHANUMERIC, DECIMAL, LETTER, TABLE_SIZE, UNSPACED, character_table
+from corpus.quality.cut import UNSPACED_LANGUAGES, Cut, cut_documents, cut_texts
 from corpus.quality.lines import line_figures
 from corpus.quality.repetition import repetition
 from corpus.quality.rules.gopher import BULLETS
@@ -97,7 +97,7 @@ def test_repetition_is_its_twin(values: list[str]) -> None:
 def test_words_and_lines_are_counted(values: list[str]) -> None:
     cut = cut_texts(column(values))
     figures, (bullets, ending) = word_figures(cut), line_ends(cut, BULLETS)
-    lines = line_figures(column(values))
+    lines = line_figures(pa.record_batch([column(values)], ["text"]))
     for index, text in enumerate(values):
         assert figures.characters[index] == sum(map(len, text.split()))
         assert figures.lettered[index] == sum(any(map(str.isalpha, word)) for word in text.split())
@@ -139,3 +139,42 @@ def test_words_whose_hashes_meet_stay_apart() -> None:
     ]
     cut = cut_texts(column([" ".join(words * 3)]))
     assert list(cut.ids) == list(range(len(words))) * 3 and set(cut.occurrences) == {3}
+
+
+def unspaced_twin(text: str) -> list[str]:
+    """The words of a text of a language without blanks."""
+    table = character_table()
+    words = []
+    for chunk in text.split():
+        alone = None  # whether the last word is a letter of its own
+        for char in chunk:
+            unspaced = ord(char) < TABLE_SIZE and bool(table[ord(char)] & UNSPACED)
+            if alone is None or unspaced or (alone and char.isalnum()):
+                words.append(char)
+                alone = unspaced
+            else:
+                words[-1] += char
+    return words
+
+
+@given(
+    st.lists(st.one_of(texts, st.text(st.sampled_from("漢字かカー々〇。、「」ไทยก็ที่ລາວမြန်ខ្មែរab1,. \n"))), max_size=4)
+)
+def test_words_of_languages_without_blanks(values: list[str]) -> None:
+    cut = cut_texts(column(values), np.ones(len(values), dtype=np.bool_))
+    for index, text in enumerate(values):
+        different = slice(cut.different_from[index], cut.different_to[index])
+        spans = zip(cut.word_begins[different], cut.word_ends[different], strict=True)
+        known = [bytes(cut.data[begin:end]).decode() for begin, end in spans]
+        assert [known[id] for id in cut.ids[cut.words_from[index] : cut.words_to[index]]] == unspaced_twin(text)
+        assert list(cut.word_characters[different]) == list(map(len, known))
+
+
+def test_words_go_by_the_language_of_a_document() -> None:
+    text = "今天天气很好。Hello, 2024年！"
+    rows = pa.record_batch([column([text] * 4), pa.array(["zh", "en", None, "ja"])], ["text", "language"])
+    cut = cut_documents(rows)
+    assert list(cut.words) == [9, 2, 2, 9] and list(cut.unspaced) == [True, False, False, True]
+    assert list(cut.filter(np.array([False, True, False, True])).unspaced) == [False, True]
+    assert unspaced_twin(text) == ["今", "天", "天", "气", "很", "好。", "Hello,", "2024", "年！"]
+    assert unspaced_twin("ที่นี่") == ["ที่", "นี่"] and set(UNSPACED_LANGUAGES) >= {"zh", "ja", "th"}

@@ -96,3 +96,11 @@ def test_stop_words_are_those_of_the_language() -> None:
     assert reasons(lists, [german, english, english], ["de", "de", "eo"]) == [None, few, None]
     told = GopherQuality(stop_words=("der", "die", "und"))
     assert reasons(told, [german, english], ["en", "de"]) == [None, few]
+
+
+def test_chinese_has_words() -> None:
+    text = "".join(chr(0x5100 + n) + ("，" if n % 9 == 8 else "") for n in range(0, 300, 5)) + "的是"
+    assert reasons(GopherQuality(), [text, text], ["zh", "en"]) == [None, "too few words"]
+    lists = GopherQuality(stop_word_lists="fineweb-2")
+    assert reasons(lists, [text, text[:-2]], ["zh", "zh"]) == [None, "too few stop words"]
+    assert reasons(GopherRepetition(), ["今天天气很好。" * 9], ["zh"]) == ["top 2-gram"]
