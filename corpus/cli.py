@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),
     "explain": ("corpus.commands.explain:explain", "Say what became of a record at every stage of a run."),
     "index": ("corpus.commands.explain:index", "Index a run's URLs and lines for explain."),
-    "stats": ("corpus.commands.stats:stats", "Show how numbers of documents are distributed, and what rules drop."),
+    "stats": ("corpus.commands.stats:stats", "Show how columns are distributed and what each rule drops."),
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
     "clean": ("corpus.commands.clean:clean", "Remove intermediate datasets of a finished run."),

@@ -35,7 +35,7 @@ _BAR = 40
 def stats(
     documents: tuple[str, ...], by: str, columns: tuple[str, ...], histogram: bool, workers: int, as_json: bool
 ) -> None:
-    """Show how the numbers of documents are distributed, and what each rule would drop.
+    """Show how columns are distributed and what each rule drops.
 
     For thresholds: annotate documents with `corpus filter --annotate`, look here, drop with `corpus filter --where`. Whole
     numbers up to 2,048 are exact, other quantiles at most 0.1 % too near to zero.
