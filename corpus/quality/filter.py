@@ -97,15 +97,14 @@ def _expanded(rules: Iterable[RuleEntry]) -> Iterable[tuple[str, dict[str, Any]]
     """Names and settings of the rule sets, presets replaced by what they stand for."""
     for rule in rules:
         if isinstance(rule, Mapping):
-            for name, settings in ((str(key), value) for key, value in rule.items()):
+            for written, settings in ((str(key), value) for key, value in rule.items()):
                 if not isinstance(settings, Mapping | None):
-                    raise UsageError(f"filter rule {name} is {settings!r}: give its settings as a table.")
-                _known(name)
-                yield name, dict(settings or {})
+                    raise UsageError(f"filter rule {written} is {settings!r}: give its settings as a table.")
+                yield _known(written), dict(settings or {})
             continue
         for part in PRESETS.get(rule, (rule,)):
-            name, colon, limit = part.partition(":")
-            _known(name)
+            written, colon, limit = part.partition(":")
+            name = _known(written)
             if name == _LISTED:
                 yield name, {"list": limit} if colon else {}
                 continue
@@ -121,9 +120,20 @@ def _limit(rule: str, name: str, limit: str) -> int:
         raise UsageError(f"filter rule '{rule}' needs a whole number: give it as '{name}:300'.") from None
 
 
-def _known(name: str) -> None:
+def _known(written: str) -> str:
+    """The name of a rule set that may be written with its version, as `gopher_quality@1`; only that version is taken."""
+    name, at, version = written.partition("@")
     if name not in RULES:
         raise UsageError(f"there is no filter rule '{name}': {nearest(name, [*RULES, *PRESETS])}")
+    current = getattr(RULES.load(name), "version", None) if at else None
+    if at and current is None:
+        raise UsageError(f"filter rule '{written}': {name} has no versions: write '{name}'.")
+    if at and version != str(current):
+        raise UsageError(
+            f"filter rule '{written}': there is version {current} of {name} here: write '{name}@{current}', or take the"
+            " release of corpusmill that has the other."
+        )
+    return name
 
 
 def _override(entries: Sequence[tuple[str, dict[str, Any]]], assignments: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ next to an IP address or telephone number says that it is none; in IPv6 letters 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ class Pii(DocumentMap):
     """Masks e-mail addresses, IP addresses and telephone numbers, and counts them; drops nothing."""
 
     name: ClassVar[str] = "pii"
+    version: ClassVar[int] = 1
     columns: ClassVar[tuple[Column, ...]] = (
         Column("pii_emails", "int32", "E-mail addresses that were masked in the text."),
         Column("pii_ips", "int32", "IP addresses that were masked in the text."),
@@ -40,6 +41,9 @@ class Pii(DocumentMap):
 
     def __post_init__(self) -> None:
         check_options(self, f"filter rule {self.name}: ")
+
+    def config(self) -> dict[str, Any]:
+        return {"version": self.version} | super().config()
 
     def apply(self, batch: DocumentBatch) -> Mapped:
         masks = (self.email_mask, self.ip_mask, self.phone_mask)

@@ -44,6 +44,9 @@ def test_every_preset_and_reason_is_plain() -> None:
         ("gopher_qualty", "did you mean 'gopher_quality'"),
         ("min_chars:x", "needs a whole number"),
         ("code:3", "takes no limit"),
+        ("code@2", "there is version 1 of code"),
+        ("languages@1", "has no versions"),
+        ("min_chars@1:x", "needs a whole number"),
     ],
 )
 def test_rules_that_do_not_exist(rule: str, message: str) -> None:
@@ -81,6 +84,14 @@ def test_every_threshold_is_a_documented_setting(tmp_path: Path) -> None:
         assert fields and all(field.metadata["doc"] for field in fields)
         settings = {"languages": {"keep": ("en",)}, "badwords": {"list": __file__}, **own}.get(name, {})
         assert set(rule(**settings).config()) - {"version"} == {field.name for field in fields}
+
+
+def test_rules_by_version() -> None:
+    config = FilterConfig(rules=("min_chars@1:9", {"code@1": {"max_line": 5}}, "pii@1"), set=("code.max_mean_line=3",))
+    assert [step.config() for step in config.maps()][:2] == [
+        {"version": 1, "limit": 9},
+        {"version": 1, "max_line": 5, "max_mean_line": 3.0, "min_alphanumeric": 0.25},
+    ]
 
 
 def test_thresholds_by_recipe_and_by_set() -> None:
