@@ -53,7 +53,7 @@ class FilterConfig:
         "", "Then keep a document with a probability that this column gives, a score from 0 to 1.", metavar="COLUMN"
     )
     sample_form: SampleForm = option(
-        "linear", "linear: with the probability of the score (GLaM, PaLM); pareto: (2 - score)^-alpha (GPT-3)."
+        "linear", "linear: with the probability of the score (PaLM); pareto: (2 - score)^-alpha (GPT-3, GLaM)."
     )
     sample_alpha: float = option(9.0, "The exponent of pareto (GPT-3: 9).", above=0)
     sample_seed: int = option(0, "Seed of the draw, which follows from it and the document's id.", least=0)

@@ -22,8 +22,9 @@ NO_SCORE, NOT_DRAWN = "sample_by_score: no score", "sample_by_score: not drawn"
 
 @dataclass(frozen=True)
 class SampleByScore(DocumentMap):
-    """Keeps a document of score s, from 0 to 1, with the probability s (`linear`: GLaM, arXiv 2112.06905, section 3, as PaLM
-    does), or (2 - s)^-alpha (`pareto`: GPT-3's `np.random.pareto(alpha) > 1 - s`, arXiv 2005.14165, appendix A).
+    """Keeps a document of score s, from 0 to 1, with the probability s (`linear`: PaLM, arXiv 2204.02311, section 3, samples
+    pages in proportion to their score), or (2 - s)^-alpha (`pareto`: GPT-3's `np.random.pareto(alpha) > 1 - s`, arXiv
+    2005.14165, appendix A; GLaM, arXiv 2112.06905, section 3, names the same distribution).
 
     What is drawn follows from seed and id. Scores beyond 0 and 1 count as these.
     """
