@@ -55,6 +55,9 @@ class Annotated(DocumentMap):
             for measure in measures
         )
 
+    def check_columns(self, schema: pa.Schema) -> None:
+        self.rule.check_columns(schema)
+
     def prepare(self) -> None:
         self.rule.prepare()
 
