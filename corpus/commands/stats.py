@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpus.data.dataset import Dataset
+    from corpus.data.stored import StoredFile
     from corpus.quality.distribution import Group, GroupStats, Query
 
 _NAME_WIDTH = 34
@@ -45,7 +45,7 @@ def stats(
 
     found = resolve(existing(documents), "documents")
     query = _query(found, tuple(name.strip() for name in by.split(",") if name.strip()), columns)
-    groups = merged(_parts(query, [path for dataset in found for path in dataset.shard_paths()], workers))
+    groups = merged(_parts(query, [shard for dataset in found for shard in dataset.shards()], workers))
     if as_json:
         print_json({"by": list(query.by), "groups": [_group_json(query, *group) for group in groups.items()]})
         return
@@ -73,15 +73,15 @@ def _query(datasets: Sequence[Dataset], by: tuple[str, ...], columns: tuple[str,
     return Query(by, columns or tuple(numbers), reasons)
 
 
-def _parts(query: Query, paths: Sequence[Path], workers: int) -> list[Mapping[Group, GroupStats]]:
+def _parts(query: Query, shards: Sequence[StoredFile], workers: int) -> list[Mapping[Group, GroupStats]]:
     """The groups of each shard, in order."""
-    if workers == 1 or len(paths) < 2:
-        return [query.of(path) for path in paths]
+    if workers == 1 or len(shards) < 2:
+        return [query.of(shard) for shard in shards]
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(min(workers, len(paths)), mp_context=get_context("spawn")) as pool:
-        return list(pool.map(query.of, paths))
+    with ProcessPoolExecutor(min(workers, len(shards)), mp_context=get_context("spawn")) as pool:
+        return list(pool.map(query.of, shards))
 
 
 def _title(query: Query, group: Group, documents: int) -> str:

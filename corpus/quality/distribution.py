@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ import pyarrow.types as pt
 
 from corpus.data.buffers import Array
 from corpus.data.dataset import read_batches
+from corpus.data.stored import StoredFile
 
 CHARACTERS = "characters"
 """The length of the text, which every document has."""
@@ -156,10 +156,10 @@ class Query:
     numbers: tuple[str, ...]
     reasons: tuple[str, ...]
 
-    def of(self, path: Path) -> dict[Group, GroupStats]:
+    def of(self, shard: StoredFile) -> dict[Group, GroupStats]:
         """The groups of one shard."""
         found: dict[Group, GroupStats] = {}
-        for batch in read_batches(path):
+        for batch in read_batches(shard):
             for group, rows in _groups(batch, self.by):
                 self._add(found.setdefault(group, GroupStats()), batch, rows)
         return found
