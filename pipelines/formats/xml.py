@@ -10,6 +10,8 @@ from corpus.ingest.compression import TruncatedStream
 from corpus.ingest.reader import Item, Unreadable
 
 CHUNK_BYTES = 1 << 20
+REFERENCES = re.compile(r"(?:&#(?:[xX][0-9a-fA-F]{1,8}|[0-9]{1,10});)+")
+ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 OVERLAP_BYTES = 64  # longer than any start marker, so that a marker across two reads is found
 
 
@@ -62,6 +64,33 @@ def ended(last: Item | None, ordinal: int, end: int, reason: str) -> Iterator[It
     if last is not None:
         yield last
     yield Unreadable(ordinal, end, 0, reason, b"")
+
+
+def legal_references(text: str) -> str:
+    """The text with the numeric references that XML forbids taken out; two that are halves of one character are joined
+    (writers that count in UTF-16 make them)."""
+    return REFERENCES.sub(_legal_run, text)
+
+
+def _legal_run(match: re.Match[str]) -> str:
+    numbers = [int(part[1:], 16) if part[0] in "xX" else int(part) for part in match[0][2:-1].split(";&#")]
+    kept: list[int] = []
+    for number in numbers:
+        if 0xDC00 <= number < 0xE000 and kept and 0xD800 <= kept[-1] < 0xDC00:
+            kept[-1] = 0x10000 + (kept[-1] - 0xD800 << 10) + number - 0xDC00
+        else:
+            kept.append(number)
+    return "".join(f"&#{number};" for number in kept if number < 0x110000 and not ILLEGAL.match(chr(number)))
+
+
+def legal_xml(data: bytes) -> bytes:
+    """A stretch of XML without the characters and references that XML forbids; halves of a character are joined.
+
+    A UnicodeDecodeError if it is no UTF-8 at all.
+    """
+    text = data.decode("utf-8", "surrogatepass")
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")  # joins halves, drops lone ones
+    return ILLEGAL.sub("", legal_references(text)).encode("utf-8")
 
 
 def pieces(stream: ByteStream, marker: re.Pattern[bytes], limit: int) -> Iterator[Piece]:

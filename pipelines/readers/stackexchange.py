@@ -2,9 +2,13 @@
 
 The text is the question with its answers, best first (LLaMA, arXiv 2302.13971 section 2.1: HTML tags removed, answers
 sorted by score). Questions and answers are joined out of core, through an SQLite file.
+
+`Q: ` begins the question and `A: ` each answer. A paragraph of a post that begins like one of these marks has a backslash
+in front (`\\A: `, and `\\\\A: ` where it had one already), so that a mark after a blank line is always one of the reader.
 """
 
 import errno
+import json
 import re
 import sqlite3
 import xml.etree.ElementTree as ElementTree
@@ -16,29 +20,34 @@ from typing import ClassVar
 
 import py7zr
 
-from corpus.data.columns import DATE, LICENCE, Column
+from corpus.data.columns import AUTHOR, DATE, LICENCE, Column
 from corpus.errors import DataError, UsageError
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
-from pipelines.formats.xml import ByteStream, Piece, Utf8Stream, ended, pieces
+from pipelines.formats.xml import ByteStream, Piece, Utf8Stream, ended, legal_xml, pieces
 from pipelines.markup.html.text import html_to_text
 
 ROW = re.compile(rb"<row\s")
 ROW_BYTES = 16 << 20  # no post is longer; a longer "row" is a damaged one
 SHAPE = re.compile(rb"<row(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*/?>")
 AROUND = re.compile(rb"^\xef\xbb\xbf|<\?xml[^>]*\?>|<!DOCTYPE[^>]*>|<!--.*?-->|</?posts\s*/?>|</row\s*>", re.S)
-ILLEGAL = re.compile(
-    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:x0*(?:[0-8bce-f]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", re.I
-)
-HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*", re.IGNORECASE)
+VERSION = re.compile(r"(?:(?:^|[._ -])(?:\d+|\(\d+\)))+$")  # the date of a dump, the number of a copy
+PART = re.compile(r"[._ -]?Posts$", re.IGNORECASE)
+SUFFIX = re.compile(r"\.(?:7z|xml(?:\.(?:gz|bz2|zst))?)$", re.IGNORECASE)
+MARK = re.compile(r"(?<=\n\n)(?=\\*[QA]: )")
+DUPLICATE = re.compile(r"<strong>Possible Duplicate[^<]*</strong>(.{0,4000}?)</blockquote>", re.DOTALL | re.IGNORECASE)
+LINKED = re.compile(r"""href=["'][^"']*/(?:questions|q)/(\d+)""")
+LICENCES = (("2011-04-08", "CC-BY-SA-2.5"), ("2018-05-02", "CC-BY-SA-3.0"), ("9", "CC-BY-SA-4.0"))
+"""By the first day on which it no longer held (stackoverflow.com/help/licensing)."""
 TAGS = re.compile(r"[<>|]+")
 QUESTION, ANSWER = "1", "2"
 SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
 CREATE TABLE question (ordinal INTEGER PRIMARY KEY, id INTEGER, title TEXT, body TEXT, score INTEGER,
-                       accepted INTEGER, tags TEXT, created TEXT, license TEXT);
-CREATE TABLE answer (ordinal INTEGER PRIMARY KEY, id INTEGER, parent INTEGER, score INTEGER, body TEXT);
+                       accepted INTEGER, tags TEXT, created TEXT, closed TEXT, facts TEXT);
+CREATE TABLE answer (ordinal INTEGER PRIMARY KEY, id INTEGER, parent INTEGER, score INTEGER, body TEXT, facts TEXT);
 CREATE INDEX question_id ON question (id);
 CREATE INDEX answer_parent ON answer (parent);
 """
@@ -57,12 +66,12 @@ class StackExchangeReader:
     """Questions with their answers."""
 
     domain: ClassVar[str] = "stackexchange"
-    patterns: ClassVar[tuple[str, ...]] = ("Posts.xml", "Posts.xml.gz", "Posts.xml.bz2", "Posts.xml.zst", "*.7z")
-    doc: ClassVar[str] = "StackExchange dumps: one document per question, its answers sorted by score"
-    columns: ClassVar[tuple[Column, ...]] = (
-        DATE,
-        LICENCE,
+    patterns: ClassVar[tuple[str, ...]] = (
+        *(f"{before}Posts.xml{after}" for before in ("", "*[-_.]") for after in ("", ".gz", ".bz2", ".zst")),
+        "*.7z",
     )
+    doc: ClassVar[str] = "StackExchange dumps: one document per question, its answers sorted by score"
+    columns: ClassVar[tuple[Column, ...]] = (AUTHOR, DATE, LICENCE)
 
     unanswered: str = option("keep", "questions without an answer: keep or drop", choices=("keep", "drop"))
 
@@ -109,10 +118,10 @@ class StackExchangeReader:
 
     def _questions(self, database: sqlite3.Connection, site: str | None) -> Iterator[Item]:
         for row in database.execute("SELECT * FROM question ORDER BY ordinal"):
-            ordinal, identifier, title, body, score, accepted, tags, created, license_ = row
-            answers: list[tuple[int, int, int, str]] = []
+            ordinal, identifier, title, body, score, accepted, tags, created, closed, facts = row
+            answers: list[tuple[int, int, int, str, str]] = []
             if database.execute(FIRST_OF_ID, (identifier,)).fetchone()[0] == ordinal:  # else a repeated question
-                select = "SELECT ordinal, id, score, body FROM answer WHERE parent = ?"
+                select = "SELECT ordinal, id, score, body, facts FROM answer WHERE parent = ?"
                 answers = database.execute(select, (identifier,)).fetchall()
             answers.sort(key=lambda answer: (-answer[2], answer[1] != accepted, answer[1], answer[0]))
             question = "\n\n".join(part for part in (title, html_to_text(body)) if part)
@@ -125,15 +134,19 @@ class StackExchangeReader:
             if reason:
                 yield Skipped(ordinal, reason, question)
                 continue
+            asked = json.loads(facts)
+            replies = [{"id": str(answer[1]), "score": answer[2], **json.loads(answer[4])} for answer, _ in written]
+            licences = {post["licence"] for post in (asked, *replies) if "licence" in post}
             metadata: dict[str, object] = {
-                "id": str(identifier), "site": site, "score": score, "date": created, "licence": license_,
-                "tags": [tag for tag in TAGS.split(tags or "") if tag],
-                "answers": [{"id": str(answer[1]), "score": answer[2]} for answer, _ in written],
+                "id": str(identifier), "site": site, "score": score, "date": created, "author": asked.get("author"),
+                "licence": " AND ".join(sorted(licences)) or None, "question": asked,
+                "tags": [tag for tag in TAGS.split(tags or "") if tag], "answers": replies,
                 "accepted": None if accepted is None else str(accepted),
+                "closed": closed, "duplicate_of": _duplicate_of(body),
             }  # fmt: skip
             yield Record(
                 ordinal,
-                "\n\n".join([f"Q: {question}", *(f"A: {text}" for _, text in written)]),
+                "\n\n".join([f"Q: {_unmarked(question)}", *(f"A: {_unmarked(text)}" for _, text in written)]),
                 url=f"https://{site}/questions/{identifier}" if site else None,
                 metadata={key: value for key, value in metadata.items() if value is not None},
             )
@@ -141,12 +154,40 @@ class StackExchangeReader:
 
 
 def site_of(file: RawFile) -> str | None:
-    """The site's host name: the folder of a Posts.xml, the stem of a 7z; None where neither looks like one."""
-    if file.path.name.lower().endswith(".7z"):
-        stem = re.sub(r"-Posts$", "", file.path.name[:-3], flags=re.IGNORECASE)
-        return stem if HOST.fullmatch(stem) else None
+    """The site's host name: from the name of the file, else that of its folder, without the date of the dump; a folder
+    that is nothing but a date stands for the one above it. None where neither looks like a host."""
+    name = SUFFIX.sub("", file.path.name)
     folders = file.name.split("/")[:-1] or [file.path.parent.name]
-    return folders[-1] if HOST.fullmatch(folders[-1]) else None
+    while len(folders) > 1 and not VERSION.sub("", folders[-1]):
+        folders.pop()
+    for candidate in (name, folders[-1]):
+        host = VERSION.sub("", PART.sub("", VERSION.sub("", candidate)))
+        if HOST.fullmatch(host):
+            return host.lower()
+    return None
+
+
+def _unmarked(text: str) -> str:
+    return MARK.sub(r"\\", text)
+
+
+def _duplicate_of(body: str) -> list[str] | None:
+    """The questions that the notice names which closers put into a question up to 2012 (later dumps have a table of links)."""
+    notice = DUPLICATE.search(body)
+    return list(dict.fromkeys(LINKED.findall(notice[1]))) or None if notice else None
+
+
+def _facts(row: Mapping[str, str]) -> str:
+    """Author and licence of a post, as JSON; the licence that held at its last revision where the dump names none."""
+    named = row.get("ContentLicense", "").strip()
+    changed = max(row.get("CreationDate", ""), row.get("LastEditDate", ""))
+    dated = next((licence for until, licence in LICENCES if changed < until), None) if changed else None
+    facts = {
+        "author": row.get("OwnerDisplayName"),
+        "author_id": row.get("OwnerUserId"),
+        "licence": named.replace("CC BY-SA ", "CC-BY-SA-") or dated,
+    }
+    return json.dumps({key: value for key, value in facts.items() if value}, ensure_ascii=False)
 
 
 def _extract(path: Path, scratch: Path) -> tuple[Path | None, str | None]:
@@ -230,14 +271,15 @@ def _store(ordinal: int, offset: int, data: bytes, database: sqlite3.Connection)
     if identifier is None or (kind == ANSWER and parent is None):
         return Unreadable(ordinal, offset, len(data), "post without id", data[:QUARANTINE_BYTES])
     if kind == ANSWER:
-        values = (ordinal, identifier, parent, score, row.get("Body", ""))
-        database.execute("INSERT INTO answer VALUES (?, ?, ?, ?, ?)", values)
+        values = (ordinal, identifier, parent, score, row.get("Body", ""), _facts(row))
+        database.execute("INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?)", values)
         return None
     question = (
         ordinal, identifier, " ".join(row.get("Title", "").split()), row.get("Body", ""), score,
-        _integer(row.get("AcceptedAnswerId")), row.get("Tags"), row.get("CreationDate"), row.get("ContentLicense"),
+        _integer(row.get("AcceptedAnswerId")), row.get("Tags"), row.get("CreationDate"), row.get("ClosedDate"),
+        _facts(row),
     )  # fmt: skip
-    database.execute("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", question)
+    database.execute("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", question)
     return None
 
 
@@ -245,12 +287,14 @@ def _attributes(data: bytes) -> Mapping[str, str] | None:
     """The attributes of one row element, or None if it is not well-formed."""
     if not data.endswith(b"/>"):
         data += b"</row>"
-    for candidate in (data, ILLEGAL.sub(b"", data)):  # dumps hold a few characters that XML forbids
-        try:
-            return ElementTree.fromstring(candidate).attrib
-        except (ElementTree.ParseError, ValueError):
-            continue
-    return None
+    try:
+        return ElementTree.fromstring(data).attrib
+    except (ElementTree.ParseError, ValueError):
+        pass
+    try:
+        return ElementTree.fromstring(legal_xml(data)).attrib  # dumps hold a few characters that XML forbids
+    except (ElementTree.ParseError, ValueError):
+        return None
 
 
 def _integer(text: str | None) -> int | None:

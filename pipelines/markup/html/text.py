@@ -1,9 +1,11 @@
-"""HTML of posts -> plain text that keeps the blocks: paragraphs, lists, quotes, fenced code, table cells."""
+"""HTML of posts -> plain text that keeps the blocks: headings, paragraphs, lists, quotes, fenced code, table cells."""
 
 import re
 from dataclasses import dataclass
 
 from lxml import etree
+
+from pipelines.formats.xml import legal_references
 
 MAX_CONTAINERS = 16  # deeper quotes and lists are not indented further
 BLOCKS = frozenset(
@@ -14,9 +16,12 @@ DELETED = frozenset("script style head title template".split())
 MAX_SCRIPT = 16  # characters; a longer superscript or subscript is small print
 PLACEHOLDER_ALT = frozenset(("", "enter image description here", "alt text", "image", "screenshot"))
 SPACE = re.compile(r"[ \t\r\n\f\v\u00a0]+")
+ANY_SPACE = re.compile(r"\r\n|[ \t\r\n\f\v\u00a0\x01]")
 BREAK = "\x01"  # a <br> inside a paragraph; cannot occur in XML text and is removed from the input
+KEPT = "\x02"  # a blank of inline code, which is not run together with its neighbours; as BREAK
 STRUCK = frozenset(("s", "strike", "del"))
-FORMULA = re.compile(r"\$\$|\\begin(\{[a-z]+\*?\})")
+HEADING = re.compile("h[1-6]")
+FORMULA = re.compile(r"\$\$|(?<!\\)\\\[|\\begin(\{[a-z]+\*?\})")
 SIMPLE = re.compile(r"[\w.]+|[+\-*∗†‡′°]")
 GROUP = re.compile(r"\([^()]*\)")
 
@@ -40,7 +45,7 @@ class TextBuilder:
         self.blank = False  # a blank line is due before the next line
         self.containers: list[Container] = []
         self.lists: list[int] = []  # per open list: -1 for bullets, else the next number
-        self.pre = self.deleted = self.cells = 0
+        self.pre = self.deleted = self.cells = self.heading = 0
         self.marks: list[tuple[str, int]] = []  # open inline code, sup and sub: where their text begins in `current`
 
     # What the parser calls.
@@ -52,7 +57,7 @@ class TextBuilder:
         elif tag in BLOCKS or tag in LINES:
             self._start_block(tag, attributes)
         elif tag == "br":
-            self.current.append("\n" if self.pre else BREAK)
+            self.current.append("\n" if self.pre else " " if self.cells or self.heading else BREAK)
         elif tag in ("td", "th"):
             if self.cells:
                 self.current.append(" | ")
@@ -111,8 +116,10 @@ class TextBuilder:
                 marker = f"{self.lists[-1]}. "
                 self.lists[-1] += 1
             self._open("li", marker, " " * len(marker))
-        elif tag == "tr":
+        elif tag in ("tr", "table"):
             self.cells = 0
+        elif HEADING.fullmatch(tag):
+            self.heading = int(tag[1])
 
     def _end_block(self, tag: str) -> None:
         if tag == "pre" and self.pre:
@@ -120,6 +127,10 @@ class TextBuilder:
             self.pre -= 1
         else:
             self._flush()
+        if tag in ("tr", "table"):
+            self.cells = 0
+        elif HEADING.fullmatch(tag):
+            self.heading = 0
         if tag in ("ul", "ol") and self.lists:
             self.lists.pop()
         if tag in ("blockquote", "li"):
@@ -158,8 +169,10 @@ class TextBuilder:
         text = SPACE.sub(" ", text)
         self.current.clear()
         self.marks.clear()
-        lines = [line.strip(" ") for line in text.split(BREAK)]
+        lines = [line.strip(" ").replace(KEPT, " ") for line in text.split(BREAK)]
         if any(lines):
+            if self.heading:
+                lines = ["#" * self.heading + " " + " ".join(filter(None, lines))]
             self._emit([line for index, line in enumerate(lines) if line or 0 < index < len(lines) - 1])
 
     def _flush_code(self) -> None:
@@ -178,7 +191,7 @@ def _formula_lines(text: str) -> str:
     last = 0
     unclosed: set[str] = set()
     for match in FORMULA.finditer(text):
-        closer = f"\\end{match[1]}" if match[1] else "$$"
+        closer = f"\\end{match[1]}" if match[1] else "$$" if match[0] == "$$" else "\\]"
         if match.start() < last or closer in unclosed:
             continue
         end = text.find(closer, match.end())
@@ -197,10 +210,11 @@ def _marked(tag: str, text: str) -> str:
     if not stripped:
         return text
     if tag == "code":
-        longest = max((len(run) for run in re.findall("`+", stripped)), default=0)
+        code = ANY_SPACE.sub(KEPT, text.strip("\r\n" + BREAK))
+        longest = max((len(run) for run in re.findall("`+", code)), default=0)
         fence = "`" * (longest + 1)
-        pad = " " if longest else ""
-        return f"{fence}{pad}{stripped}{pad}{fence}"
+        pad = KEPT if longest or code[0] == code[-1] == KEPT else ""  # Markdown takes one blank off both ends
+        return f"{fence}{pad}{code}{pad}{fence}"
     if tag in STRUCK:
         return f"~~{stripped}~~" + " " * text[-1:].isspace()
     sign = "^" if tag == "sup" else "_"
@@ -212,11 +226,13 @@ def _marked(tag: str, text: str) -> str:
 
 def html_to_text(html: str) -> str:
     """Plain text of an HTML fragment; entities are decoded exactly once, nothing is raised for broken HTML."""
-    html = html.replace("\x00", "").replace(BREAK, "")
+    html = html.replace("\x00", "").replace(BREAK, "").replace(KEPT, "")
     if not html.strip():
         return ""
     if "<" not in html and "&" not in html:
         return SPACE.sub(" ", html).strip()
+    if "&#" in html:
+        html = legal_references(html)
     parser = etree.HTMLParser(target=TextBuilder(), huge_tree=True, recover=True, remove_comments=True)
     text: str = etree.fromstring("<div>" + html, parser)
     return text

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import bz2
 import random
+import re
+import tempfile
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import py7zr
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.errors import UsageError
 from corpus.ingest.reader import Merged, RawFile, Record, Skipped, Unreadable
@@ -75,7 +79,7 @@ def test_metadata_url_and_both_tag_formats(write) -> None:  # type: ignore[no-un
     ]
     first, second = records_of(read(write(*rows)))
     assert first.metadata["tags"] == second.metadata["tags"] == ["ale", "hop-oil"]
-    assert first.metadata["licence"] == "CC BY-SA 3.0" and first.metadata["id"] == "1"
+    assert first.metadata["licence"] == "CC-BY-SA-3.0" and first.metadata["id"] == "1"
     assert first.metadata["date"] == "2014-01-21T20:26:05.383"
     assert first.url == "https://beer.stackexchange.com/questions/1"
 
@@ -192,6 +196,93 @@ def test_site_names(tmp_path: Path) -> None:
     assert site("x/beer.stackexchange.com/Posts.xml") == "beer.stackexchange.com"
     assert site("math.stackexchange.com.7z") == "math.stackexchange.com"
     assert site("posts/Posts.xml") is None
+    assert site("x/beer.stackexchange.com.2024/Posts.xml") == "beer.stackexchange.com"
+    assert site("x/Beer.StackExchange.com_2024-04-02/Posts.xml.zst") == "beer.stackexchange.com"
+    assert site("beer.stackexchange.com/2024-04-02/Posts.xml") == "beer.stackexchange.com"
+    assert site("all/askubuntu.com-Posts.xml") == site("all/askubuntu.com_Posts.xml.gz") == "askubuntu.com"
+    assert site("stackoverflow.com-Posts (1).7z") == site("stackoverflow.com-Posts.7z") == "stackoverflow.com"
+    assert site("es.stackoverflow.com-2024-06-30.7z") == "es.stackoverflow.com"
+    assert site("dump.2024/Posts.xml") is None
+    assert site("1.2/Posts.xml") is None
+
+
+def test_authors_and_licences_of_each_post(write) -> None:  # type: ignore[no-untyped-def]
+    rows = [
+        question(1, OwnerUserId=7, OwnerDisplayName="Ann B.", CreationDate="2011-04-07T23:59:59.999"),
+        answer(2, 1, 9, OwnerUserId=8, CreationDate="2011-04-08T00:00:00.000"),
+        answer(
+            3, 1, 8, OwnerDisplayName="user7", CreationDate="2012-01-01T00:00:00", LastEditDate="2018-05-02T00:00:00"
+        ),
+        answer(4, 1, 7, CreationDate="2019-01-01T00:00:00", ContentLicense="CC BY-SA 2.5"),
+        answer(5, 1, 6),
+    ]
+    metadata = records_of(read(write(*rows)))[0].metadata
+    assert metadata["author"] == "Ann B."
+    assert metadata["question"] == {"author": "Ann B.", "author_id": "7", "licence": "CC-BY-SA-2.5"}
+    assert metadata["answers"] == [
+        {"id": "2", "score": 9, "author_id": "8", "licence": "CC-BY-SA-3.0"},
+        {"id": "3", "score": 8, "author": "user7", "licence": "CC-BY-SA-4.0"},
+        {"id": "4", "score": 7, "licence": "CC-BY-SA-2.5"},
+        {"id": "5", "score": 6},
+    ]
+    assert metadata["licence"] == "CC-BY-SA-2.5 AND CC-BY-SA-3.0 AND CC-BY-SA-4.0"
+
+
+def test_closed_and_duplicate_questions(write) -> None:  # type: ignore[no-untyped-def]
+    link = '<a href="https://x.com/questions/{0}/how">how</a><br>'
+    notice = "<blockquote><p><strong>Possible Duplicate:</strong><br>" + link.format(3) + link.format(41)
+    rows = [
+        question(1, ClosedDate="2012-02-03T04:05:06.789", Body=f"{notice}</p></blockquote><p>B {link.format(5)}</p>"),
+        question(2, Body=f"<p>no duplicate of {link.format(3)}</p>"),
+    ]
+    first, second = (record.metadata for record in records_of(read(write(*rows))))
+    assert first["closed"] == "2012-02-03T04:05:06.789" and first["duplicate_of"] == ["3", "41"]
+    assert "closed" not in second and "duplicate_of" not in second
+
+
+def posts_of(text: str) -> list[str]:
+    """The posts of a document by its marks alone: what a user of the text does."""
+    parts = re.split(r"\n\n(?=A: )", text)
+    assert parts[0].startswith("Q: ")
+    return [re.sub(r"(?<=\n\n)\\(?=\\*[QA]: )", "", part[3:]) for part in parts]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["A: b", "Q: c", "\\A: d", "\\\\Q: e", "f", "A:", "xA: y"]), min_size=1), min_size=1
+    )
+)
+def test_marks_cannot_be_imitated(bodies: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "Posts.xml"
+        first, *others = ["".join(f"<p>{paragraph}</p>" for paragraph in body) for body in bodies]
+        rows = [question(1, Title="A: t", Body=first)]
+        rows += [answer(number, 1, -number, Body=body) for number, body in enumerate(others, 2)]
+        path.write_text(HEAD + "".join(rows) + "</posts>", encoding="utf-8")
+        (record,) = records_of(items_of(StackExchangeReader(), path))
+    assert posts_of(record.text) == ["\n\n".join(["A: t", *bodies[0]]), *("\n\n".join(body) for body in bodies[1:])]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("a &#xD83D;&#xDE00; b", "a 😀 b"),
+        ("a &#55357;&#56832; b", "a 😀 b"),
+        ("&amp;#xD83D;&amp;#xDE00; b", "😀 b"),
+        ("a&#xFFFF;b&#65534;&#xD83D;&#x0;&#11;c&#x110000;", "abc"),
+        ("\uffffa&#xDE00;&#xD83D;b&#x9;&#xE9;", "ab é"),
+    ],
+)
+def test_characters_that_xml_forbids(write, body: str, text: str) -> None:  # type: ignore[no-untyped-def]
+    line = '  <row Id="1" PostTypeId="1" Title="T" Body="' + body + '" />\n'
+    assert [record.text for record in records_of(read(write(line)))] == [f"Q: T\n\n{text}"]
+
+
+def test_halves_of_characters_as_bytes(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(question(1, Body="x SMILE y HALF z"))
+    data = path.read_bytes().replace(b"SMILE", b"\xed\xa0\xbd\xed\xb8\x80").replace(b"HALF", b"\xed\xa0\xbd")
+    path.write_bytes(data)
+    assert [record.text for record in records_of(read(path))] == ["Q: T1\n\nx 😀 y z"]
 
 
 def test_real_sites(samples: Path, tmp_path: Path) -> None:
