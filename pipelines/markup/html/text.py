@@ -164,6 +164,10 @@ class TextBuilder:
             self._flush_code()
             return
         text = "".join(self.current)
+        if not text or text.isspace():
+            self.current.clear()
+            self.marks.clear()
+            return
         if "\n" in text:
             text = _formula_lines(text.strip("\n"))
         text = SPACE.sub(" ", text)

@@ -7,12 +7,13 @@ import random
 import re
 import tempfile
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import py7zr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree, html
 
 from corpus.errors import UsageError
 from corpus.ingest.reader import Merged, RawFile, Record, Skipped, Unreadable
@@ -294,3 +295,40 @@ def test_real_sites(samples: Path, tmp_path: Path) -> None:
         assert not any(isinstance(item, Unreadable) for item in items)
         assert all("<p>" not in record.text and record.text.startswith("Q: ") for record in records_of(items))
     assert (questions, answers) == (2214, 4315)
+
+
+WORD = re.compile(r"[^\W_]+")
+
+
+def words_of(markup: str) -> str:
+    """The letters and digits of HTML, by lxml's tree."""
+    tree = html.fromstring(f"<div>{markup}</div>")
+    for comment in tree.xpath("//comment()"):
+        comment.drop_tree()
+    return "".join(WORD.findall(" ".join(tree.itertext())))
+
+
+def test_real_sites_equal_lxml(samples: Path, tmp_path: Path) -> None:
+    """Questions, answers, pairs, order, and every word of every body (numbers of lists and pictures' texts are added)."""
+    for path in sorted((samples / "stackexchange").glob("*/Posts.xml")):
+        rows = [dict(row.attrib) for row in etree.parse(path, etree.XMLParser(load_dtd=False)).getroot()]
+        questions = {row["Id"]: row for row in rows if row["PostTypeId"] == "1"}
+        answers: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            if row["PostTypeId"] == "2" and words_of(row["Body"]):
+                answers.setdefault(row["ParentId"], []).append(row)
+        records = records_of(items_of(StackExchangeReader(), path, tmp_path))
+        assert [record.metadata["id"] for record in records] == list(questions)
+        for record in records:
+            asked = questions[str(record.metadata["id"])]
+            wanted = answers.get(asked["Id"], [])
+            wanted.sort(
+                key=lambda row: (-int(row["Score"]), row["Id"] != asked.get("AcceptedAnswerId"), int(row["Id"]))
+            )
+            assert [entry["id"] for entry in record.metadata["answers"]] == [row["Id"] for row in wanted]  # type: ignore[attr-defined]
+            bodies = [escape(asked["Title"]) + " " + asked["Body"], *(row["Body"] for row in wanted)]
+            posts = posts_of(record.text)
+            assert len(posts) == len(bodies)
+            for post, body in zip(posts, bodies, strict=True):
+                letters = iter("".join(WORD.findall(post)))
+                assert all(letter in letters for letter in words_of(body)), record.url
