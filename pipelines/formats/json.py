@@ -43,13 +43,14 @@ class Value:
 
 
 @kernel(types.int64(_U8, types.int64, _I64))
-def _scan(data, start, state):  # type: ignore[no-untyped-def]  # compiled with explicit types
+def _scan(data: Array[np.uint8], start: int, state: Array[np.int64]) -> int:
     """The end of the value at `start` (no white space), or -1 where it goes on after the data, or -2 where it is broken.
 
     `state` is int64[5], zeros at first: depth, in a string, where to go on, a string has just ended, and a bit for each
     open bracket of the outermost 63, 1 for an array. With it a scan goes on where the data had ended.
     """
-    depth, inside, i, closed, kinds = state[0], state[1], max(state[2], start), state[3], state[4]
+    depth, inside, closed, kinds = int(state[0]), int(state[1]), int(state[3]), int(state[4])
+    i = max(int(state[2]), start)
     size = len(data)
     while i < size:
         c = data[i]

@@ -55,7 +55,7 @@ _PRE, _HR = TAG["pre"], TAG["hr"]
 
 
 @kernel(types.UniTuple(types.int64, 2)(_U8, types.int64))
-def _name(html, at):  # type: ignore[no-untyped-def]  # compiled with explicit types
+def _name(html: Array[np.uint8], at: int) -> tuple[int, int]:
     """The tag's name at `at` as `_packed` gives it, and where it ends."""
     value = np.uint64(0)
     size = 0
@@ -66,11 +66,11 @@ def _name(html, at):  # type: ignore[no-untyped-def]  # compiled with explicit t
         if size < 8:
             value |= np.uint64(c) << np.uint64(8 * size)
         size += 1
-    return np.int64(value * np.uint64(31) + np.uint64(size)), at + size
+    return int(np.int64(value * np.uint64(31) + np.uint64(size))), at + size
 
 
 @kernel(types.int64(_U8, types.int64))
-def _tag_end(html, at):  # type: ignore[no-untyped-def]
+def _tag_end(html: Array[np.uint8], at: int) -> int:
     """Where the tag that goes on at `at` ends, after its `>`; values are in double quotes, which names may hold too."""
     quoted = False
     while at < len(html):
@@ -84,7 +84,7 @@ def _tag_end(html, at):  # type: ignore[no-untyped-def]
 
 
 @kernel(types.int64(_U8, types.int64, types.int64, types.boolean))
-def _close(html, at, name, raw):  # type: ignore[no-untyped-def]
+def _close(html: Array[np.uint8], at: int, name: int, raw: bool) -> int:
     """Where the element of this name that is open at `at` ends, after its closing tag; a `raw` one has none inside."""
     depth = 1
     while at < len(html):
@@ -96,13 +96,23 @@ def _close(html, at, name, raw):  # type: ignore[no-untyped-def]
         if found == name and (closing or not raw):
             depth += -1 if closing else 1
             if depth == 0:
-                return _tag_end(html, after)
+                return int(_tag_end(html, after))
         at = after if after > at else at + 1
     return at
 
 
 @kernel(types.UniTuple(types.int64, 3)(_U8, _U64, _I16, _OUT_I16, _OUT_I32, _OUT_2D, _OUT_2D, _OUT_2D, _OUT_U8))
-def _scan(html, keys, kinds, tags, parents, attributes, spans, counts, text):  # type: ignore[no-untyped-def]
+def _scan(
+    html: Array[np.uint8],
+    keys: Array[np.uint64],
+    kinds: Array[np.int16],
+    tags: Array[np.int16],
+    parents: Array[np.int32],
+    attributes: Array[np.int32],
+    spans: Array[np.int32],
+    counts: Array[np.int32],
+    text: Array[np.uint8],
+) -> tuple[int, int, int]:
     """Fill in the arrays of `Blocks`; the numbers of elements, blocks and bytes of text."""
     elements, blocks, size = 1, 0, 0
     current = 0
@@ -243,7 +253,7 @@ def _scan(html, keys, kinds, tags, parents, attributes, spans, counts, text):  #
 
 
 @kernel(types.int32[::1](_I32))
-def _depths(parents):  # type: ignore[no-untyped-def]
+def _depths(parents: Array[np.int32]) -> Array[np.int32]:
     """How many elements each is in."""
     depths = np.zeros(len(parents), np.int32)
     for element in range(1, len(parents)):

@@ -65,7 +65,7 @@ for _tags, _role in (
 
 
 @kernel(types.float64(types.int64, types.int64, types.int64))
-def _worth(words, linked, role):  # type: ignore[no-untyped-def]  # compiled with explicit types
+def _worth(words: int, linked: int, role: int) -> float:
     """What a block is worth."""
     free = words - linked
     if words == 0:
@@ -80,7 +80,16 @@ def _worth(words, linked, role):  # type: ignore[no-untyped-def]  # compiled wit
 
 
 @kernel(types.int64(_I16, _I32, _U8, _I32, _I32_2D, _I32_2D, _U8, _OUT_U8))
-def _choose(tags, parents, said, alike, spans, counts, roles, chosen):  # type: ignore[no-untyped-def]
+def _choose(
+    tags: Array[np.int16],
+    parents: Array[np.int32],
+    said: Array[np.uint8],
+    alike: Array[np.int32],
+    spans: Array[np.int32],
+    counts: Array[np.int32],
+    roles: Array[np.uint8],
+    chosen: Array[np.uint8],
+) -> int:
     """Set `chosen` of the blocks of the content; the number of their words."""
     elements, blocks = len(tags), len(spans)
     worth = np.zeros(blocks)
