@@ -21,7 +21,7 @@ from corpus.engine.executors.local import LocalExecutor, WorkerPool
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import Stage
 from pipelines.recipes.recipe import Recipe, load_recipe
-from pipelines.recipes.run import RecipeRun, Step
+from pipelines.recipes.steps import RecipeRun, Step
 
 DOMAIN = "commoncrawl"
 _SAMPLE = 40_000_000

@@ -23,7 +23,7 @@ from typing import Any
 from corpus.engine.publish import versions
 from corpus.engine.runner import RunOptions, open_executor, run_stage
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun
+from pipelines.recipes.steps import RecipeRun
 
 
 def raw_folder(place: Path) -> Path:

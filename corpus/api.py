@@ -208,7 +208,8 @@ def run(
     nothing when all is done. `plugins` are files that add readers, maps, rules and stages; the rest is as in `corpus run`.
     """
     from pipelines.recipes.recipe import load_recipe, parse_recipe
-    from pipelines.recipes.run import RecipeRun, run_recipe
+    from pipelines.recipes.run import run_recipe
+    from pipelines.recipes.steps import RecipeRun
 
     load_plugins(plugins)
     wanted = {"packing": {"sequence_length": sequence_length}, "tokenizer": {"vocab_size": vocab_size}}

@@ -23,7 +23,8 @@ from pathlib import Path
 from corpus.engine.runner import RunOptions
 from corpus.plugins import load_plugins
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.steps import RecipeRun
+from pipelines.recipes.run import run_recipe
 
 if __name__ == "__main__":
     recipe, raw, output, *plugins = sys.argv[1:]

@@ -16,8 +16,9 @@ from corpus.dedup.lines.stage import LineDedupStage
 from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import Stage
+from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.side import side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.quality.filter import FilterConfig
 from corpus.quality.langid import Langid

@@ -23,7 +23,8 @@ from corpus.engine.faults import POINTS
 from corpus.engine.runner import RunOptions
 from corpus.errors import DataError, UsageError
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from pipelines.recipes.summary import summarize
 from tests.raw import RECIPE, write_raw
 

@@ -20,8 +20,9 @@ from corpus.engine.runner import RunOptions, run_stage
 from corpus.engine.stage import InputRef, Phase, Stage
 from corpus.engine.task import Task
 from corpus.errors import DataError
+from corpus.ingest.config import IngestConfig
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.stage import IngestStage
 from corpus.option import option
 
 

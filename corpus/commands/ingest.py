@@ -17,7 +17,8 @@ from corpus.commands.options import (
 )
 from corpus.commands.plugins import RegistryGroup, plugin_option
 from corpus.engine.runner import run_stage
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.config import IngestConfig
+from corpus.ingest.stage import IngestStage
 
 
 def _domain_command(name: str, reader: type[Any]) -> click.Command:

@@ -40,7 +40,7 @@ def remove(
     from corpus.ingest.removal import Removal, read_lines
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.remove import remove as remove_records
-    from pipelines.recipes.run import RecipeRun
+    from pipelines.recipes.steps import RecipeRun
 
     lists = [read_lines(Path(file)) if file is not None else [] for file in (ids, urls, hosts)]
     named = Removal.of(*lists)

@@ -54,7 +54,8 @@ def run(
     """
     from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
-    from pipelines.recipes.run import RecipeRun, run_recipe
+    from pipelines.recipes.run import run_recipe
+    from pipelines.recipes.steps import RecipeRun
     from pipelines.recipes.summary import summarize
 
     overrides: dict[str, dict[str, int]] = {}

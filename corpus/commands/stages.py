@@ -20,8 +20,9 @@ from corpus.engine.runner import check_output, run_stage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.heldout.choice import FOLDER as CHOICE_FOLDER
+from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.side import side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from corpus.quality.filter import FilterConfig
 from corpus.quality.langid import Langid
 from tokenizer.tokenize import TokenizeConfig, TokenizeStage

@@ -2,84 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa
-import xxhash
-
-from corpus.config import check_options
 from corpus.data.columns import Column, document_schema, merge_columns
-from corpus.data.files import canonical_json, checksum, digest_of
+from corpus.data.files import checksum, digest_of
 from corpus.engine.commit import Commit
 from corpus.engine.document_stage import DocumentWriter
 from corpus.engine.inputs import SAMPLE
 from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage, Unit
 from corpus.engine.task import Task
-from corpus.errors import DataError, UsageError
+from corpus.errors import UsageError
+from corpus.ingest.config import USUAL, IngestConfig
+from corpus.ingest.file_ingest import FileIngest, permitted
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_pattern, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
-from corpus.ingest.reader import Merged, RawFile, Reader, ReadsFiles, Record, Skipped, SurveyingReader, Unreadable
-from corpus.ingest.removal import NOTHING, REASON, Removal
-from corpus.option import option
-from corpus.quantity import parse_decimal
+from corpus.ingest.identity import raw_digest, raw_identity, raw_size
+from corpus.ingest.reader import RawFile, Reader, ReadsFiles, SurveyingReader
+from corpus.ingest.removal import NOTHING, Removal
 
 _GATHERED = "gathered"
-_BATCH_BYTES = 4_000_000
-_BATCH_ROWS = 4096
-_SAMPLE_KEY = 0x73616D706C65
-"""Seed of the hash of ids by which a sample is drawn: it says nothing of which documents validation takes."""
 _HUB_PARTS = 2
 """A data set on the hub is called `name` or `owner/name`; an argument with more parts is a path, as is a very long one."""
 _HUB_NAME = 200
-
-
-@dataclass(frozen=True)
-class IngestConfig:
-    """Settings of `corpus ingest` besides the reader's own."""
-
-    prefix: str = option("", "Put before every file name in ids, so that two dumps with equal names can live together.")
-    shard_bytes: int = option(256_000_000, "Data bytes after which an output shard is closed.", least=1)
-    limit: int | None = option(
-        None, "A first look: read only so many records of each raw file, the first ones.", least=1
-    )
-    sample: str | None = option(
-        None, "A first look: take only this part of the records, by a hash of their ids, as 1%.", metavar="SHARE"
-    )
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        _ = self.share
-        if not self.prefix.isprintable():  # lone surrogates, too: bytes that are not UTF-8
-            raise UsageError(f"--prefix {self.prefix!a} is not printable text: give another one.")
-
-    @property
-    def share(self) -> Fraction:
-        """The part of the records that is taken; a UsageError where it is none."""
-        try:
-            share = Fraction(1) if self.sample is None else parse_decimal(self.sample)
-        except ValueError as error:
-            raise UsageError(f"--sample: {error}.") from None
-        if not 0 < share <= 1:
-            raise UsageError(
-                f"--sample {self.sample} is no part of the records: give a share over 0% up to 100%, as 1%."
-            )
-        return share
-
-    def as_json(self) -> dict[str, Any]:
-        """What decides the output; what makes it a sample only where it is given."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -95,7 +46,7 @@ class IngestStage(Stage):
 
     reader: Reader
     raw_inputs: tuple[str, ...]
-    settings: IngestConfig = IngestConfig()
+    settings: IngestConfig = USUAL
     domain: str = ""
     patterns: tuple[str, ...] = ()
     """Instead of the reader's own, where a recipe names them."""
@@ -136,20 +87,20 @@ class IngestStage(Stage):
         references = []
         for file in self.raw().files:
             if file.path.exists():
-                references.append(InputRef(file.name, _identity(file.path)))
+                references.append(InputRef(file.name, raw_identity(file.path)))
             else:  # a name on the hub
                 references.append(InputRef(file.name, file.name, file.name))
         return tuple(references)
 
     def resolve_digests(self) -> Mapping[str, str]:
-        return {file.name: _digest(file.path) for file in self.raw().files if file.path.exists()}
+        return {file.name: raw_digest(file.path) for file in self.raw().files if file.path.exists()}
 
     def input_paths(self) -> tuple[Path, ...]:
         matched = self.raw().files if any(map(is_pattern, self.raw_inputs)) else ()
         return (*(Path(name) for name in self.raw_inputs if not is_pattern(name)), *(file.path for file in matched))
 
     def input_bytes(self) -> int:
-        return sum(_size(file) for file in self.raw().files)
+        return sum(raw_size(file) for file in self.raw().files)
 
     def estimate(self) -> Estimate:
         return Estimate(memory=128_000_000, disk=2 * self.input_bytes())
@@ -162,7 +113,7 @@ class IngestStage(Stage):
         the size of all: a new file changes the group that it goes to and no other, until the input has doubled.
         """
         files = self.raw().files
-        number = group_count(sum(map(_size, files)))
+        number = group_count(sum(map(raw_size, files)))
         groups: list[list[RawFile]] = [[] for _ in range(number)]
         for file in files:
             groups[group_of(file.name, number)].append(file)
@@ -194,7 +145,7 @@ class IngestStage(Stage):
             if results is not None:  # what was read, whatever lies there now
                 digests = results["read"][index].notes["digests"]
             else:
-                digests = {file.name: _digest(file.path) for file in files}
+                digests = {file.name: raw_digest(file.path) for file in files}
             removed = {name: values for name, values in self._removal_of(digests).items() if values}
             part = [f"{index}/{len(self.groups)}", sorted(digests.items()), removed]
             found.append(Unit(digest_of(common | {"part": part}), (("read", index),)))
@@ -211,9 +162,9 @@ class IngestStage(Stage):
         for number, file in enumerate(self.groups[index]):
             folder = task.directory / f"survey-{number}"
             folder.mkdir()
-            with _permitted(file):
+            with permitted(file):
                 self.reader.survey(file, folder)
-            task.progress(bytes=_size(file))
+            task.progress(bytes=raw_size(file))
 
     def _gather(self, index: int, task: Task) -> None:
         assert isinstance(self.reader, SurveyingReader)
@@ -240,10 +191,11 @@ class IngestStage(Stage):
         for number, file in enumerate(self.groups[index]):
             scratch = task.directory / f"scratch-{number}"
             scratch.mkdir()
-            passed_over += _FileIngest(self, reader, file, task, writer).run(scratch)
+            taken = FileIngest(self.domain_name, self.settings, self.columns, self.removal, reader, file, task, writer)
+            passed_over += taken.run(scratch)
             shutil.rmtree(scratch)
             if file.path.exists():
-                digests[file.name] = _digest(file.path)
+                digests[file.name] = raw_digest(file.path)
         task.note("digests", digests)
         task.note("passed_over", passed_over)
 
@@ -258,124 +210,6 @@ class IngestStage(Stage):
         commit.columns = self.columns
 
 
-@contextmanager
-def _permitted(file: RawFile) -> Iterator[None]:
-    try:
-        yield
-    except PermissionError as error:
-        raise DataError(f"{file.path} cannot be read ({error.strerror}): change its permissions.") from None
-
-
-@dataclass
-class _FileIngest:
-    """Takes the items of one file and writes, drops or quarantines each."""
-
-    stage: IngestStage
-    reader: Reader
-    file: RawFile
-    task: Task
-    writer: DocumentWriter
-
-    def run(self, scratch: Path) -> int:
-        """Read the file, or its first records; how many of these were passed over, since they are not in the sample."""
-        settings = self.stage.settings
-        self.passed_over = 0
-        self.below = math.ceil(settings.share * (1 << 64))
-        self.rows: list[dict[str, Any]] = []
-        self.bytes = 0
-        self.schema = document_schema(self.stage.columns)
-        with _permitted(self.file):
-            for item in itertools.islice(self.reader.read(self.file, scratch), settings.limit):
-                self._take(item)
-        self._flush()
-        self.task.progress(bytes=_size(self.file))
-        return self.passed_over
-
-    def _take(self, item: Record | Skipped | Merged | Unreadable) -> None:
-        task = self.task
-        if not self._sampled(item):
-            self.passed_over += 1
-            return
-        task.count(seen=1)
-        removal = self.stage.removal
-        if removal and isinstance(item, Record | Skipped):
-            url = item.url if isinstance(item, Record) else None
-            if removal.names(self._id(item.ordinal), url):
-                task.drop(self._id(item.ordinal), REASON, "")
-                return
-        if isinstance(item, Record):
-            self._keep(item)
-        elif isinstance(item, Skipped):
-            task.drop(self._id(item.ordinal), item.reason, _valid(item.text))
-        elif isinstance(item, Merged):
-            task.merge(self._id(item.ordinal), self._id(item.into, item.file))
-        else:
-            task.quarantine(self.file.name, item.offset, item.length, item.reason, item.data, item.ordinal)
-
-    def _sampled(self, item: Record | Skipped | Merged | Unreadable) -> bool:
-        """Whether a record is in the sample; what is merged goes with the record that it is merged into."""
-        if self.below >> 64:
-            return True
-        id = self._id(item.into, item.file) if isinstance(item, Merged) else self._id(item.ordinal)
-        return xxhash.xxh3_64_intdigest(id.encode("utf-8"), _SAMPLE_KEY) < self.below
-
-    def _keep(self, record: Record) -> None:
-        try:
-            size = len(record.text.encode("utf-8"))
-            rest = dict(record.metadata)
-            columns = self._columns(rest)
-            metadata = canonical_json(rest)
-            (
-                metadata
-                + json.dumps(columns, default=str, ensure_ascii=False)
-                + (record.url or "")
-                + (record.language or "")
-            ).encode("utf-8")
-        except ValueError as error:  # lone surrogates, or NaN in the metadata
-            data = record.text.encode("utf-8", "surrogatepass")
-            reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
-            self.task.quarantine(self.file.name, 0, len(data), reason, data, record.ordinal)
-            return
-        if not record.text.strip():
-            self.task.drop(self._id(record.ordinal), "no text", record.text)
-            return
-        self.rows.append(
-            {
-                "id": self._id(record.ordinal),
-                "text": record.text,
-                "domain": self.stage.domain_name,
-                "language": record.language,
-                "language_score": None,
-                "url": record.url,
-                "source": {"file": self.file.name, "record": record.ordinal},
-                "metadata": metadata,
-            }
-            | columns
-        )
-        self.bytes += size
-        if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
-            self._flush()
-
-    def _columns(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        """The values of the open columns, taken out of `metadata`; one that is not of the column's type stays there."""
-        found = {}
-        for column in self.stage.columns:
-            value = column.convert(metadata.get(column.name))
-            if value is not None:
-                found[column.name] = value
-                del metadata[column.name]
-        return found
-
-    def _flush(self) -> None:
-        if self.rows:
-            self.writer.write(pa.RecordBatch.from_pylist(self.rows, schema=self.schema))
-            self.task.progress(documents=len(self.rows))
-        self.rows, self.bytes = [], 0
-
-    def _id(self, ordinal: int, file: str = "") -> str:
-        return f"{self.stage.domain_name}/{file or self.file.name}#{ordinal}"
-
-
 def _set_name(name: str) -> str:
     """The name of a data set: that on the hub, or where its argument is a path that exists, the last part of that."""
     path = Path(name)
@@ -386,40 +220,3 @@ def _set_name(name: str) -> str:
     is_folder(path)
     last = Path(os.path.abspath(path))
     return valid_name(last.name, last)
-
-
-def _identity(path: Path) -> str:
-    """Size and time of change of a file, or of all files below a folder."""
-    if path.is_file():
-        status = path.stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
-    return digest_of([[below.name, _identity(below.path)] for below in _files(path)])
-
-
-def _digest(path: Path) -> str:
-    """xxh3-128 of a file; of a folder, of the names and digests of the files below it. It is read once as long as its
-    size and time of change stay the same."""
-    return _digest_once(path, _identity(path))
-
-
-@lru_cache(maxsize=1 << 16)
-def _digest_once(path: Path, identity: str) -> str:
-    if path.is_file():
-        return checksum(path)
-    return digest_of([[below.name, checksum(below.path)] for below in _files(path)])
-
-
-def _files(folder: Path) -> tuple[RawFile, ...]:
-    return find_files([str(folder)], ["*"]).files
-
-
-def _size(file: RawFile) -> int:
-    """Bytes of the file, or of all files below the folder; 0 for what is not on this disk."""
-    if file.path.is_file():
-        return file.path.stat().st_size
-    return sum(below.path.stat().st_size for below in _files(file.path)) if file.path.is_dir() else 0
-
-
-def _valid(text: str) -> str:
-    """The text with lone surrogates replaced, so that a sample of it can be written."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -10,7 +10,7 @@ from corpus.data.manifest import MANIFEST
 from corpus.engine.progress import duration, megabytes
 from corpus.ingest.files import find_files
 from pipelines.recipes.recipe import make_reader
-from pipelines.recipes.run import RecipeRun, Step
+from pipelines.recipes.steps import RecipeRun, Step
 
 RATES = {
     "ingest": 20,

@@ -22,8 +22,8 @@ from corpus.engine.document_map import maps_of
 from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
-from corpus.heldout.stage import ChoiceConfig
-from corpus.ingest.stage import IngestConfig
+from corpus.heldout.config import ChoiceConfig
+from corpus.ingest.config import IngestConfig
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest

@@ -17,7 +17,8 @@ from corpus.data.trail import dropped_files
 from corpus.engine.runner import RunOptions
 from corpus.errors import DataError, UsageError
 from corpus.ingest.removal import REASON, Removal, save_removal
-from pipelines.recipes.run import REMOVAL, RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import REMOVAL, RecipeRun
 
 FOLDER = "removals"
 """Where an output keeps the reports of removals."""

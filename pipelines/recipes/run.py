@@ -6,9 +6,8 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 
 import yaml
@@ -28,221 +27,18 @@ from corpus.engine.runner import (
     run_stage,
     up_to_date,
 )
-from corpus.engine.stage import Stage
 from corpus.errors import DataError, LostError, UsageError
-from corpus.heldout.side import side_stage
-from corpus.heldout.stage import ChoiceStage
 from corpus.ingest.files import find_files
-from corpus.ingest.removal import Removal, read_removal
 from corpus.ingest.stage import IngestStage
-from corpus.mixture.pack.stage import MixConfig, MixStage
-from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
-from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
+from pipelines.recipes.graph import INGEST
 from pipelines.recipes.growth import check_growth, list_raw, save_listing
-from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_stage, recipe_passes, tokenizer_config
+from pipelines.recipes.recipe import Recipe, make_reader
+from pipelines.recipes.steps import RecipeRun, Step
 
-REMOVAL = "removed.json"
-"""Where an output says which records it must not hold (`corpus remove`)."""
 _FAILED = "failed"
 """The file of `_log/` that has the error with which a run ended."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of the run: where it writes, how it is made once its inputs are there, and whether it stays."""
-
-    output: str
-    make: Callable[[], Stage]
-    kept: bool = True
-    model: bool = False
-    """Whether it trains what other steps use: then it is kept where only its texts have changed."""
-
-    @property
-    def domain(self) -> str:
-        """The domain of its documents or tokens; empty where it is of all: outputs are called `<what>/<domain>/…`."""
-        return next(iter(self.output.split("/")[1:]), "")
-
-
-@dataclass(frozen=True)
-class RecipeRun:
-    """A recipe, the folder of raw files with one folder per domain, and the directory to write."""
-
-    recipe: Recipe
-    raw: Path
-    output: Path
-    allow_missing: bool = False
-    retrain: tuple[str, ...] = ()
-    """Models to be trained anew where their texts have changed."""
-
-    def domains(self) -> dict[str, tuple[str, ...]]:
-        """The domains that have input, with their file patterns; one without is an error that names it."""
-        if not self.raw.is_dir():
-            raise UsageError(f"input {self.raw} is no directory: give the folder that holds one folder per domain.")
-        found: dict[str, tuple[str, ...]] = {}
-        missing = []
-        for domain, entry in self.recipe.domains.items():
-            patterns = entry.patterns or make_reader(domain, entry).patterns
-            try:
-                find_files((str(self.raw / domain),), patterns)
-                found[domain] = entry.patterns
-            except UsageError:
-                missing.append(domain)
-        folders = sorted(
-            path.name for path in self.raw.iterdir() if path.is_dir() and path.name not in self.recipe.domains
-        )
-        hint = f" (there is a folder {folders[0]}; {nearest(folders[0], missing)})" if folders and missing else ""
-        if not found:
-            raise UsageError(
-                f"{self.raw} has input for no domain of the recipe: it needs a folder named like each domain.{hint}"
-            )
-        if missing and not self.allow_missing:
-            raise UsageError(
-                f"{self.raw} has no input for {', '.join(missing)}{hint}: add it, or give --allow-missing to go on without."
-            )
-        return found
-
-    def patterns(self) -> dict[str, tuple[str, ...]]:
-        """The file patterns of the domains that have input."""
-        return {
-            domain: given or make_reader(domain, self.recipe.domains[domain]).patterns
-            for domain, given in self.domains().items()
-        }
-
-    def mixture(self, domains: dict[str, tuple[str, ...]]) -> Mixture:
-        """The mixture of the domains that have input."""
-        weights = self.recipe.weights().weights
-        return Mixture(tuple(weight for weight in weights if weight.domain in domains))
-
-    @cached_property
-    def removal(self) -> Removal:
-        """The records that this output must not hold."""
-        return read_removal(self.output / REMOVAL)
-
-    @cached_property
-    def _passes(self) -> list[Pass]:
-        """The passes over the documents; to know the domains that have input, all raw folders are gone through."""
-        return recipe_passes(self.recipe, self.domains())
-
-    def steps(self) -> Iterator[Step]:
-        """All stages in order."""
-        domains = self.domains()
-        ordered = list(self._passes)
-        paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
-        paths |= {one.steps[-1].ref: str(self.output / one.output) for one in ordered}
-        last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
-        ingested: set[str] = set()
-        for domain in domains:
-            yield from self._ingests([domain], domains, ingested)
-            while any(one.domain == domain for one in ordered):
-                one = ordered.pop(0)
-                read = [ref.domain for step in one.steps for ref in step.reads]
-                yield from self._ingests([one.domain, *read], domains, ingested)
-                source, last[one.domain] = last[one.domain], str(self.output / one.output)
-                yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
-        yield from self._across(last)
-        yield from self._split(last)
-        trained = "tokenizer"
-        path = self.recipe.tokenizer.path
-        if path is None:
-            yield Step(trained, lambda: self._train_tokenizer(domains), model=True)
-        model = path or str(self.output / trained)
-        for domain in domains:
-            yield Step(f"tokens/{domain}", partial(self._tokenize, domain, "train", model))
-        yield Step("packed", lambda: self._mix(domains, model))
-        for domain in domains:
-            name = f"validation-tokens/{domain}"
-            yield Step(name, partial(self._tokenize, domain, "validation", model), kept=False)
-            yield Step(f"validation/{domain}", partial(self._pack_validation, domain, model))
-
-    def _ingests(
-        self, wanted: Iterable[str], domains: dict[str, tuple[str, ...]], ingested: set[str]
-    ) -> Iterator[Step]:
-        """The reading of the domains `wanted` that are not `ingested` yet."""
-        for domain in dict.fromkeys(wanted):
-            if domain not in ingested:
-                ingested.add(domain)
-                yield self._ingest(domain, domains[domain])
-
-    def _ingest(self, domain: str, patterns: tuple[str, ...]) -> Step:
-        entry = self.recipe.domains[domain]
-        return Step(
-            f"documents/{domain}/00-{INGEST}",
-            lambda: IngestStage(
-                make_reader(domain, entry),
-                (str(self.raw / domain),),
-                self.recipe.ingest_config(),
-                domain,
-                patterns,
-                self.removal.of_domain(domain),
-            ),
-            kept=False,
-        )
-
-    def _across(self, last: dict[str, str]) -> Iterator[Step]:
-        """The steps over all domains; `last` are the documents of each domain, before and after."""
-        for step in self.recipe.across.steps():
-            sources = tuple(last[domain] for domain in self.recipe.across.ordered(last))
-            yield Step(step.output, partial(step.verdict, sources), kept=False)
-            for domain, source in last.items():
-                done = sum(one.domain == domain for one in self._passes)
-                output = f"documents/{domain}/{done + step.number:02d}-{step.name}"
-                yield Step(output, partial(step.applied, source, str(self.output / step.output)), kept=False)
-                last[domain] = str(self.output / output)
-
-    def _split(self, last: Mapping[str, str]) -> Iterator[Step]:
-        """The choice of validation of all domains, which only the sides need, and both sides of each; `last` are the
-        documents of each domain."""
-        sources = tuple(last.values())
-        yield Step(CHOICE, lambda: ChoiceStage(sources, choice_config(self.recipe)), kept=False)
-        for domain, source in last.items():
-            for side in SIDES:
-                make = partial(side_stage, (source,), self.output / CHOICE, domain, side)
-                yield Step(self._below(self.side(domain, side)), make)
-
-    def _below(self, path: Path) -> str:
-        return path.relative_to(self.output).as_posix()
-
-    def side(self, domain: str, side: str) -> Path:
-        """The directory of a domain's documents for training or for validation."""
-        done = sum(one.domain == domain for one in self._passes) + len(self.recipe.across.stages)
-        return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
-
-    def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:
-        from tokenizer.train import TrainTokenizerStage
-
-        weights = [(w.domain, w.share) for w in self.mixture(domains).weights if w.share is not None]
-        config = tokenizer_config(self.recipe, tuple(f"{domain}={float(share)}" for domain, share in weights))
-        return TrainTokenizerStage(tuple(str(self.side(domain, "train")) for domain in domains), config)
-
-    def _tokenize(self, domain: str, side: str, model: str) -> Stage:
-        from tokenizer.tokenize import TokenizeConfig, TokenizeStage
-
-        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece)
-        return TokenizeStage((str(self.side(domain, side)),), model, config)
-
-    def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
-        packing = self.recipe.packing
-        config = MixConfig(
-            sequence_length=packing.sequence_length,
-            packing=packing.packing,
-            row_order=packing.row_order,
-            seed=packing.seed,
-            tokenizer=model,
-            shard_bytes=self.recipe.shard_bytes,
-        )
-        tokens = tuple(str(self.output / "tokens" / domain) for domain in domains)
-        return MixStage(tokens, config, self.mixture(domains))
-
-    def _pack_validation(self, domain: str, model: str) -> Stage:
-        config = MixConfig(
-            split="validation",
-            sequence_length=self.recipe.packing.sequence_length,
-            min_documents=self.recipe.validation.min_documents,
-            tokenizer=model,
-        )
-        return MixStage((str(self.output / "validation-tokens" / domain),), config)
 
 
 def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from corpus.engine.runner import RunOptions
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from tests.raw import RECIPE, write_raw
 
 

@@ -28,10 +28,12 @@ from corpus.explain.find import find
 from corpus.explain.index import build_index
 from corpus.explain.lookup import holds
 from corpus.explain.way import Run
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.config import IngestConfig
+from corpus.ingest.stage import IngestStage
 from pipelines.readers.jsonl import JsonlReader
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from tests.toy import ingest
 
 QUIET = RunOptions(quiet=True, alarms=Alarms(max_unreadable=1.0, max_drop=1.0))

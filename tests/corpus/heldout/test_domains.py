@@ -20,9 +20,10 @@ from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError
 from corpus.heldout.choice import LINES_IN_TRAINING, OTHER_SIDE, REPEATED_TEXT
+from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.report import report_lines
 from corpus.heldout.side import SIDES, side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from tests.corpus.dedup.similar_twin import shingles
 from tests.datasets import write_documents
 

@@ -29,8 +29,9 @@ from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
 from corpus.heldout import near
 from corpus.heldout.choice import IN_TRAINING, LINES_IN_TRAINING, NEAR_TRAINING, REPEATED_TEXT
+from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.side import side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from tests.corpus.dedup.similar_twin import contents, invented, shingles
 
 QUIET = RunOptions(quiet=True)

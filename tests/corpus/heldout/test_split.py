@@ -35,9 +35,10 @@ from corpus.heldout.choice import (
     hash_documents,
     hash_texts,
 )
+from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.lines import LineTable, line_hashes
 from corpus.heldout.side import Side, side_stage
-from corpus.heldout.stage import ChoiceConfig, ChoiceStage
+from corpus.heldout.stage import ChoiceStage
 from corpus.quality.rules.length import MaxChars
 from corpus.quantity import parse_fraction
 

@@ -11,8 +11,9 @@ import pytest
 
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
+from corpus.ingest.config import IngestConfig
 from corpus.ingest.files import find_files, input_root
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.stage import IngestStage
 from tests.toy import LineReader
 
 

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.engine.runner import RunOptions, run_stage
+from corpus.ingest.config import IngestConfig
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.stage import IngestStage
 from pipelines.readers import threads
 from pipelines.readers.comments import Comment
 from pipelines.readers.conversations import ConversationsReader

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from corpus.errors import DataError
 from corpus.ingest.compression import sniff
 from corpus.ingest.reader import Record, Unreadable
+from pipelines.formats.json import is_lines
 from pipelines.readers import jsonl
 from pipelines.readers.fields import NoDocument, plain, valid
-from pipelines.formats.json import is_lines
 from pipelines.readers.jsonl import JsonlReader, parse
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 

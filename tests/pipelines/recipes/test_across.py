@@ -15,7 +15,8 @@ from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from pipelines.recipes.summary import summarize
 from tests.raw import RECIPE, write_raw
 

@@ -17,7 +17,8 @@ from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
 from pipelines.recipes.graph import GraphStep, StepRef, domain_steps, passes, references, substituted
 from pipelines.recipes.recipe import load_recipe, recipe_passes
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from tests.raw import RECIPE, write_raw
 
 QUIET = RunOptions(quiet=True)

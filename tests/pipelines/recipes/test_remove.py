@@ -20,7 +20,8 @@ from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.runner import RunOptions
 from corpus.ingest.removal import Removal, plain_url
 from pipelines.recipes.recipe import load_recipe
-from pipelines.recipes.run import REMOVAL, RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import REMOVAL, RecipeRun
 from tests.raw import RECIPE, write_raw
 
 QUIET = RunOptions(quiet=True)

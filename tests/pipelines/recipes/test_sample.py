@@ -16,7 +16,8 @@ from corpus.data.manifest import Manifest
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
-from corpus.ingest.stage import IngestConfig, IngestStage
+from corpus.ingest.config import IngestConfig
+from corpus.ingest.stage import IngestStage
 from pipelines.readers.jsonl import JsonlReader
 from tests.raw import RECIPE, write_raw
 from tests.toy import LineReader

@@ -13,7 +13,8 @@ from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
 from corpus.heldout.report import report_lines
 from pipelines.recipes.recipe import choice_config, load_recipe
-from pipelines.recipes.run import RecipeRun, run_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
 from pipelines.recipes.summary import summarize
 from tests.raw import RECIPE, write_raw
 
