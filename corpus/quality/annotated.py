@@ -58,6 +58,9 @@ class Annotated(DocumentMap):
     def check_columns(self, schema: pa.Schema) -> None:
         self.rule.check_columns(schema)
 
+    def notice(self) -> str:
+        return self.rule.notice()
+
     def prepare(self) -> None:
         self.rule.prepare()
 
