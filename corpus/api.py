@@ -118,6 +118,13 @@ class OpenDataset:
             raise UsageError("to_pandas needs the package pandas: install it, or take to_table().")
         return self.to_table(columns, limit).to_pandas()
 
+    def export(self, format: str, output: Path | str) -> None:
+        """Write a packed or token set as the files of another trainer, as `corpus export` does: `megatron`, `mds`,
+        `datatrove` or `nanogpt`."""
+        from corpus.export.export import export
+
+        export(self.path, format, Path(output), lambda line: None)
+
     def document(self, id: str) -> dict[str, Any]:
         """The document `id`; a DataError says why where it was dropped."""
         return inspect.document(self._dataset, id)

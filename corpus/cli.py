@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
     "remove": ("corpus.commands.remove:remove", "Remove records from a run's output for good."),
+    "export": ("corpus.commands.export:export", "Write a packed or token set as files of other trainers."),
     "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
     "verify": ("corpus.commands.verify:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),

@@ -136,7 +136,7 @@ class PackedRows:
         one number too, so that every position has one that it may attend to.
         """
         width = self.identity.sequence_length + 1
-        counts, lengths = self._lengths(rows)
+        counts, lengths = self.segment_lengths(rows)
         filled = self._filled(rows, counts, lengths)
         inside = np.arange(len(lengths), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
         numbers = np.repeat(inside, lengths)
@@ -151,7 +151,7 @@ class PackedRows:
         where all are. A loss leaves the others, which are padding, out."""
         if not self.padded:
             return None
-        filled = self._filled(rows, *self._lengths(rows))
+        filled = self._filled(rows, *self.segment_lengths(rows))
         return np.asarray(np.arange(1, self.identity.sequence_length + 1) < filled[:, None])
 
     @property
@@ -159,8 +159,8 @@ class PackedRows:
         """Whether rows can end with padding: those of concatenated documents cannot."""
         return bool(self.manifest.config.get("packing", "concatenate") == "best-fit")
 
-    def _lengths(self, rows: slice) -> tuple[Ints, Ints]:
-        """Segments per row, and their lengths one after the other."""
+    def segment_lengths(self, rows: slice) -> tuple[Ints, Ints]:
+        """How many segments each of these rows has, and the lengths of all, one after the other."""
         parts = [batch.lengths(first, last) for batch, first, last in self._ranges(rows)]
         none = np.zeros(0, np.int64)
         return np.concatenate([none, *(part[0] for part in parts)]), np.concatenate(

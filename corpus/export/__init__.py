@@ -1,0 +1,1 @@
+"""Packed and token sets as the files that other trainers read."""

@@ -1,0 +1,11 @@
+"""The formats that sets are exported in, by name."""
+
+from __future__ import annotations
+
+FORMATS = {
+    "megatron": "Megatron-LM's indexed dataset",
+    "mds": "MosaicML Streaming's shards",
+    "datatrove": "datatrove's tokenized files",
+    "nanogpt": "nanoGPT's bare ids",
+}
+"""Each is the `write` of the module of its name in this package."""
