@@ -1,22 +1,25 @@
-"""arXiv: bulk tars of sources (members `YYMM/ID.gz`, each a gzipped tar or a single file) -> one document per paper."""
+"""arXiv: bulk tars of sources (members `YYMM/ID.gz`, each a gzipped tar or a single file), or folders of sources -> one
+document per paper."""
 
 import io
 import re
+import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
 from corpus.data.columns import Column
 from corpus.ingest.compression import QUARANTINE_BYTES, open_stream
-from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
+from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
 from pipelines.formats.encoding import decode
 from pipelines.formats.tarball import TarMember, tar_members
 from pipelines.formats.xml import ByteStream
 from pipelines.markup.latex.paper import clean
+from pipelines.readers.loose import CONTENT, DATABASE, gather_papers, is_loose, loose_paper
 
 MEMBER_BYTES = 512 << 20  # of a paper as stored; arXiv accepts 50 MB
 TEX_BYTES = 16 << 20  # of one TeX file
@@ -24,7 +27,7 @@ PAPER_BYTES = 2 << 30  # of a paper unpacked, figures and all: more is a bomb
 SLICE = 64 << 10  # stored bytes given to a decoder at once
 BUFFER = 64 << 10  # bytes that it gives at least, if it can
 PDF = b"%PDF-"
-TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf")
+TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf", ".txt")  # of what a paper may take in
 OTHER_SUFFIX = re.compile(
     r"\.(?:pdf|e?ps[fi]?|png|jpe?g|gif|bmp|tiff?|svg|sty|cls|bst|bib|bbl|clo|fd|def|cfg|bbx|cbx|dvi|log|aux|out|toc|zip|"
     r"gz|tar|z|csv|dat|mp4|avi|mov|html?|py|r|m|ipynb|md|json|xml|eps_tex|pdf_tex|ttf|otf|ini|ind|idx|ist|lof|lot)$",
@@ -36,9 +39,11 @@ ENCODINGS = {
     "latin1": "iso8859-1", "latin2": "iso8859-2", "latin3": "iso8859-3", "latin5": "iso8859-9", "latin9": "iso8859-15",
     "ansinew": "cp1252", "applemac": "mac-roman", "koi8-r": "koi8-r", "koi8-u": "koi8-u",
 }  # fmt: skip
+VERSION = re.compile(r"[0-9]v([0-9]+)$")
 NEW_ID = re.compile(r"([0-9]{4}\.[0-9]{4,5})(?:v[0-9]+)?")
 OLD_ID = re.compile(r"([a-z]+(?:-[a-z]+)?)(?:\.[A-Z]{2})?/?([0-9]{7})(?:v[0-9]+)?")
-SINGLE = re.compile(r"\.(?:tar\.gz|tgz|tex\.gz|tex)$", re.I)
+SINGLE = re.compile(r"\.(?:tar\.gz|tgz|tex\.gz)$", re.I)
+HTML = re.compile(rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.I | re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +81,51 @@ class _NoPaper(Exception):
     """A paper that cannot be read; the message is the reason."""
 
 
+class _NoSource(Exception):
+    """A paper without TeX sources; the message says what it has."""
+
+
 @dataclass(frozen=True)
 class ArxivReader:
     """Papers from their LaTeX sources."""
 
     domain: ClassVar[str] = "arxiv"
-    patterns: ClassVar[tuple[str, ...]] = ("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz")
-    doc: ClassVar[str] = "arXiv source tars: one document per paper, from its first section on, macros expanded"
+    patterns: ClassVar[tuple[str, ...]] = (
+        *("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz", "*.tex", "*.ltx", "*.latex"),
+        *("*.sty", "*.cls", "*.tikz", "*.pgf"),
+    )
+    doc: ClassVar[str] = (
+        "arXiv source tars or folders of sources: one document per paper, from its first section on, macros expanded"
+    )
     columns: ClassVar[tuple[Column, ...]] = ()
 
     keep_abstract: bool = option(False, "keep the abstract before the first section")
     keep_bibliography: bool = option(False, "keep the bibliography")
 
+    def survey(self, file: RawFile, folder: Path) -> None:
+        """Copies a loose TeX file: its paper is read where the paper's first file is."""
+        if is_loose(file.name):
+            shutil.copyfile(file.path, folder / CONTENT)
+
+    def gather(self, surveys: Sequence[tuple[str, Path]], folder: Path) -> None:
+        """Brings the loose files of each paper together."""
+        gather_papers(surveys, folder, lambda stem: paper_id(stem)[1])
+
+    def prepared(self, gathered: Path) -> Reader:
+        """The reader that knows which loose files are one paper."""
+        settings = {entry.name: getattr(self, entry.name) for entry in fields(ArxivReader)}
+        return _PreparedReader(**settings, gathered=gathered)
+
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        """Yields one item per member of a bulk tar, or the one paper of a `.tar.gz`."""
+        """Yields one item per member of a bulk tar, or the one paper of a `.tar.gz` or of a loose file taken alone."""
+        if is_loose(file.name):
+            surveyed, gathered = scratch / "surveyed", scratch / "gathered"
+            surveyed.mkdir()
+            gathered.mkdir()
+            self.survey(file, surveyed)
+            self.gather([(file.name, surveyed)], gathered)
+            yield from self.prepared(gathered).read(file, scratch)
+            return
         size = file.path.stat().st_size
         if size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
@@ -121,18 +157,35 @@ class ArxivReader:
             files = source_files(data)
         except _NoPaper as error:
             return Unreadable(ordinal, offset, len(data), str(error), data[:QUARANTINE_BYTES])
-        if not files:
-            head = _open(data).peek(len(PDF))
-            return Skipped(ordinal, "pdf only" if head == PDF else "no TeX source", identifier)
-        text = clean(files, self.keep_abstract, self.keep_bibliography)
-        if not text:
-            return Skipped(ordinal, "empty text", identifier)
-        return Record(
-            ordinal,
-            text,
-            url=f"https://arxiv.org/abs/{identifier}" if real else None,
-            metadata={"id": identifier},
-        )
+        except _NoSource as error:
+            return Skipped(ordinal, str(error), identifier)
+        paper = clean(files, self.keep_abstract, self.keep_bibliography)
+        if not paper.text:
+            return Skipped(ordinal, "withdrawn" if paper.withdrawn else "empty text", identifier)
+        metadata: dict[str, object] = {"id": identifier}
+        if version := VERSION.search(name):
+            metadata["version"] = int(version[1])
+        if paper.missing:
+            metadata["missing_inputs"] = list(paper.missing)
+        if paper.others:
+            metadata["other_documents"] = list(paper.others)
+        url = f"https://arxiv.org/abs/{identifier}" if real else None
+        return Record(ordinal, paper.text, url=url, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _PreparedReader(ArxivReader):
+    """Reads papers whose loose files are brought together, in the folder `gathered`."""
+
+    gathered: Path = Path()
+
+    def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
+        """Yields the paper of a loose file at its first file, and the items of an archive."""
+        if not is_loose(file.name):
+            yield from super().read(file, scratch)
+            return
+        first, name, sources = loose_paper(self.gathered / DATABASE, file.name)
+        yield self._paper(0, 0, name, sources) if sources else Merged(0, 0, first)
 
 
 def paper_id(name: str) -> tuple[str, bool]:
@@ -146,17 +199,22 @@ def paper_id(name: str) -> tuple[str, bool]:
 
 
 def source_files(data: bytes) -> Mapping[str, str]:
-    """The TeX files of a paper as arXiv stores it: a gzipped tar, a gzipped file, or plain."""
+    """The TeX files of a paper as arXiv stores it: a gzipped tar, a gzipped file, or plain; `_NoSource` without any."""
     stream = _open(data)
     head = stream.peek(512)
     if head[257:262] != b"ustar" and not _old_tar(head):
         raw = stream.read(TEX_BYTES + 1)
         if stream.fault:
             raise _NoPaper(stream.fault)
-        if raw.startswith(PDF) or raw[:4] == b"%!PS" or raw.count(0) > len(raw) // 100 or len(raw) > TEX_BYTES:
-            return {}
+        if raw.startswith(PDF):
+            raise _NoSource("pdf only")
+        if HTML.match(raw):
+            raise _NoSource("html only")
+        if not raw or raw[:4] == b"%!PS" or raw.count(0) > len(raw) // 100 or len(raw) > TEX_BYTES:
+            raise _NoSource("no TeX source")
         return {"main.tex": _text(raw)}
     found: dict[str, bytes] = {}
+    tex = html = False
     for member in members(stream, TEX_BYTES):
         if member.fault:
             raise _NoPaper(stream.fault or member.fault)
@@ -164,8 +222,12 @@ def source_files(data: bytes) -> Mapping[str, str]:
         suffix = name.lower().endswith(TEX_SUFFIXES)
         if member.size <= TEX_BYTES and (suffix or (not OTHER_SUFFIX.search(name) and HAS_CLASS.search(member.data))):
             found[name] = member.data
+            tex |= not name.lower().endswith(".txt") or HAS_CLASS.search(member.data) is not None
+        html |= name.lower().endswith((".html", ".htm"))
     if stream.fault:
         raise _NoPaper(stream.fault)
+    if not tex:
+        raise _NoSource("html only" if html else "no TeX source")
     return {name: _text(raw) for name, raw in found.items()}
 
 

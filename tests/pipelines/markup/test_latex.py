@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.markup.latex.bibliography import remove_bibliography
+from pipelines.markup.latex.comments import strip_comments
 from pipelines.markup.latex.macros import expand
-from pipelines.markup.latex.paper import Paper, clean, remove_bibliography, strip_comments
+from pipelines.markup.latex.paper import clean as clean_paper
+from pipelines.markup.latex.sources import Sources
+
+
+def clean(files: dict[str, str], keep_abstract: bool = False, keep_bibliography: bool = False) -> str:
+    return clean_paper(files, keep_abstract, keep_bibliography).text
 
 
 def body(text: str, preamble: str = "", **more: str) -> str:
@@ -193,11 +200,72 @@ def test_a_paper_without_sections_or_without_a_class() -> None:
 def test_the_top_file() -> None:
     top = r"\documentclass{a}\begin{document}\input{part}\end{document}"
     assert (
-        Paper({"b.tex": top, "part.tex": r"\documentclass{standalone}\begin{document}x\end{document}"}).main()
+        Sources({"b.tex": top, "part.tex": r"\documentclass{standalone}\begin{document}x\end{document}"}).roots()[0]
         == "b.tex"
     )
-    assert Paper({"a.tex": top, "ms.tex": top, "part.tex": "x"}).main() == "ms.tex"
-    assert Paper({"old/ms.tex": top, "z.tex": top.replace("x", "xx")}).main() in ("old/ms.tex", "z.tex")
+    assert Sources({"a.tex": top, "ms.tex": top, "part.tex": "x"}).roots()[0] == "ms.tex"
+    assert Sources({"old/ms.tex": top, "z.tex": top.replace("x", "xx")}).roots()[0] in ("old/ms.tex", "z.tex")
+
+
+COMPLETE = r"\documentclass{article}\begin{document}\section{S}%s\end{document}"
+
+
+def test_the_root_is_judged_with_its_inputs() -> None:  # X1
+    top = r"\documentclass{article}\input{body}\end{document}"
+    inner = r"\begin{document}\section{Paper} " + "text " * 100
+    files = {"ms.tex": top, "body.tex": inner, "note.tex": COMPLETE % "note"}
+    paper = clean_paper(files)
+    assert paper.text.startswith(r"\section{Paper} text") and paper.others == ("note.tex",)
+    assert clean({"top.tex": top, "body.tex": inner, "note.tex": COMPLETE % "note"}).startswith(r"\section{Paper}")
+    deep = {"a.tex": r"\input{pre}\input{body}", "pre.tex": r"\documentclass{article}", "body.tex": inner}
+    assert Sources(deep).roots()[0] == "a.tex"
+
+
+def test_a_long_chapter_beside_a_short_outline() -> None:  # X1
+    chapter = r"\chapter{One} " + "word " * 25_000
+    files = {"outline.tex": COMPLETE % ("o" * 9000), "chapter.tex": chapter}
+    paper = clean_paper(files)
+    assert paper.text == chapter.strip() and paper.others == ("outline.tex",)
+    assert clean({**files, "outline.tex": COMPLETE % r"\input{chapter}"}).endswith("word"), "a part is no root"
+    numbers = {"data.tex": "1 & 2 \\\\\n" * 20_000, "outline.tex": COMPLETE % "short"}
+    assert clean(numbers) == r"\section{S}short", "without a heading it is a table"
+    assert clean({"long.tex": COMPLETE % ("x " * 20_000), "main.tex": COMPLETE % "m"}) == r"\section{S}m"
+
+
+def test_files_that_take_each_other_have_a_root() -> None:
+    ring = {f"{name}.tex": rf"\input{{{other}}} x" for name, other in ("ab", "bc", "ca")}
+    assert Sources(ring).roots()[0] in ring
+    doubling = {f"f{number}.tex": rf"\input{{f{number + 1}}}" * 2 for number in range(200)}
+    assert Sources(doubling).roots()[0] == "f0.tex"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (r"\title{T}\author{A}\email{a@b.c}\begin{abstract}X\end{abstract}\maketitle Body.", "Body."),
+        (r"\maketitle\begin{abstract}X\end{abstract} Body.", "Body."),
+        (r"\title[s]{T {\bf x}}\author{A}\abstract{X {y}} \keywords{k} Body {z}.", "Body {z}."),
+        (r"\title{T}\author{A \\ B}\date{} Body \title{inner}.", r"Body \title{inner}."),
+        (r"\preprint{1} \title{T} \affiliation{Here} \noindent Body", "Body"),
+        (r"\begin{titlepage}T\end{titlepage} Body", "Body"),
+        (r"\title{never closed Body", r"\title{never closed Body"),
+        (r"Body. \begin{center}c\end{center}", r"Body. \begin{center}c\end{center}"),
+        (r"Prose " * 500 + r"\begin{abstract}late\end{abstract} x", "Prose " * 500 + r"\begin{abstract}late\end{abstract} x"),
+    ],
+)  # fmt: skip
+def test_a_letter_without_headings_begins_behind_its_front_matter(source: str, expected: str) -> None:  # X2
+    assert clean({"a.tex": rf"\documentclass{{a}}\begin{{document}}{source}\end{{document}}"}) == expected
+
+
+def test_inputs_as_tex_reads_them() -> None:  # X5
+    files = {
+        "sec/a.txt": "text a", "sec/b.tex": "text b\n\\endinput here\nnot read", "c.tex": "text c",
+        "d.tex": r"\ifx\u\v\endinput\fi text d",
+    }  # fmt: skip
+    source = "\\input{sec/a.txt} \\input\n{sec/b} \\input\n c \\input{d} \\input{gone/x} \\include{y} \\input z.tex\n"
+    paper = clean_paper({"main.tex": COMPLETE % source, **files})
+    assert paper.text.split() == (r"\section{S}text a text b here text c \ifx\u\v\endinput\fi text d".split())
+    assert paper.missing == ("gone/x", "y", "z.tex")
 
 
 @pytest.mark.parametrize(
