@@ -1,12 +1,12 @@
 """GitHub: the source files of repository archives whose licences permit it (LLaMA §2.1: Apache, BSD and MIT).
 
-The licence is read from the archive's licence files, each of which holds for its folder and what is below; the extension
-list is RedPajama's. Line length and alphanumeric heuristics are filters and live elsewhere.
+What a file says of its own licence decides; else the archive's licence files do, each of which holds for its folder and
+what is below. The extension list is RedPajama's. Line length and alphanumeric heuristics are filters and live elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -15,16 +15,11 @@ from corpus.data.columns import LICENCE, Column
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
-from pipelines.formats.archive import MAX_MEMBER_BYTES, Member, read_archive
+from pipelines.formats.archive import Member, read_archive
 from pipelines.markup.licences.header import strip_licence_header
-from pipelines.markup.licences.licences import (
-    METADATA_FILES,
-    UNKNOWN,
-    is_licence_file,
-    licence_scope,
-    licences_of_metadata,
-    licences_of_text,
-)
+from pipelines.markup.licences.licences import UNKNOWN, canonical, is_licence_file, licence_scope, licences_of_text
+from pipelines.markup.licences.manifest import MANIFESTS, licences_of_metadata
+from pipelines.markup.licences.notice import licences_of_notice
 
 # fmt: off
 EXTENSIONS = (
@@ -61,14 +56,10 @@ class GithubReader:
             return
         survey = _survey(file)
         suffixes = frozenset(extension.lower() for extension in self.extensions)
-        permitted = frozenset(licence.lower() for licence in self.licences)
+        permitted = frozenset(canonical(licence) for licence in self.licences)
 
         def wanted(name: str, size: int) -> bool:
-            return (
-                bool(_extension(name, suffixes))
-                and not is_licence_file(survey.split(name)[1])
-                and survey.verdict(name, permitted) is None
-            )
+            return bool(_extension(name, suffixes)) and not is_licence_file(survey.split(name)[1])
 
         ordinal = 0
         for member in read_archive(file.path, wanted):
@@ -87,34 +78,38 @@ class GithubReader:
         extension = _extension(member.name, suffixes)
         if member.kind != "file":
             return Skipped(ordinal, "not a file")
-        if reason := survey.verdict(member.name, permitted):
-            return Skipped(ordinal, reason)
-        if is_licence_file(path):
-            return Skipped(ordinal, "licence file")
-        if not extension:
-            return Skipped(ordinal, "extension")
-        if member.data is None:
-            assert member.size > MAX_MEMBER_BYTES
-            return Skipped(ordinal, "too large")
-        if b"\0" in member.data:
-            return Skipped(ordinal, "binary")
+        refused = survey.verdict(member.name, permitted)
+        fault = "licence file" if is_licence_file(path) else "" if extension else "extension"
+        if not fault and (member.data is None or b"\0" in member.data):
+            fault = "too large" if member.data is None else "binary"
+        if fault:
+            return Skipped(ordinal, refused or fault)
+        assert member.data is not None
         try:
             raw = member.data.decode("utf-8-sig")
         except UnicodeDecodeError:
+            if refused:
+                return Skipped(ordinal, refused)
             return Unreadable(ordinal, 0, member.size, "not UTF-8", member.data[:QUARANTINE_BYTES])
-        text = strip_licence_header(raw, extension) if self.strip_headers else raw
+        licences, files = survey.licences(member.name)
+        if stated := licences_of_notice(raw, extension):
+            licences, files, refused = stated, [path], refusal(stated, permitted)
+        if refused:
+            return Skipped(ordinal, refused)
+        text, notice = strip_licence_header(raw, extension) if self.strip_headers else (raw, "")
         if not text.strip():
             return Skipped(ordinal, "no text", raw)
-        licences, files = survey.licences(member.name)
         metadata: dict[str, object] = {
             "path": path,
             "repository": repository,
-            "licence": " AND ".join(sorted(licences)),
+            "licence": " AND ".join(
+                f"({one})" if " OR " in one and len(licences) > 1 else one for one in sorted(licences)
+            ),
             "licence_file": sorted(files),
             "extension": extension,
         }
-        if text != raw:
-            metadata["header_removed"] = True
+        if notice:
+            metadata["notice"] = notice
         return Record(ordinal, text, None, None, metadata)
 
 
@@ -154,11 +149,18 @@ class _Survey:
         root = "" if self.has_root_files else name.partition("/")[0]
         if not self.by_folder.get(root) and not self.stated.get(root):
             return "no licence"
-        found = self.licences(name)[0] - permitted
-        refused = {licence for licence in found if not any(other.startswith(f"{licence}-") for other in found)}
-        if len(refused) > 1:  # named together they would give as many reasons as there are combinations
-            return "several licences"
-        return f"licence {min(refused)}" if refused else None
+        return refusal(self.licences(name)[0], permitted)
+
+
+def refusal(licences: Collection[str], permitted: Collection[str]) -> str | None:
+    """Why a text under all of `licences` may not be taken; None if it may. One of a choice is enough."""
+    found = {licence for licence in licences if not any(part in permitted for part in licence.split(" OR "))}
+    refused = {licence for licence in found if not any(other.startswith(f"{licence}-") for other in found)}
+    if len(refused) > 1 or any(
+        " OR " in licence for licence in refused
+    ):  # named together they would give as many reasons as there are combinations
+        return "several licences"
+    return f"licence {min(refused)}" if refused else None
 
 
 def _survey(file: RawFile) -> _Survey:
@@ -169,9 +171,7 @@ def _survey(file: RawFile) -> _Survey:
     package: dict[str, frozenset[str]] = {}
 
     def telling(name: str, size: int) -> bool:
-        return size <= _MAX_LICENCE_BYTES and (
-            is_licence_file(name) or name.rpartition("/")[2].lower() in METADATA_FILES
-        )
+        return size <= _MAX_LICENCE_BYTES and (is_licence_file(name) or name.rpartition("/")[2].lower() in MANIFESTS)
 
     for member in read_archive(file.path, telling):
         if isinstance(member, Damage) or member.kind != "file":

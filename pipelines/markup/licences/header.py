@@ -1,13 +1,18 @@
 """Licence and copyright comments at the head of source files, which say the same in a million files.
 
-Only comments before the first line of code are looked at, and of those only the paragraphs that speak of licence or
-copyright go. Shebang, coding, preprocessor and heading lines and all other comments stay.
+Only comments before the first line of code are looked at, and of those only lines of licences go: copyright notices, texts
+that a licence's template covers, sentences that grant. Shebang, coding, preprocessor and heading lines and all prose stay.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
+
+from pipelines.markup.licences.licences import spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,49 +58,78 @@ _KEPT = re.compile(
     r"|//\s*\+build|//go:|\#\s*(syntax|escape)=|\#\s*frozen_string_literal)",
     re.IGNORECASE,
 )
-_GRANT = re.compile(
-    r"(begin|end|start) licen[cs]e|licen[cs]ed (to|under)|under the (terms|\w+ licen[cs]e)|all rights reserved|permission is hereby granted|redistribution and use"
-    r"|without warrant|\bwarrant(y|ies)\b|general public licen|apache licen|\b(mit|bsd)([- ]style)? licen|\bbsd\b.*\blicen"
-    r"|free software foundation|free software|licen[cs]e file|\bcopying file|licensor|@licen[cs]e|provided .as is|see (the )?(accompanying )?"
-    r"(file )?(licen[cs]e|copying)|public domain|distribut(ed|ion)\b.*licen|licen[cs]e[:.]?$|governed by",
+GRANT = re.compile(
+    r"\b(licen[cs]ed (to|under)|under the (terms|same terms|\w+ licen[cs]e)|(released|distributed|available|provided) under|governed by|subject to the terms"
+    r"|permission is hereby granted|permission to use|redistribution and use|(under|in|into|to) the public domain|you can redistribute|unauthori[sz]ed copying"
+    r"|see (the )?(accompanying )?(file )?(licen[cs]e|copying)|(begin|end|start) licen[cs]e|proprietary and confidential)",
     re.IGNORECASE,
 )
-_COPYRIGHT = re.compile(
-    r"copyright|\(c\) ?\d{4}|©|spdx-(licen[cs]e|file)|@preserve\b|^[-\s*]*licen[cs]e: ", re.IGNORECASE
+_SPEAKS = re.compile(
+    r"\bwarrant(y|ies)\b|general public licen|apache licen|\b(mit|bsd)([- ]style)? licen|\bbsd\b.*\blicen|free software|licensor|provided .as is"
+    r"|licen[cs]e file|\bcopying file|distribut(ed|ion)\b.*licen|licen[cs]e[:.]?$|all rights reserved|www\.gnu\.org/licenses|apache\.org/licenses",
+    re.IGNORECASE,
 )
+"""What is of a licence only in a comment that grants or claims something."""
+COPYRIGHT = re.compile(
+    r"^(?i:portions )?(?i:copyright|copr\.?)\s*($|(?i:\(c\)|©|&copy;|[:,]|\d{4}|by\b)|(the )?[A-Z])|(?i:copyright (\(c\)|©|&copy;|\d{4}))"
+    r"|(?i:\(c\) ?\d{4}|^(\(c\)|©)|spdx-\w+(-\w+)*:|@preserve\b|@(licen[cs]e|copyright)\b|^licen[cs]e: |^all rights reserved)"
+)
+_WORD = re.compile(r"licen[cs]|copy(right|ing)|permi|redistribut|warrant|public domain", re.IGNORECASE)
+"""Words of which every licence has one: nothing else is compared with templates, which takes a millisecond."""
+_SENTENCE_END = re.compile(r"[.!?:][\"')\]]*$")
+_HEAD = 16_384
 _ORNAMENT = " \t*/#-=+_~!;:%<>{}[]|.'\r\n"
 
 
-def strip_licence_header(text: str, extension: str) -> str:
-    """The text without its leading licence and copyright comments; `extension` ('.py', 'makefile') tells the language."""
+def strip_licence_header(text: str, extension: str) -> tuple[str, str]:
+    """The text without the licence lines of its leading comments, and these lines; `extension` tells the language."""
     style = _STYLES.get(extension.lower())
     if style is None:
-        return text
-    lines = text.splitlines(keepends=True) if "\r" in text and "\n" not in text else _lines(text)
+        return text, ""
     kept: list[str] = []
+    removed: list[str] = []
+    lines = _lines(text)
     position = 0
-    changed = False
+    for begin, end in _comments(lines, style):
+        kept += lines[position:begin]
+        block = lines[begin:end]
+        left = _without_licence(block, style, removed)
+        position = end
+        if left != block:
+            while not left and position < len(lines) and not lines[position].strip():
+                position += 1
+        kept += left
+    return ("".join(kept + lines[position:]), "\n".join(removed)) if removed else (text, "")
+
+
+def leading_comments(text: str, extension: str) -> str:
+    """The comments before the first line of code, without their marks; the first 64 lines where the language is not known."""
+    style = _STYLES.get(extension.lower())
+    lines = _lines(text[:_HEAD])
+    if style is None:
+        return "".join(lines[:64])
+    blocks = ["\n".join(line.strip(_ORNAMENT) for line in lines[begin:end]) for begin, end in _comments(lines, style)]
+    return "\n\n".join(blocks)
+
+
+def _comments(lines: list[str], style: _Style) -> Iterator[tuple[int, int]]:
+    """Begin and end of each comment before the first line of code, of which no two overlap."""
+    position = 0
     while position < len(lines):
         line = lines[position]
         if not line.strip() or _KEPT.match(line.lstrip("\ufeff")):
-            kept.append(line)
             position += 1
             continue
         end = _comment_end(lines, position, style)
         if end == position:
             break
-        block = lines[position:end]
-        left = _without_licence(block, style)
+        yield position, end
         position = end
-        if left != block:
-            changed = True
-            while not left and position < len(lines) and not lines[position].strip():
-                position += 1
-        kept += left
-    return "".join(kept + lines[position:]) if changed else text
 
 
 def _lines(text: str) -> list[str]:
+    if "\r" in text and "\n" not in text:
+        return text.splitlines(keepends=True)
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]
@@ -122,28 +156,71 @@ def _is_line_comment(line: str, style: _Style) -> bool:
     return line.startswith(style.lines) and not _KEPT.match(line) if style.lines else False
 
 
-def _without_licence(block: list[str], style: _Style) -> list[str]:
-    """The lines of a comment without those from the first to the last that speak of its licence, and what belongs to them."""
+def _without_licence(block: list[str], style: _Style, removed: list[str]) -> list[str]:
+    """The lines of a comment without those of its licence, which are added to `removed` without the comment's marks."""
     plain = [line.strip(_ORNAMENT) for line in block]
-    marked = [number for number, line in enumerate(plain) if _GRANT.search(line) or _COPYRIGHT.search(line)]
-    if not marked:
+    marked = _marked(plain, [bool(_SENTENCE_END.search(line.rstrip(" \t*/#-=>]}\r\n"))) for line in block])
+    if not any(marked):
         return block
-    first, last = marked[0], marked[-1]
-    if _GRANT.search(plain[last]):  # its sentence goes on to the end of the paragraph
-        while last + 1 < len(block) and plain[last + 1]:
-            last += 1
-    rest = plain[:first] + plain[last + 1 :]
-    if not any(rest):
+    removed += [line for line, mark in zip(plain, marked, strict=True) if mark and line]
+    if not any(line for line, mark in zip(plain, marked, strict=True) if not mark):
         return []
-    left = block[:first] + block[last + 1 :]
+    left = [line for line, mark in zip(block, marked, strict=True) if not mark]
     for opener, closer in style.blocks:
         if block[0].lstrip("\ufeff \t").startswith(opener):
-            if first == 0:
+            if marked[0]:
                 indent = block[0][: len(block[0]) - len(block[0].lstrip())]
                 left.insert(0, f"{indent}{opener}\n")
-            if last == len(block) - 1:
+            if marked[-1]:
                 left.append(f" {closer}\n" if opener == "/*" else f"{closer}\n")
             return left
     while left and not left[0].strip(_ORNAMENT):
         del left[0]
     return left
+
+
+def _marked(plain: list[str], ended: list[bool]) -> list[bool]:
+    """Which lines of a comment are of a licence; `ended` are those with which a sentence ends."""
+    covered = _in_templates(plain)
+    claims = any(covered) or any(GRANT.search(line) or COPYRIGHT.search(line) for line in plain)
+    grants = [
+        claims and not mark and bool(GRANT.search(line) or _SPEAKS.search(line))
+        for line, mark in zip(plain, covered, strict=True)
+    ]
+    marked = [
+        mark or grant or bool(COPYRIGHT.search(line)) for mark, grant, line in zip(covered, grants, plain, strict=True)
+    ]
+    for number in (index for index, grant in enumerate(grants) if grant):
+        before = number
+        while (
+            before
+            and plain[before][:1].islower()
+            and plain[before - 1]
+            and not (marked[before - 1] or ended[before - 1])
+        ):
+            before -= 1  # its sentence began above
+            marked[before] = True
+        after = number + 1
+        while after < len(plain) and plain[after] and not ended[after - 1]:
+            marked[after] = True  # and goes on below
+            after += 1
+    prose = False
+    for number, line in enumerate(plain):  # a blank line after a licence goes with it, but between two pieces of prose
+        if not line and number and marked[number - 1]:
+            following = next((index for index in range(number, len(plain)) if plain[index]), None)
+            marked[number] = following is None or marked[following] or not prose
+        prose |= bool(line) and not marked[number]
+    return marked
+
+
+def _in_templates(plain: list[str]) -> list[bool]:
+    """Which lines the text of a licence covers."""
+    text = "\n".join(plain)
+    inside = [False] * len(plain)
+    if not _WORD.search(text):
+        return inside
+    starts = list(accumulate((len(line) + 1 for line in plain), initial=0))
+    for begin, end in spans(text):
+        for number in range(bisect_right(starts, begin) - 1, bisect_left(starts, end)):
+            inside[number] = bool(plain[number])
+    return inside

@@ -17,45 +17,11 @@ import pytest
 from corpus.ingest.reader import Item, Record, Skipped, Unreadable
 from pipelines.formats import archive
 from pipelines.formats.archive import Damage, Member, read_archive
-from pipelines.markup.licences.header import strip_licence_header
-from pipelines.markup.licences.licences import is_licence_file, licence_scope, licences_of_metadata, licences_of_text
+from pipelines.markup.licences.notice import licences_of_notice
 from pipelines.readers.github import GithubReader
+from tests.pipelines.licence_texts import AGPL, APACHE, BSD2, BSD3, BSD4, GPL3, ISC, LGPL, MIT
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
-MIT = """MIT License
-
-Copyright (c) 2020 Somebody
-
-Permission is hereby granted, free of charge, to any person obtaining a copy
-of this software and associated documentation files (the "Software"), to deal
-in the Software without restriction, including without limitation the rights
-to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
-copies of the Software, and to permit persons to whom the Software is
-furnished to do so, subject to the following conditions:
-
-The above copyright notice and this permission notice shall be included in all
-copies or substantial portions of the Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND.
-"""
-BSD2 = """Copyright 2020 Somebody. All rights reserved.
-
-Redistribution and use in source and binary forms, with or without
-modification, are permitted provided that the following conditions are met:
- * Redistributions of source code must retain the above copyright notice.
-THIS SOFTWARE IS PROVIDED "AS IS".
-"""
-BSD3 = BSD2 + "Neither the name of X nor the names of its contributors may be used to endorse or promote products.\n"
-BSD4 = BSD3 + "All advertising materials mentioning features of this software must display an acknowledgement.\n"
-APACHE = "                Apache License\n          Version 2.0, January 2004\n  TERMS AND CONDITIONS FOR USE, REPRODUCTION\n"
-GPL3 = """GNU GENERAL PUBLIC LICENSE
-Version 3, 29 June 2007
-Everyone is permitted to copy and distribute verbatim copies of this license document. See also
-the GNU Affero General Public License and the GNU Lesser General Public License."""
-LGPL = GPL3.replace("GNU GENERAL", "GNU LESSER GENERAL", 1).replace("Version 3", "Version 2.1")
-AGPL = GPL3.replace("GNU GENERAL", "GNU AFFERO GENERAL", 1)
-ISC = """Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby
-granted, provided that the above copyright notice and this permission notice appear in all copies."""
 CODE = 'print("hello")\n'
 
 
@@ -97,7 +63,9 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
     items = read(tmp_path, files)
     common = {"repository": "repo-1.0", "licence": "mit", "licence_file": ["LICENSE"]}
     assert records_of(items) == [
-        Record(1, CODE, metadata={**common, "path": "src/Main.PY", "extension": ".py", "header_removed": True}),
+        Record(
+            1, CODE, metadata={**common, "path": "src/Main.PY", "extension": ".py", "notice": "Copyright 2020 Somebody"}
+        ),
         Record(2, "all:\n\techo\n", metadata={**common, "path": "Makefile", "extension": "makefile"}),
         Record(6, "int b;\n", metadata={**common, "path": "bom.c", "extension": ".c"}),
     ]
@@ -127,15 +95,23 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
         ({"r/LICENSE": "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2"}, "licence psf-2.0"),
         (
             {"r/UNLICENSE": "This is free and unencumbered software released into the public domain."},
-            "several licences",
+            "licence unlicense",
         ),
-        ({"r/LICENSE": "Either under the GNU GPL v2, or:\n" + MIT}, "licence gpl-2.0"),
+        ({"r/LICENSE": "Parts are under the GNU GPL v2, the others:\n" + MIT}, "licence gpl-2.0"),
         ({"r/LICENSE": MIT + "Commons Clause: you may not sell it."}, "licence commons-clause"),
         ({"r/LICENSE": MIT, "r/licenses/vendored": GPL3}, "licence gpl-3.0"),
         ({"r/LICENSE-MIT": MIT, "r/LICENSE-GPL": GPL3}, "licence gpl-3.0"),
         ({"r/a/LICENSE": MIT}, "no licence"),
         ({"r/PKG-INFO": "Name: x\nLicense: GPLv3\n"}, "licence gpl-3.0"),
-        ({"r/pyproject.toml": '[project]\nlicense = "MIT OR GPL-2.0-or-later"\n'}, "licence gpl-2.0"),
+        ({"r/pyproject.toml": '[project]\nlicense = "MIT AND GPL-2.0-or-later"\n'}, "licence gpl-2.0"),
+        ({"r/pyproject.toml": '[project]\nlicense = "LGPL-3.0-only OR GPL-2.0-or-later"\n'}, "several licences"),
+        (
+            {
+                "r/LICENSE": "Under a modified version of the Apache License 2.0, with additional conditions: you may not\n"
+            },
+            "licence restricted",
+        ),
+        ({"r/LICENSE": MIT + "\nThe Software may not be used by companies.\n"}, "licence restricted"),
         ({"r/PKG-INFO": "Classifier: License :: OSI Approved :: BSD License\n"}, "licence bsd"),
     ],
 )
@@ -164,7 +140,13 @@ def test_repositories_that_may_not_be_taken(tmp_path: Path, files: dict[str, byt
         ({"r/pyproject.toml": '[project]\nlicense = {text = "Apache License 2.0"}\n'}, "apache-2.0"),
         ({"r/package.json": '{"license": "MIT"}'}, "mit"),
         ({"r/setup.cfg": "[metadata]\nlicense = MIT\n"}, "mit"),
-        ({"r/Cargo.toml": '[package]\nlicense = "MIT/Apache-2.0"\n'}, "apache-2.0 AND mit"),
+        ({"r/Cargo.toml": '[package]\nlicense = "MIT/Apache-2.0"\n'}, "apache-2.0 OR mit"),
+        (
+            {"r/pyproject.toml": '[project]\nlicense = "(MIT OR GPL-2.0-only) AND BSD-3-Clause"\n'},
+            "bsd-3-clause AND (gpl-2.0 OR mit)",
+        ),
+        ({"r/LICENSE": "Either under the GNU GPL v2, or:\n" + MIT}, "gpl-2.0 OR mit"),
+        ({"r/setup.cfg": "[metadata]\nlicense = MIT or public domain\n"}, "mit OR public-domain"),
     ],
 )
 def test_repositories_that_may_be_taken(tmp_path: Path, files: dict[str, bytes | str | None], licence: str) -> None:
@@ -205,7 +187,7 @@ def test_options(tmp_path: Path) -> None:
 
 
 def test_a_large_member_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("formats.archive", "readers.github"):
+    for module in ("formats.archive",):
         monkeypatch.setattr(f"pipelines.{module}.MAX_MEMBER_BYTES", 2_000)
     items = read(tmp_path, {"r/LICENSE": MIT, "r/a.py": "#" * 2_001, "r/b.py": CODE})
     assert (len(records_of(items)), reasons_of(items)) == (1, ["licence file", "too large"])
@@ -318,75 +300,52 @@ def test_a_missing_end_of_the_archive_is_said(tmp_path: Path) -> None:
     assert archive.MAX_MEMBER_BYTES == 64 << 20
 
 
-def test_licence_file_names() -> None:
-    for path in (
-        "LICENSE",
-        "licence.md",
-        "COPYING.LESSER",
-        "UNLICENSE",
-        "LICENSE-2.0.txt",
-        "licenses/zlib",
-        "a/MIT-LICENSE",
-    ):
-        assert is_licence_file(path), path
-    for path in ("license.py", "src/licenses.json", "licenses/tool.conf", "sublicensed.txt", "copy.txt", "README"):
-        assert not is_licence_file(path), path
-    assert licence_scope("r/licenses/zlib") == "r"
-    assert licence_scope("r/src/LICENSE") == "r/src"
-    assert licence_scope("LICENSE") == ""
-
-
-def test_texts_and_statements() -> None:
-    assert licences_of_text(MIT.replace("\n", "\r\n# ").upper()) == {"mit"}
-    assert licences_of_text(MIT + BSD3 + APACHE) == {"mit", "bsd-3-clause", "apache-2.0"}
-    assert licences_of_text(MIT.replace("The above copyright notice and this", "No")) == {"mit-0"}
-    assert licences_of_text("A page about birds.") == frozenset()
-    assert licences_of_metadata("r/pyproject.toml", "not [toml") == frozenset()
-    assert licences_of_metadata("PKG-INFO", "License: GPLv2 or later\nLicense :: x\n\nLicense: MIT\n") == {"gpl-2.0"}
-
-
-C_LICENCE = "/* Copyright (c) 2020 X.\n * Licensed under the MIT license.\n */\n"
+MPL_NOTICE = """This Source Code Form is subject to the terms of the Mozilla Public
+License, v. 2.0. If a copy of the MPL was not distributed with this
+file, You can obtain one at https://mozilla.org/MPL/2.0/."""
 
 
 @pytest.mark.parametrize(
-    ("extension", "text", "expected"),
+    ("name", "text", "licences"),
     [
-        (".c", "#include <stdio.h>\n#include <math.h>\nint main;\n", None),
-        (".c", C_LICENCE + "\n#include <stdio.h>\n", "#include <stdio.h>\n"),
-        (".c", "/* A parser of licence keys. */\nint a;\n/* Copyright */\n", None),
-        (".c", "/* A tool. */\n\n// Copyright X\n// All rights reserved.\n\nint a;\n", "/* A tool. */\n\nint a;\n"),
-        (
-            ".c",
-            "/*\n * tool.c - does it\n *\n * Copyright X\n */\nint a;\n",
-            "/*\n * tool.c - does it\n *\n */\nint a;\n",
-        ),
-        (".c", "/* Copyright X\n\n   How it works. */\nint a;\n", "/*\n\n   How it works. */\nint a;\n"),
-        (".c", "/* Copyright X */ int a;\n", None),
-        (".c", "/* Copyright X, and never closed\nint a;\n", None),
-        (
-            ".py",
-            "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n# Copyright X\nimport a\n",
-            "#!/usr/bin/python\n# -*- coding: utf-8 -*-\nimport a\n",
-        ),
-        (".py", "# Copyright X\n# This module counts.\nimport a\n", "# This module counts.\nimport a\n"),
-        (
-            ".py",
-            "# Licensed under the Apache License\n# you may not\n# use it\n#\n# Counts.\nimport a\n",
-            "# Counts.\nimport a\n",
-        ),
-        (".py", '"""Copyright X"""\nimport a\n', None),
-        (".py", "# Copyright X\r\nimport a\r\n", "import a\r\n"),
-        (".sql", "-- name: get_user\nSELECT 1;\n", None),
-        (".sql", "-- Copyright X\n\n-- name: get_user\nSELECT 1;\n", "-- name: get_user\nSELECT 1;\n"),
-        (".md", "# Copyright law\n\nText.\n", None),
-        (".md", "<!-- Copyright X -->\n# Title\n", "# Title\n"),
-        (".xml", "<?xml version='1.0'?>\n<!--\n  Copyright X\n-->\n<a/>\n", "<?xml version='1.0'?>\n<a/>\n"),
-        (".go", "// Copyright X\n\n//go:build linux\n\npackage a\n", "//go:build linux\n\npackage a\n"),
-        (".rst", ".. Copyright X\n\nTitle\n", None),
-        (".js", "// Copyright X", ""),
-        (".tex", "% Copyright X\n\\section{A}\n", "\\section{A}\n"),
-        ("makefile", "# SPDX-License-Identifier: MIT\nall:\n", "all:\n"),
+        ("x.py", "# SPDX-License-Identifier: GPL-3.0-only\nz=2\n", {"gpl-3.0"}),
+        ("x.c", "/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */\nint a;\n", {"gpl-2.0"}),
+        ("x.c", "int a;\n// SPDX-License-Identifier: (GPL-2.0 OR MIT)\n", {"gpl-2.0 OR mit"}),
+        ("x.html", "<!-- SPDX-License-Identifier: MPL-2.0 -->\n<p>x</p>\n", {"mpl-2.0"}),
+        ("x.c", "// SPDX-License-Identifier: MIT\n// SPDX-License-Identifier: LGPL-2.1-only\n", {"mit", "lgpl-2.1"}),
+        ("x.py", 'tag = "SPDX-License-Identifier: GPL-3.0-only"\n', set()),
+        ("x.py", "print('SPDX-License-Identifier: GPL-3.0-only')\n", set()),
+        ("x.js", "/* " + MPL_NOTICE + " */\na()\n", {"mpl-2.0"}),
+        ("x.rs", "".join(f"// {line}\n" for line in MPL_NOTICE.split("\n")) + "fn a() {}\n", {"mpl-2.0"}),
+        ("x.sh", "#!/bin/sh\n# Licensed under the GPLv2.\nls\n", {"gpl-2.0"}),
+        ("x.sh", "# Licensed under a modified version of the Apache License 2.0, you may not sell it.\nls\n", {"apache-2.0", "restricted"}),
+        ("x.go", "// Use of this source code is governed by a BSD-style\n// license that can be found in the LICENSE file.\npackage a\n", set()),
+        ("x.py", "# Talks to GPL programs over a pipe, which needs permission.\nimport a\n", set()),
+        ("x.java", "/* Unauthorized copying of this file is strictly prohibited. Proprietary and confidential. */\n",
+         {"proprietary", "restricted"}),
     ],
-)
-def test_licence_headers(extension: str, text: str, expected: str | None) -> None:
-    assert strip_licence_header(text, extension) == (text if expected is None else expected)
+)  # fmt: skip
+def test_a_files_own_notice_decides(tmp_path: Path, name: str, text: str, licences: set[str]) -> None:
+    extension = "." + name.rpartition(".")[2]
+    assert licences_of_notice(text, extension) == licences
+    items = read(tmp_path, {"r/LICENSE": MIT, f"r/{name}": text})
+    permitted = all({"mit"} & set(licence.split(" OR ")) for licence in licences)
+    assert len(records_of(items)) == permitted
+    if not permitted:
+        return
+    items = read(tmp_path, {"r/COPYING": GPL3, f"r/{name}": text})
+    assert len(records_of(items)) == bool(licences), "of a repository that is refused only what permits itself is taken"
+
+
+@pytest.mark.parametrize("licence", ["mpl-2.0", "MPL-2.0", "unlicense", "gpl-3.0-only", "GPL-3.0-or-later"])
+def test_other_licences_can_be_asked_for(tmp_path: Path, licence: str) -> None:
+    texts = {
+        "mpl": "Mozilla Public License Version 2.0\nmeans the GNU General Public License, Version 2.0, with Exhibit B",
+        "unl": "This is free and unencumbered software released into the public domain.",
+        "gpl": GPL3,
+    }
+    text = texts[licence[:3].lower()]
+    if licence[:3].lower() == "mpl":
+        text = MPL_NOTICE
+    items = read(tmp_path, {"r/LICENSE": text, "r/a.py": CODE}, GithubReader(licences=(licence,)))
+    assert len(records_of(items)) == 1

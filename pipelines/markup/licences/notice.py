@@ -1,0 +1,39 @@
+"""What a source file says of its own licence: SPDX tags anywhere in its comments, and the notice in its first comments."""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.markup.licences.expression import licences_of_expression
+from pipelines.markup.licences.header import GRANT, leading_comments
+from pipelines.markup.licences.licences import RESTRICTED, covered, restricts
+from pipelines.markup.licences.phrases import licences_of_words, words_of
+
+_TAG = re.compile(
+    r"^[^\w\n`'\"]{0,16}(?:dnl |rem )?[\"']{0,3}SPDX-License-Identifier:[ \t]*([^\n\r]{1,400})",
+    re.MULTILINE | re.IGNORECASE,
+)
+_TAG_END = re.compile(r"\s*(\*+/|--+>|--\]\]|-\}|#>|\"{3}|'{3}|\*\)|<|\"|').*$")
+_WORD = re.compile(
+    r"licen[cs]e|\bpublic domain\b|permission|redistribut|\bgpl|proprietary|unauthori[sz]ed", re.IGNORECASE
+)
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def licences_of_notice(text: str, extension: str) -> frozenset[str]:
+    """The licences that a file states for itself; empty where it leaves that to its repository. `extension` tells the
+    language. The tag decides where there is one, and several of them hold at once."""
+    if "SPDX" in text or "spdx" in text:
+        tags = [_TAG_END.sub("", match[1]) for match in _TAG.finditer(text)]
+        if tagged := {licence for tag in tags for licence in licences_of_expression(tag)}:
+            return frozenset(tagged)
+    comments = leading_comments(text, extension)
+    if not _WORD.search(comments):
+        return frozenset()
+    found, rest = covered(comments)
+    granting = [words_of(part) for part in _PARAGRAPH.split(rest) if GRANT.search(" ".join(part.split()))]
+    for words in granting:
+        found |= licences_of_words(words)
+    if found and any(restricts(words) for words in granting):
+        found.add(RESTRICTED)
+    return frozenset(found)
