@@ -90,25 +90,49 @@ def test_wikipedia_and_books_pass_two_epochs(place: Path) -> None:
 def test_other_tools_see_data_rows_only(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """The calls of docs/formats.md."""
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     import datasets
     import duckdb
+    import pandas
+    import polars
     import pyarrow.dataset
+    import pyarrow.parquet
 
     directory = place / "one" / name
     rows = Manifest.load(directory).rows
     cache = str(place / "cache")  # shared: a dataset is never taken for another one of the same folder name
-    loaded = datasets.load_dataset(str(directory), split="train", cache_dir=cache)
-    assert loaded.num_rows == rows
-    kind = "parquet" if name.startswith("documents") else "ipc"
-    data = pyarrow.dataset.dataset(str(directory), format=kind, exclude_invalid_files=True)
+    assert datasets.load_dataset(str(directory), split="train", cache_dir=cache).num_rows == rows
+    parquet = name.startswith("documents")
+    files = sorted(map(str, directory.glob("*.parquet" if parquet else "*.arrow")))
+    data = pyarrow.dataset.dataset(files, format="parquet" if parquet else "arrow")
     assert data.count_rows() == rows
-    connection = duckdb.connect()
-    if kind == "parquet":
-        assert connection.sql(f"select count(*) from '{directory}/*.parquet'").fetchall() == [(rows,)]
-    else:  # DuckDB reads Arrow files through pyarrow
-        assert connection.execute("select count(*) from data").fetchall() == [(rows,)]
-    connection.close()
+    lazy = polars.scan_parquet(files) if parquet else polars.scan_ipc(files)
+    assert lazy.select(polars.len()).collect().item() == rows
+    with duckdb.connect() as connection:
+        assert connection.sql("select count(*) from data").fetchall() == [(rows,)]
+        if parquet:
+            assert connection.sql(f"select count(*) from '{directory}/*.parquet'").fetchall() == [(rows,)]
+            assert len(connection.read_parquet(files).fetchall()) == rows
+    if parquet:
+        assert len(pandas.read_parquet(files)) == pyarrow.parquet.read_table(files).num_rows == rows
+    else:
+        assert len(data.to_table().to_pandas()) == rows
+
+
+def test_one_card_has_the_domains_of_a_run(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    import datasets
+
+    documents = place / "one" / "documents"
+    cache = str(tmp_path / "cache")
+    names = sorted(path.name for path in documents.iterdir() if path.is_dir())
+    assert sorted(datasets.get_dataset_config_names(str(documents))) == names
+    for name in names:
+        rows = {
+            side: Manifest.load(next((documents / name).glob(f"*-{side}"))).rows for side in ("train", "validation")
+        }
+        assert datasets.load_dataset(str(documents), name, cache_dir=cache).num_rows == rows
 
 
 def test_a_rerun_does_nothing(place: Path) -> None:

@@ -1,10 +1,13 @@
-"""The `README.md` inside a dataset, which tells `datasets.load_dataset(DIR)` which files are the data."""
+"""The `README.md` inside a dataset or beside several, which tells `datasets.load_dataset(DIR)` which files are the data."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from corpus.data.files import write_atomic
+from corpus.data.files import digest_of, write_atomic
+from corpus.data.manifest import Manifest
 
 CARD = "README.md"
 _SUFFIX = {"documents": "parquet", "tokens": "arrow", "packed": "arrow"}
@@ -30,3 +33,24 @@ def card_text(kind: str, stage: str, rows: int, digest: str) -> str:
         f"---\nconfigs:\n- config_name: v{digest[:12]}\n  data_files: {data}\n---\n\n"
         f"{rows} rows of kind {kind}, made by `corpus {stage}`. `manifest.json` says how and from what.\n"
     )
+
+
+def write_domains_card(directory: Path, domains: Mapping[str, Mapping[str, str]]) -> None:
+    """Write the card of a folder of document datasets: a configuration for each domain, so that
+    `datasets.load_dataset(directory, domain)` gives its splits. `domains` has the folder of each split of each domain.
+
+    What `datasets` remembers by the name of a configuration it remembers by its version too, which is made of the
+    digests of the datasets. Splits without rows are left out, which `datasets` could not load.
+    """
+    lines = ["---", "configs:"]
+    for domain, folders in domains.items():
+        found = {split: Manifest.load(directory / folder) for split, folder in folders.items()}
+        digest = digest_of([manifest.digest for manifest in found.values()])
+        lines += [f"- config_name: {json.dumps(domain)}", f"  version: 1.{int(digest[:8], 16)}.{int(digest[8:16], 16)}"]
+        lines.append("  data_files:" if any(manifest.rows for manifest in found.values()) else "  data_files: []")
+        for split, manifest in found.items():
+            if manifest.rows:
+                pattern = f"{folders[split]}/[0-9]*.parquet"
+                lines += [f"  - split: {split}", f"    path: {json.dumps(pattern)}"]
+    lines += ["---", "", "Documents of each domain, split into training and validation, made by `corpus run`.", ""]
+    write_atomic(directory / CARD, "\n".join(lines))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from corpus.data.card import write_domains_card
 from corpus.data.dataset import Dataset, is_cleaned
 from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
@@ -32,7 +33,7 @@ from corpus.ingest.files import find_files
 from corpus.ingest.stage import IngestStage
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
-from pipelines.recipes.graph import INGEST
+from pipelines.recipes.graph import INGEST, SIDES
 from pipelines.recipes.growth import check_growth, list_raw, save_listing
 from pipelines.recipes.recipe import Recipe, make_reader
 from pipelines.recipes.steps import RecipeRun, Step
@@ -92,8 +93,16 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         executor.close()
     if ingests_only:
         return
+    domains = run.domains()
+    write_domains_card(
+        run.output / "documents", {domain: {side: _folder(run, domain, side) for side in SIDES} for domain in domains}
+    )
     save_listing(run.output, run.raw, patterns, listing)
     write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+
+
+def _folder(run: RecipeRun, domain: str, side: str) -> str:
+    return run.side(domain, side).relative_to(run.output / "documents").as_posix()
 
 
 def _check_models(run: RecipeRun, steps: list[Step]) -> None:

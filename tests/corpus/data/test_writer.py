@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.data import writer as writer_module
+from corpus.data.card import write_domains_card
 from corpus.data.dataset import Dataset, read_batches, resolve
 from corpus.data.manifest import Counts, Manifest, differences
 from corpus.data.schema import packed_schema, token_schema
@@ -20,7 +22,7 @@ from corpus.data.verify import verify_dataset
 from corpus.data.writer import ShardWriter
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
-from tests.datasets import stored
+from tests.datasets import stored, write_documents
 from tests.toy import SlowStage
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("domain", pa.string())])
@@ -166,3 +168,18 @@ def test_other_tools_see_data_rows_only(tmp_path: Path, monkeypatch: pytest.Monk
     connection.close()
     data = pyarrow.dataset.dataset(str(out), format="parquet", exclude_invalid_files=True)
     assert data.count_rows() == 8
+
+
+def test_a_changed_domain_is_not_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    import datasets
+
+    for texts in (["a", "b"], ["a", "b", "c"]):
+        folder = tmp_path / "documents"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_documents(folder / "c4" / "01-train", texts)
+        write_documents(folder / "c4" / "02-validation", [])
+        write_documents(folder / "c4" / "00-ingest", [*texts, "dropped"])
+        write_domains_card(folder, {"c4": {"train": "c4/01-train", "validation": "c4/02-validation"}})
+        loaded = datasets.load_dataset(str(folder), "c4", cache_dir=str(tmp_path / "cache"))
+        assert loaded.num_rows == {"train": len(texts)}
