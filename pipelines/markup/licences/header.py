@@ -25,33 +25,39 @@ class _Style:
 
 _C = _Style(("//",), (("/*", "*/"),))
 _HASH = _Style(("#",))
+_PERCENT = _Style(("%",))
+_LISP = _Style((";",))
+_MARKUP = _Style((), (("<!--", "-->"),))
 # fmt: off
-_C_LIKE = (
-    ".c", ".h", ".cs", ".cpp", ".hpp", ".c++", ".h++", ".cc", ".hh", ".css", ".go", ".java", ".js", ".ts", ".tsx",
-    ".rs", ".scala", ".php", ".php3", ".php4", ".php5", ".phps",
-)
-_SCRIPTS = (
-    ".py", ".rb", ".sh", ".bash", ".zsh", ".command", ".pl", ".pm", ".perl", ".jl", ".cmake", ".dockerfile",
-    "dockerfile", "makefile",
-)
-# fmt: on
 _STYLES: dict[str, _Style] = {
-    **dict.fromkeys(_C_LIKE, _C),
-    **dict.fromkeys(_SCRIPTS, _HASH),
-    **dict.fromkeys((".ps1", ".psd1", ".psm1"), _Style(("#",), (("<#", "#>"),))),
-    ".phpt": _C,
-    ".smali": _HASH,
-    ".sql": _Style(("--",), (("/*", "*/"),)),
-    ".hs": _Style(("--",), (("{-", "-}"),)),
-    ".lua": _Style(("--",), (("--[[", "]]"),)),
-    ".asm": _Style((";",)),
-    ".tex": _Style(("%",)),
-    ".m": _Style(("%", "//"), (("/*", "*/"),)),
-    ".vb": _Style(("'",)),
-    **dict.fromkeys((".f90", ".f03", ".f08", ".f95"), _Style(("!",))),
-    **dict.fromkeys((".bat", ".cmd"), _Style(("::", "rem ", "REM ", "Rem "))),
-    **dict.fromkeys((".html", ".xml", ".md", ".markdown"), _Style((), (("<!--", "-->"),))),
+    **dict.fromkeys((
+        "C", "C++", "C#", "CSS", "Cuda", "D", "Dart", "F#", "GLSL", "Go", "Groovy", "Gradle", "HLSL", "Java", "JavaScript", "Kotlin",
+        "Less", "Objective-C", "Objective-C++", "PHP", "Protocol Buffer", "Rust", "SCSS", "Scala", "Solidity", "Stylus", "Swift",
+        "SystemVerilog", "TSX", "TypeScript", "Verilog", "Vala", "Zig", "V", "OpenCL", "Metal", "Apex", "QML", "Haxe", "Pawn", "WGSL",
+    ), _C),
+    **dict.fromkeys((
+        "Python", "Ruby", "Shell", "Perl", "Julia", "CMake", "Dockerfile", "Makefile", "fish", "Nushell", "Elixir", "R", "Tcl", "Crystal",
+        "Nim", "Raku", "Awk", "Starlark", "Cython", "CoffeeScript", "Smali", "Nix", "GDScript", "Just", "Meson", "sed", "M4Sugar", "Gnuplot",
+        "BitBake", "Puppet", "Mojo", "Snakemake",
+    ), _HASH),
+    "PowerShell": _Style(("#",), (("<#", "#>"),)),
+    **dict.fromkeys(("SQL", "PLpgSQL", "PLSQL", "TSQL"), _Style(("--",), (("/*", "*/"),))),
+    **dict.fromkeys(("Haskell", "Elm", "PureScript", "Agda", "Idris", "Lean"), _Style(("--",), (("{-", "-}"),))),
+    **dict.fromkeys(("Lua", "MoonScript", "Luau"), _Style(("--",), (("--[[", "]]"),))),
+    **dict.fromkeys(("Ada", "VHDL"), _Style(("--",))),
+    **dict.fromkeys(("Assembly", "Clojure", "Common Lisp", "Emacs Lisp", "Scheme", "Racket", "NewLisp", "LLVM", "NSIS", "AutoHotkey"), _LISP),
+    "Unix Assembly": _Style(("#", "//", "@", ";"), (("/*", "*/"),)),
+    **dict.fromkeys(("TeX", "Erlang", "Prolog", "PostScript"), _PERCENT),
+    "MATLAB": _Style(("%", "//"), (("/*", "*/"),)),
+    **dict.fromkeys(("Visual Basic .NET", "VBA", "Visual Basic 6.0", "VBScript"), _Style(("'",))),
+    **dict.fromkeys(("Fortran", "Fortran Free Form"), _Style(("!",))),
+    **dict.fromkeys(("OCaml", "Standard ML", "Rocq Prover", "Coq", "Pascal"), _Style(("//",), (("(*", "*)"), ("{", "}")))),
+    "Batchfile": _Style(("::", "rem ", "REM ", "Rem ")),
+    **dict.fromkeys(("HTML", "XML", "Markdown", "SVG", "Vue", "Svelte", "XSLT"), _MARKUP),
+    "reStructuredText": _Style(),
 }
+# fmt: on
+"""By the languages' names on GitHub."""
 
 _KEPT = re.compile(
     r"\s*(#!|<\?|<!doctype|@echo|['\"]use strict|\#.*coding[:=]|(\#|//|/\*|;|%)\s*-\*-|(\#|//|%)\s*(vim?|ex):|%\s*!tex"
@@ -81,9 +87,9 @@ _HEAD = 16_384
 _ORNAMENT = " \t*/#-=+_~!;:%<>{}[]|.'\r\n"
 
 
-def strip_licence_header(text: str, extension: str) -> tuple[str, str]:
-    """The text without the licence lines of its leading comments, and these lines; `extension` tells the language."""
-    style = _STYLES.get(extension.lower())
+def strip_licence_header(text: str, language: str) -> tuple[str, str]:
+    """The text without the licence lines of its leading comments, and these lines; `language` as GitHub calls it."""
+    style = _STYLES.get(language)
     if style is None:
         return text, ""
     kept: list[str] = []
@@ -102,9 +108,9 @@ def strip_licence_header(text: str, extension: str) -> tuple[str, str]:
     return ("".join(kept + lines[position:]), "\n".join(removed)) if removed else (text, "")
 
 
-def leading_comments(text: str, extension: str) -> str:
+def leading_comments(text: str, language: str) -> str:
     """The comments before the first line of code, without their marks; the first 64 lines where the language is not known."""
-    style = _STYLES.get(extension.lower())
+    style = _STYLES.get(language)
     lines = _lines(text[:_HEAD])
     if style is None:
         return "".join(lines[:64])

@@ -20,14 +20,14 @@ _WORD = re.compile(
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
-def licences_of_notice(text: str, extension: str) -> frozenset[str]:
-    """The licences that a file states for itself; empty where it leaves that to its repository. `extension` tells the
-    language. The tag decides where there is one, and several of them hold at once."""
+def licences_of_notice(text: str, language: str) -> frozenset[str]:
+    """The licences that a file states for itself; empty where it leaves that to its repository; `language` as
+    GitHub calls it. The tag decides where there is one, and several of them hold at once."""
     if "SPDX" in text or "spdx" in text:
         tags = [_TAG_END.sub("", match[1]) for match in _TAG.finditer(text)]
         if tagged := {licence for tag in tags for licence in licences_of_expression(tag)}:
             return frozenset(tagged)
-    comments = leading_comments(text, extension)
+    comments = leading_comments(text, language)
     if not _WORD.search(comments):
         return frozenset()
     found, rest = covered(comments)

@@ -6,6 +6,7 @@ import importlib.metadata
 
 import pytest
 
+from pipelines.formats.source import source_of
 from pipelines.markup.licences.expression import licences_of_expression
 from pipelines.markup.licences.header import strip_licence_header
 from pipelines.markup.licences.licences import is_licence_file, licence_scope, licences_of_text
@@ -108,7 +109,7 @@ C_LICENCE = "/* Copyright (c) 2020 X.\n * Licensed under the MIT license.\n */\n
         (".rst", ".. Copyright X\n\nTitle\n", None),
         (".js", "// Copyright X", ""),
         (".tex", "% Copyright X\n\\section{A}\n", "\\section{A}\n"),
-        ("makefile", "# SPDX-License-Identifier: MIT\nall:\n", "all:\n"),
+        ("Makefile", "# SPDX-License-Identifier: MIT\nall:\n", "all:\n"),
         (
             ".py",
             "# Copyright 2020 X\n# Counts the words of\n# each file.\n# Licensed under the MIT license.\nimport a\n",
@@ -129,7 +130,9 @@ C_LICENCE = "/* Copyright (c) 2020 X.\n * Licensed under the MIT license.\n */\n
     ],
 )
 def test_licence_headers(extension: str, text: str, expected: str | None) -> None:
-    assert strip_licence_header(text, extension)[0] == (text if expected is None else expected)
+    assert strip_licence_header(text, source_of("x" + extension if "." in extension else extension, b"").language)[
+        0
+    ] == (text if expected is None else expected)
 
 
 def test_installed_packages_are_judged_as_they_say() -> None:

@@ -17,6 +17,7 @@ import pytest
 from corpus.ingest.reader import Item, Record, Skipped, Unreadable
 from pipelines.formats import archive
 from pipelines.formats.archive import Damage, Member, read_archive
+from pipelines.formats.source import source_of
 from pipelines.markup.licences.notice import licences_of_notice
 from pipelines.readers.github import GithubReader
 from tests.pipelines.licence_texts import AGPL, APACHE, BSD2, BSD3, BSD4, GPL3, ISC, LGPL, MIT
@@ -58,24 +59,30 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
         "repo-1.0/latin.c": b"// caf\xe9\n",
         "repo-1.0/bom.c": b"\xef\xbb\xbfint b;\n",
         "repo-1.0/empty.py": "\n",
+        "repo-1.0/table.csv": "a,b\n",
+        "repo-1.0/odd.qqq": "a\n",
         "repo-1.0/link.py": "->src/Main.PY",
     }
     items = read(tmp_path, files)
     common = {"repository": "repo-1.0", "licence": "mit", "licence_file": ["LICENSE"]}
     assert records_of(items) == [
         Record(
-            1, CODE, metadata={**common, "path": "src/Main.PY", "extension": ".py", "notice": "Copyright 2020 Somebody"}
+            1,
+            CODE,
+            metadata={**common, "path": "src/Main.PY", "language": "Python", "notice": "Copyright 2020 Somebody"},
         ),
-        Record(2, "all:\n\techo\n", metadata={**common, "path": "Makefile", "extension": "makefile"}),
-        Record(6, "int b;\n", metadata={**common, "path": "bom.c", "extension": ".c"}),
+        Record(2, "all:\n\techo\n", metadata={**common, "path": "Makefile", "language": "Makefile"}),
+        Record(6, "int b;\n", metadata={**common, "path": "bom.c", "language": "C"}),
     ]
     assert [item for item in items if not isinstance(item, Record)] == [
         Skipped(0, "licence file"),
-        Skipped(3, "extension"),
+        Skipped(3, "binary"),
         Skipped(4, "binary"),
         Unreadable(5, 0, 8, "not UTF-8", b"// caf\xe9\n"),
         Skipped(7, "no text", "\n"),
-        Skipped(8, "not a file"),
+        Skipped(8, "data"),
+        Skipped(9, "no language"),
+        Skipped(10, "not a file"),
     ]
 
 
@@ -157,16 +164,16 @@ def test_repositories_that_may_be_taken(tmp_path: Path, files: dict[str, bytes |
 
 def test_a_nested_licence_holds_for_its_folder(tmp_path: Path) -> None:
     files: dict[str, bytes | str | None] = {
-        "r/vendor/gpl/x.py": CODE,
-        "r/vendor/bsd/x.py": CODE,
+        "r/parts/gpl/x.py": CODE,
+        "r/parts/bsd/x.py": CODE,
         "r/main.py": CODE,
-        "r/vendor/gpl/COPYING": GPL3,
-        "r/vendor/bsd/LICENSE": BSD3,
+        "r/parts/gpl/COPYING": GPL3,
+        "r/parts/bsd/LICENSE": BSD3,
         "r/LICENSE": MIT,
     }
     items = read(tmp_path, files)
     assert [(record.metadata["path"], record.metadata["licence"]) for record in records_of(items)] == [
-        ("vendor/bsd/x.py", "bsd-3-clause AND mit"),
+        ("parts/bsd/x.py", "bsd-3-clause AND mit"),
         ("main.py", "mit"),
     ]
     assert reasons_of(items) == ["licence gpl-3.0", "licence gpl-3.0", "licence file", "licence file"]
@@ -326,8 +333,7 @@ file, You can obtain one at https://mozilla.org/MPL/2.0/."""
     ],
 )  # fmt: skip
 def test_a_files_own_notice_decides(tmp_path: Path, name: str, text: str, licences: set[str]) -> None:
-    extension = "." + name.rpartition(".")[2]
-    assert licences_of_notice(text, extension) == licences
+    assert licences_of_notice(text, source_of(name, text.encode()).language) == licences
     items = read(tmp_path, {"r/LICENSE": MIT, f"r/{name}": text})
     permitted = all({"mit"} & set(licence.split(" OR ")) for licence in licences)
     assert len(records_of(items)) == permitted
