@@ -1,13 +1,12 @@
 """GitHub: the source files of repository archives whose licences permit it (LLaMA §2.1: Apache, BSD and MIT).
 
-What a file says of its own licence decides; else the archive's licence files do, each of which holds for its folder and
-what is below. What a file is, GitHub's own linguist says; RedPajama's list of extensions is a preset. Line length and alphanumeric heuristics are filters and live elsewhere.
+What a file says of its own licence decides; else the licence files and manifests of the nearest folder that has any do. What a file is, GitHub's own linguist says; RedPajama's list of extensions is a preset. Line length and alphanumeric heuristics are filters and live elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,9 +18,9 @@ from corpus.option import nearest, option
 from pipelines.formats.archive import Member, read_archive
 from pipelines.formats.source import Source, source_of
 from pipelines.markup.licences.header import strip_licence_header
-from pipelines.markup.licences.licences import UNKNOWN, canonical, is_licence_file, licence_scope, licences_of_text
-from pipelines.markup.licences.manifest import MANIFESTS, licences_of_metadata
+from pipelines.markup.licences.licences import canonical, is_licence_file
 from pipelines.markup.licences.notice import licences_of_notice
+from pipelines.markup.licences.survey import Survey, refusal, survey_archive
 
 # fmt: off
 REDPAJAMA = (
@@ -36,7 +35,6 @@ FILES = ("linguist", "redpajama")
 ORIGINS = ("generated", "vendored", "documentation", "test")
 _TYPES = frozenset(("programming", "markup", "prose"))
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".zip")
-_MAX_LICENCE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,9 @@ class GithubReader:
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
-        survey = _survey(file)
+        base = file.name.rpartition("/")[2]
+        suffix = next((suffix for suffix in _ARCHIVES if base.lower().endswith(suffix)), "")
+        survey = survey_archive(file.path, base[: len(base) - len(suffix)])
         suffixes = self.suffixes
         permitted = frozenset(canonical(licence) for licence in self.licences)
 
@@ -100,7 +100,7 @@ class GithubReader:
             ordinal += 1
 
     def _item(
-        self, ordinal: int, member: Member, survey: _Survey, permitted: frozenset[str], suffixes: frozenset[str]
+        self, ordinal: int, member: Member, survey: Survey, permitted: frozenset[str], suffixes: frozenset[str]
     ) -> Item:
         repository, path = survey.split(member.name)
         if member.kind != "file":
@@ -151,96 +151,6 @@ class GithubReader:
         if not suffixes and source.type not in _TYPES:
             return "data" if source.type == "data" else "no language"
         return source.origin if source.origin in self.drop else None
-
-
-@dataclass
-class _Survey:
-    """What the first pass learns: folders' licences with the files that say so, and what packages say of themselves."""
-
-    archive: str
-    has_root_files: bool = False
-    by_folder: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
-    stated: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
-
-    def split(self, name: str) -> tuple[str, str]:
-        """Repository and path in it: the top folder and the rest, or the archive's own name if it has files at its top."""
-        if self.has_root_files:
-            return self.archive, name
-        repository, _, path = name.partition("/")
-        return repository, path
-
-    def licences(self, name: str) -> tuple[frozenset[str], list[str]]:
-        """The licences that hold for a member and the files they were read from, relative to its repository."""
-        root = "" if self.has_root_files else name.partition("/")[0]
-        folder = name.rpartition("/")[0]
-        found: dict[str, frozenset[str]] = {}
-        while True:
-            found.update(self.by_folder.get(folder, {}))
-            if folder == root or not folder:
-                break
-            folder = folder.rpartition("/")[0]
-        if not self.by_folder.get(root):
-            found.update(self.stated.get(root, {}))
-        licences = frozenset(licence for entry in found.values() for licence in entry)
-        return licences, [self.split(path)[1] for path in found]
-
-    def verdict(self, name: str, permitted: frozenset[str]) -> str | None:
-        """Why a member may not be taken; None if it may."""
-        root = "" if self.has_root_files else name.partition("/")[0]
-        if not self.by_folder.get(root) and not self.stated.get(root):
-            return "no licence"
-        return refusal(self.licences(name)[0], permitted)
-
-
-def refusal(licences: Collection[str], permitted: Collection[str]) -> str | None:
-    """Why a text under all of `licences` may not be taken; None if it may. One of a choice is enough."""
-    found = {licence for licence in licences if not any(part in permitted for part in licence.split(" OR "))}
-    refused = {licence for licence in found if not any(other.startswith(f"{licence}-") for other in found)}
-    if len(refused) > 1 or any(
-        " OR " in licence for licence in refused
-    ):  # named together they would give as many reasons as there are combinations
-        return "several licences"
-    return f"licence {min(refused)}" if refused else None
-
-
-def _survey(file: RawFile) -> _Survey:
-    """The first pass over an archive, which reads its licence and package metadata files."""
-    base = file.name.rpartition("/")[2]
-    suffix = next((suffix for suffix in _ARCHIVES if base.lower().endswith(suffix)), "")
-    survey = _Survey(base[: len(base) - len(suffix)])
-    package: dict[str, frozenset[str]] = {}
-
-    def telling(name: str, size: int) -> bool:
-        return size <= _MAX_LICENCE_BYTES and (is_licence_file(name) or name.rpartition("/")[2].lower() in MANIFESTS)
-
-    for member in read_archive(file.path, telling):
-        if isinstance(member, Damage) or member.kind != "file":
-            continue
-        folder, _, base = member.name.rpartition("/")
-        survey.has_root_files |= not folder
-        if member.data is None and not is_licence_file(member.name):
-            continue
-        text = (member.data or b"").decode("utf-8", "replace")
-        if not is_licence_file(member.name):
-            package[member.name] = licences_of_metadata(member.name, text)
-            continue
-        found = frozenset((UNKNOWN,)) if member.data is None else licences_of_text(text)
-        survey.by_folder.setdefault(licence_scope(member.name), {})[member.name] = found
-    _settle(survey, package)
-    return survey
-
-
-def _settle(survey: _Survey, package: dict[str, frozenset[str]]) -> None:
-    """Say unknown where a root's licence file says nothing, and take packages' words at the roots."""
-    for folder, files in survey.by_folder.items():
-        at_root = not folder if survey.has_root_files else "/" not in folder
-        for name, found in files.items():
-            if not found and at_root:
-                files[name] = frozenset((UNKNOWN,))
-    for name, found in package.items():
-        folder = name.rpartition("/")[0]
-        if found and (not folder if survey.has_root_files else "/" not in folder):
-            survey.stated.setdefault(folder, {})[name] = found
 
 
 def _extension(name: str, suffixes: frozenset[str]) -> str:

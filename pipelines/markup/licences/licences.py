@@ -37,6 +37,10 @@ _CHOICE = re.compile(
 )
 _MOST_WORDS_OF_A_CHOICE = 120
 """More words outside of licences are lists of parts, of which each has its own."""
+_FILE = re.compile(r"\b(?:licen[cs]e|copying)[-._]\w+", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"\b(licen[cs]es|terms) (found|contained|listed) in (the )?(files? )?(licen[cs]e|copying)|\bsee (the )?(files? )?(licen[cs]e|copying)"
+)
 _SAID = frozenset((UNKNOWN, RESTRICTED, "commons-clause", "noncommercial", "proprietary"))
 
 
@@ -70,6 +74,12 @@ def licences_of_text(text: str) -> frozenset[str]:
     elif len(found) > 1 and _CHOICE.search(words) and words.count(" ") < _MOST_WORDS_OF_A_CHOICE:
         found = {choice_of(found)}
     return frozenset(found)
+
+
+def refers_elsewhere(text: str) -> bool:
+    """Whether a licence file only says in which other files the licences are."""
+    words = words_of(_FILE.sub("licence", text))
+    return words.count(" ") < 60 and not licences_of_words(words) and _REFERENCE.search(words) is not None
 
 
 def covered(text: str) -> tuple[set[str], str]:

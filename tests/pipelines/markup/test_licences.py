@@ -10,7 +10,7 @@ from pipelines.formats.source import source_of
 from pipelines.markup.licences.expression import licences_of_expression
 from pipelines.markup.licences.header import strip_licence_header
 from pipelines.markup.licences.licences import is_licence_file, licence_scope, licences_of_text
-from pipelines.markup.licences.manifest import licences_of_metadata
+from pipelines.markup.licences.manifest import licences_of_manifest
 from tests.pipelines.licence_texts import APACHE, BSD3, MIT
 
 
@@ -65,8 +65,8 @@ def test_texts_and_statements() -> None:
     assert licences_of_text(MIT + BSD3 + APACHE) == {"mit", "bsd-3-clause", "apache-2.0"}
     assert licences_of_text(MIT.replace("The above copyright notice and this", "No")) == {"mit-0"}
     assert licences_of_text("A page about birds.") == frozenset()
-    assert licences_of_metadata("r/pyproject.toml", "not [toml") == frozenset()
-    assert licences_of_metadata("PKG-INFO", "License: GPLv2 or later\nLicense :: x\n\nLicense: MIT\n") == {"gpl-2.0"}
+    assert licences_of_manifest("r/pyproject.toml", "not [toml") == frozenset()
+    assert licences_of_manifest("PKG-INFO", "License: GPLv2 or later\nLicense :: x\n\nLicense: MIT\n") == {"gpl-2.0"}
 
 
 C_LICENCE = "/* Copyright (c) 2020 X.\n * Licensed under the MIT license.\n */\n"

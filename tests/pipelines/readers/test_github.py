@@ -17,8 +17,6 @@ import pytest
 from corpus.ingest.reader import Item, Record, Skipped, Unreadable
 from pipelines.formats import archive
 from pipelines.formats.archive import Damage, Member, read_archive
-from pipelines.formats.source import source_of
-from pipelines.markup.licences.notice import licences_of_notice
 from pipelines.readers.github import GithubReader
 from tests.pipelines.licence_texts import AGPL, APACHE, BSD2, BSD3, BSD4, GPL3, ISC, LGPL, MIT
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
@@ -108,7 +106,6 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
         ({"r/LICENSE": MIT + "Commons Clause: you may not sell it."}, "licence commons-clause"),
         ({"r/LICENSE": MIT, "r/licenses/vendored": GPL3}, "licence gpl-3.0"),
         ({"r/LICENSE-MIT": MIT, "r/LICENSE-GPL": GPL3}, "licence gpl-3.0"),
-        ({"r/a/LICENSE": MIT}, "no licence"),
         ({"r/PKG-INFO": "Name: x\nLicense: GPLv3\n"}, "licence gpl-3.0"),
         ({"r/pyproject.toml": '[project]\nlicense = "MIT AND GPL-2.0-or-later"\n'}, "licence gpl-2.0"),
         ({"r/pyproject.toml": '[project]\nlicense = "LGPL-3.0-only OR GPL-2.0-or-later"\n'}, "several licences"),
@@ -173,7 +170,7 @@ def test_a_nested_licence_holds_for_its_folder(tmp_path: Path) -> None:
     }
     items = read(tmp_path, files)
     assert [(record.metadata["path"], record.metadata["licence"]) for record in records_of(items)] == [
-        ("parts/bsd/x.py", "bsd-3-clause AND mit"),
+        ("parts/bsd/x.py", "bsd-3-clause"),
         ("main.py", "mit"),
     ]
     assert reasons_of(items) == ["licence gpl-3.0", "licence gpl-3.0", "licence file", "licence file"]
@@ -305,53 +302,3 @@ def test_a_missing_end_of_the_archive_is_said(tmp_path: Path) -> None:
     path.write_bytes(stored + stored)  # `cat a.tar a.tar`
     assert len(records_of(items_of(GithubReader(), path))) == 2
     assert archive.MAX_MEMBER_BYTES == 64 << 20
-
-
-MPL_NOTICE = """This Source Code Form is subject to the terms of the Mozilla Public
-License, v. 2.0. If a copy of the MPL was not distributed with this
-file, You can obtain one at https://mozilla.org/MPL/2.0/."""
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "licences"),
-    [
-        ("x.py", "# SPDX-License-Identifier: GPL-3.0-only\nz=2\n", {"gpl-3.0"}),
-        ("x.c", "/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */\nint a;\n", {"gpl-2.0"}),
-        ("x.c", "int a;\n// SPDX-License-Identifier: (GPL-2.0 OR MIT)\n", {"gpl-2.0 OR mit"}),
-        ("x.html", "<!-- SPDX-License-Identifier: MPL-2.0 -->\n<p>x</p>\n", {"mpl-2.0"}),
-        ("x.c", "// SPDX-License-Identifier: MIT\n// SPDX-License-Identifier: LGPL-2.1-only\n", {"mit", "lgpl-2.1"}),
-        ("x.py", 'tag = "SPDX-License-Identifier: GPL-3.0-only"\n', set()),
-        ("x.py", "print('SPDX-License-Identifier: GPL-3.0-only')\n", set()),
-        ("x.js", "/* " + MPL_NOTICE + " */\na()\n", {"mpl-2.0"}),
-        ("x.rs", "".join(f"// {line}\n" for line in MPL_NOTICE.split("\n")) + "fn a() {}\n", {"mpl-2.0"}),
-        ("x.sh", "#!/bin/sh\n# Licensed under the GPLv2.\nls\n", {"gpl-2.0"}),
-        ("x.sh", "# Licensed under a modified version of the Apache License 2.0, you may not sell it.\nls\n", {"apache-2.0", "restricted"}),
-        ("x.go", "// Use of this source code is governed by a BSD-style\n// license that can be found in the LICENSE file.\npackage a\n", set()),
-        ("x.py", "# Talks to GPL programs over a pipe, which needs permission.\nimport a\n", set()),
-        ("x.java", "/* Unauthorized copying of this file is strictly prohibited. Proprietary and confidential. */\n",
-         {"proprietary", "restricted"}),
-    ],
-)  # fmt: skip
-def test_a_files_own_notice_decides(tmp_path: Path, name: str, text: str, licences: set[str]) -> None:
-    assert licences_of_notice(text, source_of(name, text.encode()).language) == licences
-    items = read(tmp_path, {"r/LICENSE": MIT, f"r/{name}": text})
-    permitted = all({"mit"} & set(licence.split(" OR ")) for licence in licences)
-    assert len(records_of(items)) == permitted
-    if not permitted:
-        return
-    items = read(tmp_path, {"r/COPYING": GPL3, f"r/{name}": text})
-    assert len(records_of(items)) == bool(licences), "of a repository that is refused only what permits itself is taken"
-
-
-@pytest.mark.parametrize("licence", ["mpl-2.0", "MPL-2.0", "unlicense", "gpl-3.0-only", "GPL-3.0-or-later"])
-def test_other_licences_can_be_asked_for(tmp_path: Path, licence: str) -> None:
-    texts = {
-        "mpl": "Mozilla Public License Version 2.0\nmeans the GNU General Public License, Version 2.0, with Exhibit B",
-        "unl": "This is free and unencumbered software released into the public domain.",
-        "gpl": GPL3,
-    }
-    text = texts[licence[:3].lower()]
-    if licence[:3].lower() == "mpl":
-        text = MPL_NOTICE
-    items = read(tmp_path, {"r/LICENSE": text, "r/a.py": CODE}, GithubReader(licences=(licence,)))
-    assert len(records_of(items)) == 1
