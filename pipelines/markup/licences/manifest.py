@@ -16,13 +16,17 @@ _SECTION = re.compile(
 )
 _HEADING = re.compile(r"^(?:\#{1,6}[ \t]|=+[ \t]+\S|[^\n]+\n(?:={3,}|-{3,}|~{3,})[ \t]*$)", re.MULTILINE)
 _UNDERLINE = re.compile(r"\A\s*(={3,}|-{3,}|~{3,})[ \t]*\n")
+_FILE = re.compile(r"(see|file:)[ \t].*\b(licen[cs]es?|copying|file)\b|(licen[cs]e|copying)(\.\w+)?$", re.IGNORECASE)
 _SECTION_CHARS = 4_000
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a '/'-separated path is called like a file in which packages state their licences."""
-    name = path.rpartition("/")[2].lower()
-    return name in _BY_NAME or name.rpartition(".")[2] in _BY_SUFFIX
+    """Whether a '/'-separated path is called like a file in which packages state their licences; what a build tool wrote
+    into a folder of its own says it of another."""
+    folder, _, name = path.lower().rpartition("/")
+    return not folder.endswith((".egg-info", ".dist-info")) and (
+        name in _BY_NAME or name.rpartition(".")[2] in _BY_SUFFIX
+    )
 
 
 def is_readme(path: str) -> bool:
@@ -34,7 +38,8 @@ def licences_of_manifest(path: str, text: str) -> frozenset[str]:
     """The licences that a package states in the manifest at `path`; empty if none."""
     name = path.rpartition("/")[2].lower()
     stated = (_BY_NAME.get(name) or _BY_SUFFIX[name.rpartition(".")[2]])(text)
-    return without_parts(licence for expression in stated for licence in licences_of_expression(expression))
+    named = (expression for expression in stated if not _FILE.match(expression.strip()))
+    return without_parts(licence for expression in named for licence in licences_of_expression(expression))
 
 
 def licences_of_readme(text: str) -> frozenset[str]:
