@@ -22,7 +22,8 @@ from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
 from tokenizer.end_of_document import check_ends
-from tokenizer.model import Tokenizer, model_file
+from tokenizer.library import LibraryTokenizer, vocabulary_file
+from tokenizer.model import Tokenizer
 
 _GROUP_COPIES = 8
 """How often a row group is held at most: as it is read, as text twice, as ids of four bytes and of two, as written."""
@@ -37,7 +38,9 @@ class TokenizeConfig:
 
     removed: ClassVar[Mapping[str, str]] = SHARDS_ARE_INHERITED
 
-    eod_piece: str | None = option(None, "The control symbol that ends a document (the model's end of sentence).")
+    eod_piece: str | None = option(
+        None, "The control symbol that ends a document (the model's end of sentence; named for a tokenizer.json)."
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class TokenizeStage(PiecewiseStage):
 
     def inputs(self) -> tuple[InputRef, ...]:
         """The document datasets, and the model by the digest of its bytes."""
-        file = model_file(self.tokenizer)
+        file = vocabulary_file(self.tokenizer)
         digest = xxhash.xxh3_128_hexdigest(file.read_bytes())
         return (*super().inputs(), InputRef(file.name, digest, digest))
 
@@ -115,19 +118,19 @@ def check_one_domain(domains: set[str]) -> None:
         raise UsageError(f"the documents are of several domains ({named}): tokenize each domain into its own dataset.")
 
 
-def _load(path: str, eod_piece: str | None) -> Tokenizer:
+def _load(path: str, eod_piece: str | None) -> Tokenizer | LibraryTokenizer:
     """The tokenizer, remembered as long as its file stays the same."""
-    file = model_file(path)
+    file = vocabulary_file(path)
     state = file.stat()
     return _load_once(file, eod_piece, (state.st_mtime_ns, state.st_size))
 
 
 @lru_cache(maxsize=2)
-def _load_once(file: Path, eod_piece: str | None, state: tuple[int, int]) -> Tokenizer:
-    return Tokenizer.load(file, eod_piece)
+def _load_once(file: Path, eod_piece: str | None, state: tuple[int, int]) -> Tokenizer | LibraryTokenizer:
+    return (LibraryTokenizer if file.suffix == ".json" else Tokenizer).load(file, eod_piece)
 
 
-def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer, task: Task) -> pa.RecordBatch:
+def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task) -> pa.RecordBatch:
     """Encode the documents that have text, and drop and count the others."""
     sizes = pc.binary_length(batch.column("text"))
     task.count(seen=batch.num_rows)

@@ -177,7 +177,12 @@ def _check_places(output: Path, directories: Sequence[Path], stage: ChoiceStage)
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
 @stage_options
 @drop_alarm
-@click.option("--tokenizer", required=True, metavar="MODEL", help="A SentencePiece model or train-tokenizer's output.")
+@click.option(
+    "--tokenizer",
+    required=True,
+    metavar="MODEL",
+    help="A SentencePiece model, train-tokenizer's output, a tokenizer.json or a folder that holds one.",
+)
 @config_options(TokenizeConfig)
 def tokenize(documents: tuple[str, ...], output: str, tokenizer: str, **values: Any) -> None:
     """Turn the documents of one domain into token ids, each document ended by the end-of-document id."""

@@ -81,7 +81,9 @@ def surface_of(packed: PackedRows, path: str | None) -> Any:
 
     model = path or packed.tokenizer_model
     if model is None:
-        click.echo(f"{packed.directory} carries no tokenizer, so no text is shown: give --tokenizer.", err=True)
+        click.echo(
+            f"{packed.directory} carries no SentencePiece model, so no text is shown: give --tokenizer.", err=True
+        )
         return None
     tokenizer = Tokenizer.load(model, packed.manifest.extra["tokenizer"].get("eod_piece"))
     if tokenizer.digest != packed.identity.tokenizer:

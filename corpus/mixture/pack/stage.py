@@ -39,6 +39,7 @@ from corpus.mixture.plan.weights import Mixture, load_mixture
 from corpus.option import option
 
 MODEL_NAME = "tokenizer.model"
+JSON_NAME = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class MixStage(Stage):
         if not self.settings.tokenizer:
             return {}
         model = tokenizer_file(self.settings.tokenizer, str(self.layout.tokenizer["digest"]))
-        return {MODEL_NAME: checksum(model)} | {file.name: checksum(file) for file in huggingface_files(model)}
+        return {name: checksum(file) for name, file in carried_files(model).items()}
 
     def inputs(self) -> tuple[InputRef, ...]:
         return dataset_inputs(open_inputs(self.tokens, "tokens"))
@@ -230,8 +231,8 @@ class MixStage(Stage):
             commit.adopt(result.directory / "ids.npy", f"_documents/{id_file(number)}")
         if self.settings.tokenizer:
             source = tokenizer_file(self.settings.tokenizer, str(layout.tokenizer["digest"]))
-            for file in (source, *huggingface_files(source)):
-                target = commit.create(f"_tokenizer/{file.name if file != source else MODEL_NAME}")
+            for name, file in carried_files(source).items():
+                target = commit.create(f"_tokenizer/{name}")
                 shutil.copyfile(file, target)
                 sync_file(target)
         commit.extra |= {
@@ -260,21 +261,25 @@ def source_entry(dataset: Dataset) -> dict[str, Any]:
     return {"domain": str(manifest.extra["domain"]), "documents": manifest.rows, "inputs": inputs}
 
 
-def huggingface_files(model: Path) -> list[Path]:
-    """The files for Hugging Face next to a tokenizer model, if there are any."""
-    names = ("tokenizer.json", "tokenizer_config.json")
-    return [check_listed(model.with_name(name)) for name in names if model.with_name(name).is_file()]
+def carried_files(model: Path) -> dict[str, Path]:
+    """The files of a tokenizer by their names in `_tokenizer/`: the model, and those for Hugging Face next to it."""
+    found = {JSON_NAME if model.suffix == ".json" else MODEL_NAME: model}
+    for name in (JSON_NAME, "tokenizer_config.json"):
+        if name not in found and model.with_name(name).is_file():
+            found[name] = check_listed(model.with_name(name))
+    return found
 
 
 def tokenizer_file(path: str, digest: str) -> Path:
     """The model file at `path`, or in that folder; a `DataError` if it is not the one that made the tokens."""
-    file = Path(path) / MODEL_NAME if Path(path).is_dir() else Path(path)
-    if not file.is_file():
+    place = Path(path)
+    files = [file for file in (place / MODEL_NAME, place / JSON_NAME) if file.is_file()] if place.is_dir() else [place]
+    if not files or not files[0].is_file():
         raise UsageError(f"There is no tokenizer model at {path}; give the model file or the folder that holds it.")
-    found = checksum(check_listed(file))
-    if found != digest:
+    digests = [checksum(check_listed(file)) for file in files]
+    if digest not in digests:
         raise DataError(
-            f"The tokenizer {file} did not make these tokens (digest {found[:8]}, theirs {digest[:8]}): give the one "
-            "that did, or tokenize again."
+            f"The tokenizer {files[0]} did not make these tokens (digest {digests[0][:8]}, theirs {digest[:8]}): give the "
+            "one that did, or tokenize again."
         )
-    return file
+    return files[digests.index(digest)]

@@ -282,7 +282,7 @@ def test_without_a_tokenizer_rows_have_no_text(tmp_path: Path) -> None:
     run_stage(MixStage((str(path),), MixConfig(sequence_length=16), mixture), tmp_path / "packed", QUIET)
     result = call(tmp_path / "packed", "--row", 0)
     assert result.exit_code == 0
-    assert "carries no tokenizer, so no text is shown: give --tokenizer" in result.output
+    assert "carries no SentencePiece model, so no text is shown: give --tokenizer" in result.output
 
 
 def test_text_of_pieces_is_what_they_stand_for(run: Path) -> None:

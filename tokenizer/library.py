@@ -1,0 +1,142 @@
+"""Vocabularies of others: a `tokenizer.json`, whose ids the `tokenizers` library gives.
+
+Special tokens are no part of texts: where a text spells one, it is encoded as the characters that it is, so that no page can
+write an end of document. For the same reason nothing is added to a text, whatever the file's template says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from corpus.data.buffers import text_buffers
+from corpus.data.manifest import MANIFEST
+from corpus.data.schema import NARROW_VOCABULARY, id_type
+from corpus.errors import DataError, UsageError
+from corpus.option import nearest
+from tokenizer.model import model_file
+
+FILE = "tokenizer.json"
+_SLICE = 1 << 20
+"""Bytes of text that are encoded at a time: the library holds a hundred bytes and more for each token."""
+
+
+def vocabulary_file(path: Path | str) -> Path:
+    """The file that `path` means: a SentencePiece model, or the `tokenizer.json` that it is or that lies in it. In an output
+    of train-tokenizer it is the model."""
+    path = Path(path)
+    if path.is_dir() and not (path / MANIFEST).exists() and (path / FILE).is_file():
+        return path / FILE
+    return model_file(path)
+
+
+@dataclass(frozen=True, eq=False)
+class LibraryTokenizer:
+    """A loaded `tokenizer.json`. Make one with `LibraryTokenizer.load`."""
+
+    path: Path
+    digest: str
+    """xxh3-128 of the file, 32 hexadecimal digits."""
+    eod_piece: str
+    eod_id: int
+    vocab_size: int
+    """One more than the largest id: ids need not be without gaps."""
+    library: Any
+    """The `tokenizers.Tokenizer`."""
+
+    slow_because: ClassVar[str] = ""
+
+    @classmethod
+    def load(cls, file: Path, eod_piece: str | None) -> LibraryTokenizer:
+        """Load a `tokenizer.json`; `eod_piece` names the special token that ends documents.
+
+        A file that cannot be loaded is a DataError, a token that is missing, not special or that a text can produce a
+        UsageError, and so is a model with dropout, which is random.
+        """
+        # a worker is a process, and there are as many as were asked for
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        from tokenizers import Tokenizer
+
+        data = file.read_bytes()
+        try:
+            library = Tokenizer.from_buffer(data)
+            config = json.loads(data)
+        except Exception as error:  # the library raises nothing more special
+            raise DataError(f"{file} is no usable tokenizer ({str(error).splitlines()[0]}): give another.") from None
+        if config["model"].get("dropout"):
+            raise UsageError(f"{file} leaves merges out at random (dropout): set its model.dropout to null.")
+        library.no_truncation()
+        library.no_padding()
+        library.encode_special_tokens = True
+        size = max(library.get_vocab(with_added_tokens=True).values()) + 1
+        special = {token["content"]: int(token["id"]) for token in config["added_tokens"] if token["special"]}
+        number = _end(file, library, special, eod_piece)
+        assert eod_piece is not None
+        return cls(file, xxhash.xxh3_128_hexdigest(data), eod_piece, number, size, library)
+
+    @property
+    def wide(self) -> bool:
+        """Whether ids need uint32."""
+        return self.vocab_size > NARROW_VOCABULARY
+
+    def prepare(self) -> None:
+        """There is nothing left to load."""
+
+    def encode_batch(self, texts: pa.Array, eod: bool = False) -> pa.ListArray:
+        """The ids of a string column without nulls: `list<uint16>` or `list<uint32>`, one list a text, each with the
+        end-of-document id after it if `eod`."""
+        kind = np.uint32 if self.wide else np.uint16
+        end = np.array([self.eod_id] if eod else [], kind)
+        parts: list[npt.NDArray[Any]] = [np.zeros(0, kind)]
+        lengths = [0]
+        for begin, stop in _slices(texts):
+            for found in self.library.encode_batch_fast(texts[begin:stop].to_pylist(), add_special_tokens=False):
+                parts += [np.array(found.ids, kind), end]
+                lengths.append(len(found.ids) + len(end))
+        offsets = np.cumsum(lengths, dtype=np.int64)
+        if offsets[-1] > np.iinfo(np.int32).max:
+            raise DataError(
+                f"{offsets[-1]} ids in one batch are too many for Arrow lists: encode fewer texts at a time."
+            )
+        type_ = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(np.concatenate(parts)), type=type_)
+
+
+def _end(file: Path, library: Any, special: dict[str, int], wanted: str | None) -> int:
+    """The id of the special token that ends documents; no text may produce it."""
+    names = ", ".join(list(special)[:8]) or "it has none"
+    if wanted is None:
+        raise UsageError(f"name the special token of {file} that ends a document with --eod-piece ({names}).")
+    if wanted not in special:
+        if library.token_to_id(wanted) is None:
+            raise UsageError(f"{file} has no token '{wanted}': {nearest(wanted, special)}")
+        raise UsageError(
+            f"'{wanted}' cannot end documents in {file}: it is no special token, so a page could write it; name a special"
+            f" token ({names})."
+        )
+    number = special[wanted]
+    if any(
+        number in library.encode(text, add_special_tokens=False).ids
+        for text in (wanted, f"a {wanted} b", f"a{wanted}b")
+    ):
+        raise UsageError(f"'{wanted}' cannot end documents in {file}: a page that writes it gets its id; name another.")
+    return number
+
+
+def _slices(texts: pa.Array) -> list[tuple[int, int]]:
+    """Ranges of texts of about `_SLICE` bytes each."""
+    _, bounds = text_buffers(texts)
+    found, begin = [], 0
+    while begin < len(texts):
+        stop = max(begin + 1, int(np.searchsorted(bounds, bounds[begin] + _SLICE, "right")) - 1)
+        found.append((begin, stop))
+        begin = stop
+    return found
