@@ -144,6 +144,21 @@ def _sides(house: House) -> tuple[Result, object]:
             side.with_name(f"_{side.name}").rename(side)
 
 
+def _exported(name: str, kind: str) -> Callable[[House], tuple[Result, object]]:
+    """Write a set for another trainer: the result is what was written."""
+
+    def run(house: House) -> tuple[Result, object]:
+        folder = house.path / "again"
+        try:
+            result = house.run("export", P(name), "--format", kind, "--output", P("again"), "--quiet")
+            assert folder.exists() == (result.exit_code == 0)
+            return result, {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return run
+
+
 _explain = _shown("explain", P("."), "web/a.jsonl#7", "--json")
 
 READERS: dict[str, list[Callable[[House], tuple[Result, object]]]] = {
@@ -162,13 +177,14 @@ READERS: dict[str, list[Callable[[House], tuple[Result, object]]]] = {
     "split/choice": [_sides],
     "split/train": [_again("tokenizer"), _again("tokens")],
     "tokenizer": [_again("tokens"), _again("packed")],
-    "tokens": [_again("packed"), _shown("inspect", P("tokens")), _explain],
+    "tokens": [_again("packed"), _shown("inspect", P("tokens")), _explain, _exported("tokens", "megatron")],
     "packed": [
         _explain,
         _fit,
         _shown("trace", P("packed"), "--rows", "0:9", "--json"),
         _shown("trace", P("packed"), "--document", "web/a.jsonl#70", "--json"),
         _trained("trace", P("run"), "--data", P("packed"), "--step", "2", "--json"),
+        _exported("packed", "mds"),
         _trained("eval", P("run"), "--validation", P("packed"), "--json"),
     ],
 }

@@ -1,10 +1,11 @@
-"""Arrow strings as NumPy views of their bytes, and back."""
+"""Arrow strings and numbers as NumPy views of their bytes, and back."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 _CACHED = 1 << 18
@@ -48,3 +49,10 @@ def count_breaks(data: Array[np.uint8]) -> int:
     """Line feeds among some bytes."""
     # a part at a time: what the comparison gives stays in the cache
     return sum(int(np.count_nonzero(data[at : at + _CACHED] == 10)) for at in range(0, len(data), _CACHED))
+
+
+def numbers(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The values of an array of numbers of this type, as a view. Not through `to_numpy`, which imports pandas."""
+    buffer = array.buffers()[1]
+    view = np.frombuffer(buffer, dtype=dtype) if buffer is not None and buffer.size else np.zeros(0, dtype)
+    return view[array.offset : array.offset + len(array)]

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from corpus.data.arrow_footer import batch_spans
+from corpus.data.buffers import numbers
 from corpus.data.dataset import Dataset, readable
 from corpus.data.stored import StoredFile
 from corpus.errors import DataError
@@ -293,17 +294,17 @@ class _Batch:
             column = self.batch.column("tokens")
             width = column.type.list_size
             dtype = np.uint32 if column.type.value_type == pa.uint32() else np.uint16
-            self._tokens = _numbers(column.values, dtype).reshape(-1, width)[column.offset : column.offset + self.rows]
+            self._tokens = numbers(column.values, dtype).reshape(-1, width)[column.offset : column.offset + self.rows]
         return self._tokens[first:last]
 
     def lengths(self, first: int, last: int) -> tuple[Ints, Ints]:
         offsets, values = self._segments(first, last)
-        return np.diff(offsets).astype(np.int64), _numbers(values.field("length"), np.uint32).astype(np.int64)
+        return np.diff(offsets).astype(np.int64), numbers(values.field("length"), np.uint32).astype(np.int64)
 
     def segments(self, first: int, last: int) -> list[list[Segment]]:
         offsets, values = self._segments(first, last)
         columns = [
-            _numbers(values.field(name), dtype).tolist()
+            numbers(values.field(name), dtype).tolist()
             for name, dtype in (
                 ("document", np.uint64),
                 ("epoch", np.uint16),
@@ -317,7 +318,7 @@ class _Batch:
     def _segments(self, first: int, last: int) -> tuple[npt.NDArray[np.int32], Any]:
         """Offsets of the segments of some rows, and the segments between the first and the last of them."""
         column = self.batch.column("segments")
-        offsets = _numbers(column.offsets, np.int32)[first : last + 1]
+        offsets = numbers(column.offsets, np.int32)[first : last + 1]
         begin, end = int(offsets[0]), int(offsets[-1])
         return offsets, column.values.slice(begin, end - begin)
 
@@ -326,11 +327,4 @@ class _Batch:
         return names
 
     def epochs(self, first: int, last: int) -> list[int]:
-        return [int(epoch) for epoch in _numbers(self.batch.column("epoch"), np.uint16)[first:last]]
-
-
-def _numbers(array: Any, dtype: Any) -> npt.NDArray[Any]:
-    """The values of a primitive Arrow array as a view."""
-    buffer = array.buffers()[1]
-    view = np.frombuffer(buffer, dtype=dtype) if buffer is not None and buffer.size else np.zeros(0, dtype)
-    return view[array.offset : array.offset + len(array)]
+        return [int(epoch) for epoch in numbers(self.batch.column("epoch"), np.uint16)[first:last]]

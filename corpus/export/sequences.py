@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpus.data.buffers import numbers
 from corpus.data.dataset import Dataset, read_batches
 from corpus.data.packed import PackedRows, Tokens
 from corpus.data.schema import NARROW_VOCABULARY
@@ -137,14 +138,9 @@ class TokenSequences:
             if not batch.num_rows:
                 continue
             column = batch.column("ids")
-            lengths = np.diff(_numpy(column.offsets)).astype(np.int64)
-            yield Batch(
-                _numpy(column.flatten()), lengths, np.ones_like(lengths), lengths, batch.column("id").to_pylist()
-            )
-
-
-def _numpy(array: pa.Array) -> npt.NDArray[Any]:
-    return np.asarray(array.to_numpy(zero_copy_only=True))
+            lengths = np.diff(numbers(column.offsets, np.int32)).astype(np.int64)
+            ids = numbers(column.flatten(), np.uint32 if column.type.value_type == pa.uint32() else np.uint16)
+            yield Batch(ids, lengths, np.ones_like(lengths), lengths, batch.column("id").to_pylist())
 
 
 def open_sequences(path: Path) -> Sequences:
