@@ -27,9 +27,9 @@ PAPER_BYTES = 2 << 30  # of a paper unpacked, figures and all: more is a bomb
 SLICE = 64 << 10  # stored bytes given to a decoder at once
 BUFFER = 64 << 10  # bytes that it gives at least, if it can
 PDF = b"%PDF-"
-TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf", ".txt")  # of what a paper may take in
+TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf", ".txt", ".sty", ".cls")  # of what a paper may take in
 OTHER_SUFFIX = re.compile(
-    r"\.(?:pdf|e?ps[fi]?|png|jpe?g|gif|bmp|tiff?|svg|sty|cls|bst|bib|bbl|clo|fd|def|cfg|bbx|cbx|dvi|log|aux|out|toc|zip|"
+    r"\.(?:pdf|e?ps[fi]?|png|jpe?g|gif|bmp|tiff?|svg|bst|bib|bbl|clo|fd|def|cfg|bbx|cbx|dvi|log|aux|out|toc|zip|"
     r"gz|tar|z|csv|dat|mp4|avi|mov|html?|py|r|m|ipynb|md|json|xml|eps_tex|pdf_tex|ttf|otf|ini|ind|idx|ist|lof|lot)$",
     re.I,
 )
@@ -222,7 +222,7 @@ def source_files(data: bytes) -> Mapping[str, str]:
         suffix = name.lower().endswith(TEX_SUFFIXES)
         if member.size <= TEX_BYTES and (suffix or (not OTHER_SUFFIX.search(name) and HAS_CLASS.search(member.data))):
             found[name] = member.data
-            tex |= not name.lower().endswith(".txt") or HAS_CLASS.search(member.data) is not None
+            tex |= not name.lower().endswith((".txt", ".sty", ".cls")) or HAS_CLASS.search(member.data) is not None
         html |= name.lower().endswith((".html", ".htm"))
     if stream.fault:
         raise _NoPaper(stream.fault)

@@ -2,6 +2,8 @@
 
 import re
 
+from pipelines.markup.latex.arguments import bracket
+
 VERBATIM = "verbatim|Verbatim|BVerbatim|LVerbatim|lstlisting|minted|alltt|filecontents|verbatimtab|CodeChunk|CodeInput"
 COMMENT = re.compile(
     rf"\\begin\{{(?P<env>(?:{VERBATIM})\*?)\}}|\\begin\{{comment\}}|\\(?:verb|lstinline|mintinline)(?![A-Za-z])\*?"
@@ -68,7 +70,12 @@ def strip_comments(text: str, kept: list[str]) -> str:
             if end < 0:
                 unclosed.add(closer)
                 continue
-            end += len(closer)
+            options = bracket(text, position)[1]  # captions have macros, and TeX reads them
+            if options >= 0 and options <= end:
+                pieces.append(text[last:options])
+                begin = last = options
+            else:
+                end += len(closer)
         elif token.startswith(("\\verb", "\\lstinline", "\\mintinline")):
             verb = VERB.match(text, position)
             end = verb.end() if verb else -1

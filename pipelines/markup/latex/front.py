@@ -17,7 +17,7 @@ LETTER_CHARS = 2000  # of text before the first heading: more than that is no fr
 ABSTRACT = re.compile(r"\\begin\s*\{abstract\*?\}.*?(?:\\end\s*\{abstract\*?\}|\Z)|\\abstract\s*\{", re.S)
 ABSTRACT_ENVIRONMENT = re.compile(r"\\begin\s*\{abstract\*?\}.*?\\end\s*\{abstract\*?\}", re.S)
 FRONT = re.compile(
-    r"\s*(?:\\(?P<command>title|subtitle|shorttitle|runningtitle|titlerunning|author|authors|shortauthors|authorrunning|running"
+    r"(?:\s|\x01[0-9]+\x01)*(?:\\(?P<command>title|subtitle|shorttitle|runningtitle|titlerunning|author|authors|shortauthors|authorrunning|running"
     r"author|collaboration|email|ead|address|affil|affiliation|affiliations|altaffil|altaffiliation|institute|institution|and|date"
     r"|thanks|dedicatory|preprint|pacs|PACS|keywords|keyword|subjclass|msc|received|accepted|revised|orcid|homepage|urladdr"
     r"|correspondingauthor|corresponding|curraddr|noaffiliation|abstract|setcounter|pagestyle|thispagestyle|label|hypersetup)"

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.markup.latex.bibliography import remove_bibliography
+from pipelines.markup.latex.expander import Expander
 from pipelines.markup.latex.front import abstract_of, first_section
-from pipelines.markup.latex.macros import expand
+from pipelines.markup.latex.inputs import Inputs
+from pipelines.markup.latex.kept import MARK
 from pipelines.markup.latex.sources import BEGIN, FINISH, Sources
 
 PLACE = re.compile("\x00([0-9]+)\x00")  # stands for verbatim text while macros are expanded
@@ -35,15 +37,16 @@ def clean(files: Mapping[str, str], keep_abstract: bool = False, keep_bibliograp
     if not files or sources.withdrawn():
         return Paper("", withdrawn=bool(files))
     root = sources.roots()[0]
-    text = expand(sources.flat(root))
+    expander = Expander(Inputs(sources))
+    text = expander.run(sources.files[root], root)
     body = BEGIN.search(text)
     start = body.end() if body else 0
     finish = FINISH.search(text, start)
-    text = text[start : finish.start() if finish else len(text)]
-    if begin := first_section(text):
-        head, text = text[:begin], text[begin:]
-        if keep_abstract and (abstract := abstract_of(head)):
-            text = f"{abstract}\n\n{text}"
+    text = text[: finish.start() if finish else len(text)]
+    begin = start + first_section(text[start:])
+    head, text = text[start:begin], expander.table.definitions.settle(text, begin)
+    if keep_abstract and (abstract := abstract_of(head)):
+        text = f"{MARK.sub('', abstract)}\n\n{text}"
     if not keep_bibliography:
         text = remove_bibliography(text)
     text = PLACE.sub(lambda match: sources.kept[int(match[1])], _tidy(text))

@@ -13,7 +13,6 @@ INPUT = re.compile(
     r"\\(?:(?:input|include|subfile|subfileinclude)(?![A-Za-z@])\s*(?:\{(?P<file>[^{}]{0,300})\}|(?P<bare>[^\s{}\\%]+))"
     r"|(?:sub)?(?:import|includefrom|inputfrom)\*?\s*\{(?P<folder>[^{}]{0,300})\}\s*\{(?P<inner>[^{}]{0,300})\})"
 )
-END_INPUT = re.compile(r"\\endinput(?![A-Za-z@])([^\n]*\n?).*", re.S)
 CONDITIONAL = re.compile(r"\\if[A-Za-z@]*")
 CLASS = re.compile(r"\\document(?:class|style)(?![A-Za-z])")
 PLAIN = re.compile(r"\\(?:bye|magnification)(?![A-Za-z])")
@@ -25,7 +24,8 @@ PART = re.compile(r"\\documentclass\s*(?:\[[^\]]*\])?\s*\{(?:standalone|subfiles
 IGNORED = re.compile(r"\s*%+[ \t]*auto-ignore")
 WITHDRAWN = re.compile(r"\b(?:paper|article|manuscript|submission)\s+(?:has|is)\s+(?:been\s+)?withdrawn\b", re.I)
 NOTICE_CHARS = 3000  # a notice of withdrawal is no longer
-NO_ROOT = (".txt", ".sty", ".cls", ".bbl", ".def", ".cfg", ".clo", ".tikz", ".pgf")
+STYLES = (".sty", ".cls")
+NO_ROOT = (".txt", ".bbl", ".def", ".cfg", ".clo", ".tikz", ".pgf")
 FAR_LARGER = 8  # times the best complete document: a file of chapters without a class is then the paper
 MAX_FLAT = 1 << 40  # what files that are taken twice and twice again may add up to
 
@@ -48,12 +48,16 @@ class Sources:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.kept: list[str] = []
         self.ignored = frozenset(name for name, text in files.items() if IGNORED.match(text))
-        self.files = {
-            name: _until_end(strip_false(strip_comments(text.replace("\x00", ""), self.kept)))
-            for name, text in files.items()
-        }
+        self._styles: dict[str, str] = {}
+        self.files: dict[str, str] = {}
+        for name, text in files.items():
+            text = text.replace("\x00", "").replace("\x01", "")  # these stand for what is put back at the end
+            if name.lower().endswith(STYLES):
+                self._styles[name] = text
+            else:
+                self.files[name] = strip_false(strip_comments(text, self.kept))
+        self.files_of_styles: dict[str, str] = {}
         self.missing: list[str] = []
-        self.chars = 0
         self._inputs: dict[str, list[str]] = {}
         self._extents: dict[str, _Extent] = {}
         self._summed: set[str] = set()
@@ -119,7 +123,11 @@ class Sources:
         found = self._inputs.get(name)
         if found is None:
             text = self.files[name]
-            found = [file for match in INPUT.finditer(text) if (file := self.find(*asked_for(match), name))]
+            found = [
+                file
+                for match in INPUT.finditer(text)
+                if (file := self.find(*asked_for(match), name)) and file in self.files
+            ]
             self._inputs[name] = found
         return found
 
@@ -147,27 +155,18 @@ class Sources:
                     extent.complete |= part.complete
         return self._extents[root]
 
-    def flat(self, name: str, depth: int = 0, parents: tuple[str, ...] = ()) -> str:
-        """The text of a file with its inputs in their places; an input that is not in the paper leaves nothing."""
-        text = self.files[name]
-        self.chars += len(text)
-        if depth and CLASS.search(text) and (begin := BEGIN.search(text)):  # a subfile: its body alone
-            finish = FINISH.search(text, begin.end())
-            text = text[begin.end() : finish.start() if finish else len(text)]
+    def text(self, name: str) -> str:
+        """A file without its comments."""
+        if name not in self.files:
+            self.files_of_styles.setdefault(name, strip_comments(self._styles[name], self.kept))
+            return self.files_of_styles[name]
+        return self.files[name]
 
-        def put(match: re.Match[str]) -> str:
-            folder, asked = asked_for(match)
-            found = self.find(folder, asked, name)
-            if found is None:
-                if asked.strip() and "#" not in asked and "\\" not in asked:
-                    self.miss(asked)
-                return "" if asked in self.missing else match[0]
-            if found in parents or found == name or depth >= MAX_INPUT_DEPTH or self.chars > MAX_CHARS:
-                return ""
-            text = self.flat(found, depth + 1, (*parents, name))
-            return text if match[0].startswith("\\input") else f"\n\n{text}\n\n"  # the others begin a page
-
-        return INPUT.sub(put, text)
+    def style(self, name: str) -> str | None:
+        """The style or class of that name that lies with the paper."""
+        return (
+            name if name in self._styles else next((path for path in self._styles if path.endswith(f"/{name}")), None)
+        )
 
     def miss(self, asked: str) -> None:
         """Notes an input that is not in the paper."""
@@ -183,7 +182,7 @@ class Sources:
         for base in ("", posixpath.dirname(current)):
             for suffix in (".tex", "", ".ltx", ".latex", ".TEX"):
                 name = posixpath.normpath(posixpath.join(base, path + suffix))
-                if name in self.files:
+                if name in self.files or name in self._styles:
                     return name
         return None
 
@@ -191,13 +190,3 @@ class Sources:
 def asked_for(match: re.Match[str]) -> tuple[str, str]:
     """The folder and the name that an input command gives."""
     return match["folder"] or "", match["file"] or match["bare"] or match["inner"] or ""
-
-
-def _until_end(text: str) -> str:
-    """A file up to the line of its `\\endinput`; one inside a condition is not the end."""
-    match = END_INPUT.search(text)
-    if match is None:
-        return text
-    before = text[: match.start()]
-    conditions, closed = len(CONDITIONAL.findall(before)), before.count("\\fi")
-    return text if conditions > closed else before + match[1]

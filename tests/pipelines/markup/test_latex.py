@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.markup.latex.bibliography import remove_bibliography
 from pipelines.markup.latex.comments import strip_comments
-from pipelines.markup.latex.macros import expand
+from pipelines.markup.latex.expander import expand
 from pipelines.markup.latex.paper import clean as clean_paper
 from pipelines.markup.latex.sources import Sources
 
@@ -44,6 +44,7 @@ def body(text: str, preamble: str = "", **more: str) -> str:
         ("", "\\begin{lstlisting}[language=C]\na % b\n\\end{lstlisting}\nc % d", "\\begin{lstlisting}[language=C]\na % b\n\\end{lstlisting}\nc"),  # 5
         ("", "\\url{http://a.b/c%20d} x", "\\url{http://a.b/c%20d} x"),  # 5
         ("", "\\verb|%| x % y", "\\verb|%| x"),  # 5
+        (r"\newcommand{\x}[1]{X#1}", "\\begin{lstlisting}[caption={\\x{} y}]\n\\x % z\n\\end{lstlisting}", "\\begin{lstlisting}[caption={X y}]\n\\x % z\n\\end{lstlisting}"),
         (r"\newcommand{\R}{\mathbb{R}}", r"$\R\R\R$", r"$\mathbb{R}\mathbb{R}\mathbb{R}$"),  # 6
         (r"\newcommand{\R}{\mathbb{R}}", r"end \R", r"end \mathbb{R}"),  # 6: at the end
         (r"\newcommand\x{one}", r"\x", "one"),  # 7
@@ -71,12 +72,105 @@ def body(text: str, preamble: str = "", **more: str) -> str:
         (r"\newcommand{\beq}{\begin{equation}}\newcommand{\eeq}{\end{equation}}", r"\beq a\eeq", r"\begin{equation} a\end{equation}"),
         (r"\newcommand{\todo}[1]{}", r"a\todo{fix} b", "a b"),
         (r"\newcommand{\x}{a}", r"\x \renewcommand{\x}{b}\x", "a b"),
-        (r"\renewcommand{\section}{\@startsection{x}}\def\p{\@ifnextchar[{a}{b}}", r"\section{T} \p", r"\section{T} \p"),
+        (r"\makeatletter\renewcommand{\section}{\@startsection{x}}\def\p{\@ifnextchar[{a}{b}}", r"\section{T} \p, \p[", r"\section{T} b, a["),
         (r"\newcommand{\x}{one}", r"\begin{verbatim}\x\end{verbatim} \xx", r"\begin{verbatim}\x\end{verbatim} \xx"),
     ],
 )  # fmt: skip
 def test_comments_and_macros(preamble: str, text: str, expected: str) -> None:
     assert body(text, preamble) == expected
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text", "expected"),
+    [
+        (r"\newcommand{\s}{\setlength{\parskip}{0pt}\begin{tabular}{c}Rain\end{tabular}}", r"See: \s", r"See: \setlength{\parskip}{0pt}\begin{tabular}{c}Rain\end{tabular}"),
+        (r"\newcommand{\ie}{i.e.\@\xspace}", r"\ie that, \ie", r"i.e.\@ that, i.e.\@"),
+        (r"\newcommand{\m}{\ifmmode A\else B\fi}", r"\m $\m$ \[\m\] \(x\) \m $\mbox{\m} \m$ \begin{align}\m\end{align}", r"B $A$ \[A\] \(x\) B $\mbox{B} A$ \begin{align}A\end{align}"),
+        (r"\newcommand{\m}{\ifmmode A\else B\fi}", "$ never closed\n\n\\m", "$ never closed\n\nB"),
+        (r"\newcommand{\v}{\ensuremath{v_0}}", r"\v{} and $\v$", "$v_0$ and $v_0$"),
+        (r"\NewDocumentCommand{\x}{s o m}{\IfBooleanTF{#1}{S}{N}\IfValueTF{#2}{(#2)}{-}#3}", r"\x{a} \x*{b} \x[o]{c} \x*[o]{d}", "N-a S-b N(o)c S(o)d"),
+        (r"\NewDocumentCommand{\x}{m d<> t+ r()}{#1\IfNoValueF{#2}{:#2}\IfBooleanT{#3}{+}#4}", r"\x{a}(b) \x{a}<c>+(d)", "ab a:c+d"),
+        (r"\NewDocumentCommand{\x}{m e{_^}}{#1}", r"\x{a}_b", "\\NewDocumentCommand{\\x}{m e{_^}}{#1}\n\n\\x{a}_b"),  # stays
+        (r"{\gdef\x{one}\def\y{two}}", r"\x \y", r"one \y"),
+        (r"\makeatletter\def\my@x{one}\newcommand{\x}{\my@x}\makeatother", r"\x", "one"),
+        (r"\makeatletter\def\x{\@ifstar\x@s\x@n}\def\x@s#1{S#1}\def\x@n#1{N#1}\makeatother", r"\x{a}\x*{b}", "NaSb"),
+        (r"\makeatletter\def\x{\@ifnextchar[{\x@o}{\x@o[d]}}\def\x@o[#1]#2{#1:#2}\makeatother", r"\x{a} \x[b]{c}", "d:a b:c"),
+        (r"\DeclarePairedDelimiter{\abs}{\lvert}{\rvert}", r"\abs{x} \abs*{x} \abs[\big]{x}", r"\lvert x\rvert \left\lvert x\right\rvert \bigl\lvert x\bigr\rvert"),
+        (r"\DeclarePairedDelimiterX\ip[2]{\langle}{\rangle}{#1\,\delimsize\vert\,#2}", r"\ip{a}{b} \ip*{a}{b}", r"\langle a\,\vert\,b\rangle \left\langle a\,\middle\vert\,b\right\rangle"),
+        (r"\newenvironment{claim}[1][Claim]{\textbf{#1.} }{\qed}", r"\begin{claim}a\end{claim} \begin{claim}[Fact]b\end{claim}", r"\textbf{Claim.} a\qed \textbf{Fact.} b\qed"),
+        (r"\NewDocumentEnvironment{claim}{m}{<#1>}{</>}", r"\begin{claim}{n}a\end{claim}", "<n>a</>"),
+        (r"\def\beg{\begin{center}}\def\endbeg{\end{center}}", r"\begin{beg}a\end{beg}", r"\begin{center}a\end{center}"),
+        (r"\newcommand{\p}[1]{<#1>}", "a \\p\n\nb", "a <\n\n>b"),  # a blank line as the argument
+        (r"\def\x#1.#2;{[#1|#2]}", r"\x a.b c; d", "[a|b c] d"),
+        (r"\def\x(#1,#2){#2#1}", r"\x(a,b)", "ba"),
+        (r"\edef\x{a}\edef\x{\x{}b}", r"\x", "ab"),
+        (r"\newif\ifdraft\drafttrue", r"\ifdraft a\else b\fi \draftfalse\ifdraft c\else d\fi", "a d"),  # X6
+        (r"\newif\ifdraft", r"a \ifdraft \ifx\u\v x\else y\fi\fi b", "a  b"),
+        (r"\newboolean{long}\setboolean{long}{true}", r"\ifthenelse{\boolean{long}}{a}{b}", "a"),
+        (r"\newcommand{\x}[1]{\ifx#1\empty none\else (#1)\fi}\newcommand{\y}[1]{\ifthenelse{\equal{#1}{}}{none}{(#1)}}", r"\x{a} \y{} \y{b}", "(a) none (b)"),
+        (r"\excludecomment{hidden}", r"a \begin{hidden}b\end{hidden} c", "a  c"),
+        (r"\newenvironment{hidden}{\comment}{\endcomment}", r"a \begin{hidden}b\end{hidden} c", "a  c"),
+        (r"\let\hidden\comment\let\endhidden\endcomment", r"a \begin{hidden}b\end{hidden} c", "a  c"),
+        (r"\includecomment{shown}", r"a \begin{shown}b\end{shown} c", "a b c"),
+        # X4
+        (r"\let\originalleft\left\renewcommand{\left}{\mathopen{}\mathclose\bgroup\originalleft}", r"$\left( x \right)$", r"$\left( x \right)$"),
+        ("", r"{\def\c{XX}\c} Fran\c{c}ois", r"{XX} Fran\c{c}ois"),
+        (r"\newcommand{\x}{out}", r"\begin{center}\renewcommand{\x}{in}\x\end{center} \x {\global\def\x{all}} \x", r"\begin{center}in\end{center} out {} all"),
+        (r"\newcommand{\set}{\def\x{in}}\newcommand{\x}{out}", r"{\set\x} \x", "{in} out"),
+        (r"\begingroup\def\x{in}\endgroup", r"\x", r"\x"),
+        # what cannot be expanded stays with its definition, and with what that needs
+        (r"\newcommand{\y}{Y}\newcommand{\x}{\futurelet\n\y}", r"\x", "\\newcommand{\\y}{Y}\n\\newcommand{\\x}{\\futurelet\\n\\y}\n\n\\x"),
+        (r"\makeatletter\newcommand{\x}{\z@}\makeatother", r"\x", "\\makeatletter\n\\newcommand{\\x}{\\z@}\n\\makeatother\n\n\\x"),
+        ("", r"\newcommand{\x}{\expandafter\y}a \x", r"\newcommand{\x}{\expandafter\y}a \x"),
+        (r"\newcommand{\x}[2]{#1#2}", r"{\x a}", "\\newcommand{\\x}[2]{#1#2}\n\n{\\x a}"),
+        (r"\def\a{\a}", r"\a", "\\def\\a{\\a}\n\n\\a"),
+        (r"\newenvironment{e}{\futurelet\n\y}{}", r"\begin{e}a\end{e}", "\\newenvironment{e}{\\futurelet\\n\\y}{}\n\n\\begin{e}a\\end{e}"),
+    ],
+)  # fmt: skip
+def test_expansion_as_tex_does_it(preamble: str, text: str, expected: str) -> None:  # X3, X4, X6
+    source = f"\\documentclass{{a}}\n{preamble}\n\\begin{{document}}\\section{{S}}{text}\n\\end{{document}}"
+    assert clean({"a.tex": source}).replace("\\section{S}", "") == expected
+
+
+def test_inputs_by_macros_and_the_papers_own_styles() -> None:  # X3, X5
+    files = {
+        "a.tex": r"\documentclass{own}\usepackage{amsmath,mine}\usepackage{taken}\newcommand{\inc}[1]{\input{sec/#1.tex}}"
+        r"\newcommand{\dir}{sec}\begin{document}\section{S}\inc{one} \input{\dir/one} \name \tool \kept \other \inner\end{document}",
+        "sec/one.tex": r"text \name",
+        "own.cls": r"\newcommand{\other}{from the class}",
+        "mine.sty": r"\newcommand{\name}{Ours}\def\tool{\@tool x}\renewcommand{\section}{no}{\def\inner{no}}\if@x\def\inner{no}\fi",
+        "taken.sty": r"\ProvidesPackage{taken}[2008/01/02 v1]\newcommand{\kept}{no}",
+    }  # fmt: skip
+    assert " ".join(clean(files).split()) == r"\section{S}text Ours text Ours Ours \tool \kept from the class \inner"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"\def\a#1{\a{\a#1}}\a x",
+        r"\def\a#1{\a{#1}\a{#1}}\a x",
+        r"\iftrue " * 30_000,
+        r"\iftrue " * 3000 + r"\fi " * 3000,
+        r"\newif\ifa" + r"\ifa " * 20_000,
+        r"{\def\x{y}\x" * 20_000,
+        r"{\def\x{y}\x}" * 10_000,
+        r"\def\x{y}" * 30_000,
+        r"\begin{a}\newcommand{\x}[1]{#1}\x" * 5000,
+        r"\endinput\ifx\u\v " * 5000,
+        r"\ifx\u\v\endinput " * 5000,
+        r"\newenvironment{e}{\begin{e}}{\end{e}}" + r"\begin{e}" * 20_000,
+        r"\excludecomment{h}" + r"\begin{h}" * 20_000,
+        r"\newcommand{\m}{\ensuremath{x}}" + r"\m{" * 20_000,
+        r"\edef\x{\x\x}" * 20_000,
+        r"\makeatletter\def\x{\@ifnextchar[\x\x}\x",
+        r"\def\x#1.{y}" + r"\x " * 20_000,
+        r"\title{" * 20_000,
+    ],
+)  # fmt: skip
+def test_no_program_hangs(source: str) -> None:
+    start = time.process_time()
+    clean({"main.tex": f"\\documentclass{{a}}\\begin{{document}}\\section{{S}}\n{source}\n\\end{{document}}"})
+    assert time.process_time() - start < 15
 
 
 def test_comment_lines_and_paragraphs() -> None:
