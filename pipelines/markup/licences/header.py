@@ -71,8 +71,8 @@ GRANT = re.compile(
     re.IGNORECASE,
 )
 _SPEAKS = re.compile(
-    r"\bwarrant(y|ies)\b|general public licen|apache licen|\b(mit|bsd)([- ]style)? licen|\bbsd\b.*\blicen|free software|licensor|provided .as is"
-    r"|licen[cs]e file|\bcopying file|distribut(ed|ion)\b.*licen|licen[cs]e[:.]?$|all rights reserved|www\.gnu\.org/licenses|apache\.org/licenses",
+    r"\bwarrant(y|ies)\b|general public licen|apache licen|\b(mit|bsd)([- ]style)? licen|\bbsd\b.{0,80}\blicen|free software|licensor|provided .as is"
+    r"|licen[cs]e file|\bcopying file|distribut(ed|ion)\b.{0,80}licen|licen[cs]e[:.]?$|all rights reserved|www\.gnu\.org/licenses|apache\.org/licenses",
     re.IGNORECASE,
 )
 """What is of a licence only in a comment that grants or claims something."""
@@ -80,17 +80,21 @@ COPYRIGHT = re.compile(
     r"^(?i:portions )?(?i:copyright|copr\.?)\s*($|(?i:\(c\)|©|&copy;|[:,]|\d{4}|by\b)|(the )?[A-Z])|(?i:copyright (\(c\)|©|&copy;|\d{4}))"
     r"|(?i:\(c\) ?\d{4}|^(\(c\)|©)|spdx-\w+(-\w+)*:|@preserve\b|@(licen[cs]e|copyright)\b|^licen[cs]e: |^all rights reserved)"
 )
-_WORD = re.compile(r"licen[cs]|copy(right|ing)|permi|redistribut|warrant|public domain", re.IGNORECASE)
+_WORD = re.compile(
+    r"licen[cs]|copy(right|ing)|permi|redistribut|warrant|public domain|spdx|@preserve|copr|\(c\)|©", re.IGNORECASE
+)
 """Words of which every licence has one: nothing else is compared with templates, which takes a millisecond."""
 _SENTENCE_END = re.compile(r"[.!?:][\"')\]]*$")
 _HEAD = 16_384
+_TEMPLATE_CHARS = 65_536
+"""The longest licence has half of it; a comment can have megabytes, and a template takes 3 µs a character."""
 _ORNAMENT = " \t*/#-=+_~!;:%<>{}[]|.'\r\n"
 
 
 def strip_licence_header(text: str, language: str) -> tuple[str, str]:
     """The text without the licence lines of its leading comments, and these lines; `language` as GitHub calls it."""
     style = _STYLES.get(language)
-    if style is None:
+    if style is None or not _WORD.search(text):
         return text, ""
     kept: list[str] = []
     removed: list[str] = []
@@ -207,21 +211,23 @@ def _marked(plain: list[str], ended: list[bool]) -> list[bool]:
             before -= 1  # its sentence began above
             marked[before] = True
         after = number + 1
-        while after < len(plain) and plain[after] and not ended[after - 1]:
+        while after < len(plain) and plain[after] and not (grants[after] or ended[after - 1]):
             marked[after] = True  # and goes on below
             after += 1
+    before_licence = [True] * (len(plain) + 1)  # what comes next is of the licence, or nothing is left
+    for number in reversed(range(len(plain))):
+        before_licence[number] = marked[number] if plain[number] else before_licence[number + 1]
     prose = False
     for number, line in enumerate(plain):  # a blank line after a licence goes with it, but between two pieces of prose
         if not line and number and marked[number - 1]:
-            following = next((index for index in range(number, len(plain)) if plain[index]), None)
-            marked[number] = following is None or marked[following] or not prose
+            marked[number] = not prose or before_licence[number]
         prose |= bool(line) and not marked[number]
     return marked
 
 
 def _in_templates(plain: list[str]) -> list[bool]:
     """Which lines the text of a licence covers."""
-    text = "\n".join(plain)
+    text = "\n".join(plain)[:_TEMPLATE_CHARS]
     inside = [False] * len(plain)
     if not _WORD.search(text):
         return inside

@@ -94,11 +94,14 @@ def _json(text: str) -> list[str]:
 
 def _maven(text: str) -> list[str]:
     found: list[str] = []
-    for block in re.findall(
-        r"<licenses>(.{0,4000}?)</licenses>", re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL), re.DOTALL
-    ):
+    for block in re.findall(r"<licenses>(.{0,4000}?)</licenses>", _without_comments(text), re.DOTALL):
         found += re.findall(r"<license>.{0,1000}?<name>\s*([^<]{1,200}?)\s*</name>", block, re.DOTALL)
     return found
+
+
+def _without_comments(text: str) -> str:
+    first, *others = text.split("<!--")  # a pattern would look for the end of each anew
+    return first + "".join(part.partition("-->")[2] for part in others)
 
 
 def _cabal(text: str) -> list[str]:

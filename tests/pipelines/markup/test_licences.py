@@ -10,7 +10,8 @@ from pipelines.formats.source import source_of
 from pipelines.markup.licences.expression import licences_of_expression
 from pipelines.markup.licences.header import strip_licence_header
 from pipelines.markup.licences.licences import is_licence_file, licence_scope, licences_of_text
-from pipelines.markup.licences.manifest import licences_of_manifest
+from pipelines.markup.licences.manifest import licences_of_manifest, licences_of_readme
+from pipelines.markup.licences.notice import licences_of_notice
 from tests.pipelines.licence_texts import APACHE, BSD3, MIT
 
 
@@ -158,3 +159,36 @@ PACKAGES = {
     "safetensors": "apache-2.0", "tqdm": "mit mpl-2.0", "trafilatura": "apache-2.0", "transformers": "apache-2.0",
     "types-PyYAML": "apache-2.0 mit", "urllib3": "mit", "xxhash": "bsd-2-clause", "zstandard": "bsd-3-clause",
 }  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bsd " * 20_000, "distributed " * 20_000, "<!--" * 20_000, "<licenses>" * 10_000, "<licenses><license>" * 6_000,
+        '"license": [' * 10_000, "License:\n" * 10_000, "=\n" * 40_000, "Copyright (c) 2020 " * 10_000, "(" * 40_000 + ")",
+        "SPDX-License-Identifier: (" * 6_000, "# " * 40_000, "license licence " * 10_000, "\n\n\n#\n" * 20_000, "[a]\n" * 10_000,
+    ],
+)  # fmt: skip
+def test_hostile_texts_end(text: str) -> None:
+    for language in ("Python", "C", "HTML", ""):
+        begin = {"Python": "# Copyright 2020 X ", "C": "/* Copyright 2020 X ", "HTML": "<!-- Copyright 2020 X "}.get(
+            language, ""
+        )
+        strip_licence_header(begin + text, language)
+        strip_licence_header(begin + text + " */ -->\n", language)
+        licences_of_notice(begin + text, language)
+    for name in (
+        "pom.xml",
+        "package.json",
+        "setup.py",
+        "setup.cfg",
+        "PKG-INFO",
+        "pyproject.toml",
+        "x.cabal",
+        "x.gemspec",
+    ):
+        licences_of_manifest(name, text)
+    licences_of_readme("# License\n\n" + text)
+    licences_of_text(text)
+    licences_of_expression(text)
