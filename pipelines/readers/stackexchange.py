@@ -43,11 +43,14 @@ LICENCES = (("2011-04-08", "CC-BY-SA-2.5"), ("2018-05-02", "CC-BY-SA-3.0"), ("9"
 """By the first day on which it no longer held (stackoverflow.com/help/licensing)."""
 TAGS = re.compile(r"[<>|]+")
 QUESTION, ANSWER = "1", "2"
+DUPLICATES = "3"  # the type of a link from a question to the one that it repeats
 SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
 CREATE TABLE question (ordinal INTEGER PRIMARY KEY, id INTEGER, title TEXT, body TEXT, score INTEGER,
                        accepted INTEGER, tags TEXT, created TEXT, closed TEXT, facts TEXT);
 CREATE TABLE answer (ordinal INTEGER PRIMARY KEY, id INTEGER, parent INTEGER, score INTEGER, body TEXT, facts TEXT);
+CREATE TABLE user (id INTEGER PRIMARY KEY, name TEXT) WITHOUT ROWID;
+CREATE TABLE duplicate (id INTEGER, original INTEGER, PRIMARY KEY (id, original)) WITHOUT ROWID;
 CREATE INDEX question_id ON question (id);
 CREATE INDEX answer_parent ON answer (parent);
 """
@@ -93,13 +96,21 @@ class StackExchangeReader:
             return
         try:
             with posts.open("rb") as plain:
-                yield from self._posts(plain, site, scratch, posts.stat().st_size == 0, fault)
+                yield from self._posts(plain, site, scratch, posts.stat().st_size == 0, fault, posts.parent)
         finally:
-            posts.unlink()
+            for name in ("Posts.xml", *SIDE_TABLES):
+                posts.with_name(name).unlink(missing_ok=True)
 
     def _posts(
-        self, stream: ByteStream, site: str | None, scratch: Path, empty: bool, fault: str | None = None
+        self,
+        stream: ByteStream,
+        site: str | None,
+        scratch: Path,
+        empty: bool,
+        fault: str | None = None,
+        tables: Path | None = None,
     ) -> Iterator[Item]:
+        """The items of one Posts.xml; `tables` is the folder with the other tables of its archive."""
         if empty:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
@@ -108,6 +119,8 @@ class StackExchangeReader:
             with closing(sqlite3.connect(path, isolation_level=None)) as database:
                 database.executescript(SCHEMA)
                 database.execute("BEGIN")
+                if tables is not None:
+                    _load_tables(tables, database)
                 yield from _load(stream, database, fault)
                 yield from self._questions(database, site)
                 yield from _orphans(database)
@@ -134,15 +147,19 @@ class StackExchangeReader:
             if reason:
                 yield Skipped(ordinal, reason, question)
                 continue
-            asked = json.loads(facts)
-            replies = [{"id": str(answer[1]), "score": answer[2], **json.loads(answer[4])} for answer, _ in written]
-            licences = {post["licence"] for post in (asked, *replies) if "licence" in post}
+            asked = _named(facts, database)
+            replying = [_named(answer[4], database) for answer, _ in written]
+            replies = [
+                {"id": str(answer[1]), "score": answer[2], **known}
+                for (answer, _), known in zip(written, replying, strict=True)
+            ]
+            licences = {known["licence"] for known in (asked, *replying) if "licence" in known}
             metadata: dict[str, object] = {
                 "id": str(identifier), "site": site, "score": score, "date": created, "author": asked.get("author"),
                 "licence": " AND ".join(sorted(licences)) or None, "question": asked,
                 "tags": [tag for tag in TAGS.split(tags or "") if tag], "answers": replies,
                 "accepted": None if accepted is None else str(accepted),
-                "closed": closed, "duplicate_of": _duplicate_of(body),
+                "closed": closed, "duplicate_of": _duplicate_of(identifier, body, database),
             }  # fmt: skip
             yield Record(
                 ordinal,
@@ -171,10 +188,53 @@ def _unmarked(text: str) -> str:
     return MARK.sub(r"\\", text)
 
 
-def _duplicate_of(body: str) -> list[str] | None:
-    """The questions that the notice names which closers put into a question up to 2012 (later dumps have a table of links)."""
-    notice = DUPLICATE.search(body)
-    return list(dict.fromkeys(LINKED.findall(notice[1]))) or None if notice else None
+def _duplicate_of(identifier: int, body: str, database: sqlite3.Connection) -> list[str] | None:
+    """The questions that this one repeats: by the table of links, and by the notice that closers put into a question up to
+    2012."""
+    select = "SELECT original FROM duplicate WHERE id = ? ORDER BY original"
+    found = [str(row[0]) for row in database.execute(select, (identifier,))]
+    if notice := DUPLICATE.search(body):
+        found += LINKED.findall(notice[1])
+    return list(dict.fromkeys(found)) or None
+
+
+def _named(facts: str, database: sqlite3.Connection) -> dict[str, str]:
+    """What `_facts` gave, with the author's name where the table of users has it."""
+    found: dict[str, str] = json.loads(facts)
+    identifier = _integer(found.get("author_id"))
+    if identifier is None or "author" in found:
+        return found
+    row = database.execute("SELECT name FROM user WHERE id = ?", (identifier,)).fetchone()
+    return {"author": row[0], **found} if row else found
+
+
+def _load_tables(folder: Path, database: sqlite3.Connection) -> None:
+    """Stores the names of users and the links between duplicates, as far as their tables can be read."""
+    for name, store in SIDE_TABLES.items():
+        if not (folder / name).is_file():
+            continue
+        with (folder / name).open("rb") as stream:
+            for piece in pieces(Utf8Stream(stream), ROW, ROW_BYTES):
+                shape = SHAPE.match(piece.data)
+                row = _attributes(shape.group()) if shape is not None else None
+                if row is not None:
+                    store(row, database)
+
+
+def _store_user(row: Mapping[str, str], database: sqlite3.Connection) -> None:
+    identifier, name = _integer(row.get("Id")), " ".join(row.get("DisplayName", "").split())
+    if identifier is not None and name:
+        database.execute("INSERT OR IGNORE INTO user VALUES (?, ?)", (identifier, name))
+
+
+def _store_link(row: Mapping[str, str], database: sqlite3.Connection) -> None:
+    identifier, original = _integer(row.get("PostId")), _integer(row.get("RelatedPostId"))
+    if row.get("LinkTypeId") == DUPLICATES and identifier is not None and original is not None:
+        database.execute("INSERT OR IGNORE INTO duplicate VALUES (?, ?)", (identifier, original))
+
+
+SIDE_TABLES = {"Users.xml": _store_user, "PostLinks.xml": _store_link}
+"""Tables of an archive that say more of its posts, and what stores their rows."""
 
 
 def _facts(row: Mapping[str, str]) -> str:
@@ -197,13 +257,15 @@ def _extract(path: Path, scratch: Path) -> tuple[Path | None, str | None]:
     target: Path | None = None
     try:
         with py7zr.SevenZipFile(path) as archive:
-            names = [name for name in archive.getnames() if name.rsplit("/", 1)[-1] == "Posts.xml"]
+            held = archive.getnames()
+            names = [name for name in held if name.rsplit("/", 1)[-1] == "Posts.xml"]
             if not names:
                 return None, None
             if Path(names[0]).is_absolute() or ".." in Path(names[0]).parts:
                 return None, "unsafe path in 7z"
             target = scratch / names[0]
-            archive.extract(path=scratch, targets=[names[0]])
+            beside = (names[0].removesuffix("Posts.xml") + name for name in SIDE_TABLES)
+            archive.extract(path=scratch, targets=[names[0], *(name for name in beside if name in held)])
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the system, not of a decoder
             raise DataError(f"cannot unpack {path}: {error.strerror}; check the file and the disk") from error

@@ -241,6 +241,37 @@ def test_closed_and_duplicate_questions(write) -> None:  # type: ignore[no-untyp
     assert "closed" not in second and "duplicate_of" not in second
 
 
+def test_an_archive_names_authors_and_duplicates(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    plain = write(
+        question(1, OwnerUserId=7), answer(2, 1, 5, OwnerUserId=8), answer(3, 1, 4, OwnerUserId=9),
+        answer(4, 1, 3, OwnerDisplayName="gone"), question(5, OwnerUserId=-1),
+    )  # fmt: skip
+    users = [
+        row(Id=7, DisplayName="Ann  B."),
+        row(Id=8, DisplayName="Zoë & 'Co' <x>"),
+        row(Id=-1, DisplayName="Community"),
+    ]
+    links = [row(Id=1, PostId=1, RelatedPostId=90, LinkTypeId=3), row(Id=2, PostId=1, RelatedPostId=5, LinkTypeId=3),
+             row(Id=3, PostId=5, RelatedPostId=1, LinkTypeId=1)]  # fmt: skip
+    tables = {
+        "Users.xml": f'<users>{"".join(users)}<row Id="9" Disp',
+        "PostLinks.xml": f"<postlinks>{''.join(links)}</postlinks>",
+    }
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    path = folder / "beer.stackexchange.com.7z"
+    for prefix in ("", "beer.stackexchange.com/"):
+        with py7zr.SevenZipFile(path, "w") as archive:
+            for name, text in tables.items():
+                archive.writestr(text, prefix + name)
+            archive.write(plain, prefix + "Posts.xml")
+        first, second = (record.metadata for record in records_of(items_of(StackExchangeReader(), path)))
+        assert (first["author"], second["author"]) == ("Ann B.", "Community")
+        assert [entry.get("author") for entry in first["answers"]] == ["Zoë & 'Co' <x>", None, "gone"]  # type: ignore[attr-defined]
+        assert first["duplicate_of"] == ["5", "90"] and "duplicate_of" not in second
+        assert not list(folder.rglob("*.xml"))
+
+
 def posts_of(text: str) -> list[str]:
     """The posts of a document by its marks alone: what a user of the text does."""
     parts = re.split(r"\n\n(?=A: )", text)
