@@ -1,6 +1,7 @@
 """HTML of posts -> plain text that keeps the blocks: headings, paragraphs, lists, quotes, fenced code, table cells."""
 
 import re
+import threading
 from dataclasses import dataclass
 
 from lxml import etree
@@ -15,7 +16,7 @@ LINES = frozenset("li tr dt dd thead tbody tfoot caption figcaption summary".spl
 DELETED = frozenset("script style head title template".split())
 MAX_SCRIPT = 16  # characters; a longer superscript or subscript is small print
 PLACEHOLDER_ALT = frozenset(("", "enter image description here", "alt text", "image", "screenshot"))
-SPACE = re.compile(r"[ \t\r\n\f\v\u00a0]+")
+SPACE = re.compile(r"[\t\r\n\f\v\u00a0][ \t\r\n\f\v\u00a0]*| [ \t\r\n\f\v\u00a0]+")  # but single blanks, which stay
 ANY_SPACE = re.compile(r"\r\n|[ \t\r\n\f\v\u00a0\x01]")
 BREAK = "\x01"  # a <br> inside a paragraph; cannot occur in XML text and is removed from the input
 KEPT = "\x02"  # a blank of inline code, which is not run together with its neighbours; as BREAK
@@ -91,9 +92,11 @@ class TextBuilder:
             self.current.append(text)
 
     def close(self) -> str:
-        """Returns the text."""
+        """Returns the text, and is as new."""
         self._flush()
-        return "\n".join(self.lines)
+        text = "\n".join(self.lines)
+        self.__init__()  # type: ignore[misc]  # a parser looks at its target's methods once, which costs as much as a short post
+        return text
 
     # Blocks.
 
@@ -237,6 +240,12 @@ def html_to_text(html: str) -> str:
         return SPACE.sub(" ", html).strip()
     if "&#" in html:
         html = legal_references(html)
-    parser = etree.HTMLParser(target=TextBuilder(), huge_tree=True, recover=True, remove_comments=True)
+    parser = _parsers.__dict__.pop("free", None)
+    if parser is None:
+        parser = etree.HTMLParser(target=TextBuilder(), huge_tree=True, recover=True, remove_comments=True)
     text: str = etree.fromstring("<div>" + html, parser)
+    _parsers.free = parser  # not where it raised
     return text
+
+
+_parsers = threading.local()
