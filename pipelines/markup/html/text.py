@@ -166,6 +166,9 @@ class TextBuilder:
         if self.pre:
             self._flush_code()
             return
+        if not self.current:
+            self.marks.clear()
+            return
         text = "".join(self.current)
         if not text or text.isspace():
             self.current.clear()
