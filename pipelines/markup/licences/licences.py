@@ -87,7 +87,7 @@ def covered(text: str) -> tuple[set[str], str]:
     found: set[str] = set()
     rest: list[str] = []
     last = 0
-    for identifier, start, end in _matches(text):
+    for identifier, start, end in matches(text):
         found.add(canonical(identifier))
         rest.append(text[last:start])
         last = end
@@ -96,11 +96,12 @@ def covered(text: str) -> tuple[set[str], str]:
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Where in `text` texts and notices of licences lie, in characters."""
-    return [(start, end) for _, start, end in _matches(text)]
+    return [(start, end) for _, start, end in matches(text)]
 
 
 @lru_cache(maxsize=256)
-def _matches(text: str) -> tuple[tuple[str, int, int], ...]:
+def matches(text: str) -> tuple[tuple[str, int, int], ...]:
+    """The licences whose texts, notices or links lie in `text`: SPDX identifier, begin and end in characters."""
     from licenseclassifier import identify_license  # its tables take a tenth of a second
 
     return tuple((match.id, match.start, match.end) for match in identify_license(text, 0))

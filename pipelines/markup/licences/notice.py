@@ -6,7 +6,7 @@ import re
 
 from pipelines.markup.licences.expression import licences_of_expression
 from pipelines.markup.licences.header import GRANT, leading_comments
-from pipelines.markup.licences.licences import RESTRICTED, covered, restricts
+from pipelines.markup.licences.licences import RESTRICTED, canonical, covered, matches, restricts
 from pipelines.markup.licences.phrases import licences_of_words, words_of
 
 _TAG = re.compile(
@@ -17,6 +17,14 @@ _TAG_END = re.compile(r"\s*(\*+/|--+>|--\]\]|-\}|#>|\"{3}|'{3}|\*\)|<|\"|').*$")
 _WORD = re.compile(
     r"licen[cs]e|\bpublic domain\b|permission|redistribut|\bgpl|proprietary|unauthori[sz]ed", re.IGNORECASE
 )
+_LIKELY = re.compile(
+    r"general public|licen[cs]ed? (under|to|is)|redistribut|permission is hereby|permission to use|mozilla public|apache licen",
+    re.IGNORECASE,
+)
+_LINK = re.compile(r"\W*https?://\S+\W*$")
+_WITH_DOCSTRINGS = frozenset(("Python", "Cython", "Starlark"))
+_DOCSTRING = re.compile(r"""(?:[ \t]*(?:\#[^\n]*)?\n)*[rRuU]?(\"{3}|'{3})(.*?)\1""", re.DOTALL)
+_HEAD = 8_192
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
@@ -28,12 +36,21 @@ def licences_of_notice(text: str, language: str) -> frozenset[str]:
         if tagged := {licence for tag in tags for licence in licences_of_expression(tag)}:
             return frozenset(tagged)
     comments = leading_comments(text, language)
+    if language in _WITH_DOCSTRINGS and (docstring := _DOCSTRING.match(text[:_HEAD])):
+        comments += "\n\n" + docstring[2]
     if not _WORD.search(comments):
-        return frozenset()
+        return _whole_notices(text[:_HEAD])
     found, rest = covered(comments)
     granting = [words_of(part) for part in _PARAGRAPH.split(rest) if GRANT.search(" ".join(part.split()))]
     for words in granting:
         found |= licences_of_words(words)
     if found and any(restricts(words) for words in granting):
         found.add(RESTRICTED)
-    return frozenset(found)
+    return frozenset(found) or _whole_notices(text[:_HEAD])
+
+
+def _whole_notices(text: str) -> frozenset[str]:
+    """The licences whose whole notices or texts stand in `text`, after lines of code, too; a link alone is none."""
+    if not _LIKELY.search(text):
+        return frozenset()
+    return frozenset(canonical(name) for name, start, end in matches(text) if not _LINK.match(text, start, end))
