@@ -102,6 +102,12 @@ class ArxivReader:
     keep_abstract: bool = option(False, "keep the abstract before the first section")
     keep_bibliography: bool = option(False, "keep the bibliography")
 
+    layout: str = option(
+        "drop",
+        "labels, pictures, sizes, spacing, colours, page breaks, counters and biographies: leave them out or keep them",
+        choices=("drop", "keep"),
+    )
+
     def survey(self, file: RawFile, folder: Path) -> None:
         """Copies a loose TeX file: its paper is read where the paper's first file is."""
         if is_loose(file.name):
@@ -159,7 +165,7 @@ class ArxivReader:
             return Unreadable(ordinal, offset, len(data), str(error), data[:QUARANTINE_BYTES])
         except _NoSource as error:
             return Skipped(ordinal, str(error), identifier)
-        paper = clean(files, self.keep_abstract, self.keep_bibliography)
+        paper = clean(files, self.keep_abstract, self.keep_bibliography, self.layout == "keep")
         if not paper.text:
             return Skipped(ordinal, "withdrawn" if paper.withdrawn else "empty text", identifier)
         metadata: dict[str, object] = {"id": identifier}

@@ -13,6 +13,7 @@ from pipelines.markup.latex.expander import Expander
 from pipelines.markup.latex.front import abstract_of, first_section
 from pipelines.markup.latex.inputs import Inputs
 from pipelines.markup.latex.kept import MARK
+from pipelines.markup.latex.layout import drop_layout
 from pipelines.markup.latex.sources import BEGIN, FINISH, Sources
 
 PLACE = re.compile("\x00([0-9]+)\x00")  # stands for verbatim text while macros are expanded
@@ -31,7 +32,9 @@ class Paper:
     withdrawn: bool = False
 
 
-def clean(files: Mapping[str, str], keep_abstract: bool = False, keep_bibliography: bool = False) -> Paper:
+def clean(
+    files: Mapping[str, str], keep_abstract: bool = False, keep_bibliography: bool = False, keep_layout: bool = False
+) -> Paper:
     """The paper that TeX files (path -> content) hold."""
     sources = Sources(files)
     if not files or sources.withdrawn():
@@ -49,6 +52,8 @@ def clean(files: Mapping[str, str], keep_abstract: bool = False, keep_bibliograp
         text = f"{MARK.sub('', abstract)}\n\n{text}"
     if not keep_bibliography:
         text = remove_bibliography(text)
+    if not keep_layout:
+        text = drop_layout(text)
     text = PLACE.sub(lambda match: sources.kept[int(match[1])], _tidy(text))
     return Paper(text.strip(), tuple(sources.missing), tuple(sources.others(root)))
 

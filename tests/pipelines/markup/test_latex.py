@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pipelines.markup.latex.bibliography import remove_bibliography
 from pipelines.markup.latex.comments import strip_comments
 from pipelines.markup.latex.expander import expand
+from pipelines.markup.latex.layout import drop_layout
 from pipelines.markup.latex.paper import clean as clean_paper
 from pipelines.markup.latex.sources import Sources
 
 
 def clean(files: dict[str, str], keep_abstract: bool = False, keep_bibliography: bool = False) -> str:
-    return clean_paper(files, keep_abstract, keep_bibliography).text
+    return clean_paper(files, keep_abstract, keep_bibliography, keep_layout=True).text
 
 
 def body(text: str, preamble: str = "", **more: str) -> str:
@@ -165,6 +166,10 @@ def test_inputs_by_macros_and_the_papers_own_styles() -> None:  # X3, X5
         r"\makeatletter\def\x{\@ifnextchar[\x\x}\x",
         r"\def\x#1.{y}" + r"\x " * 20_000,
         r"\title{" * 20_000,
+        r"\label{" * 20_000,
+        r"\textcolor{a}{" * 20_000 + "}" * 20_000,
+        r"\begin{tikzpicture}" * 20_000,
+        r"\label{a}" * 50_000,
     ],
 )  # fmt: skip
 def test_no_program_hangs(source: str) -> None:
@@ -412,6 +417,34 @@ def slow_comments(text: str) -> str:
         else:
             out, index = out + text[index], index + 1
     return out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"\section{A}\label{sec:a} See \ref{sec:a}.", r"\section{A} See \ref{sec:a}."),
+        ("\\begin{figure}[t]\n\\centering\n  \\includegraphics[width=\\textwidth]{a}\n\\vspace*{-1em}\n\\caption{C}\\label{f}\n\\end{figure}", "\\begin{figure}[t]\n\\caption{C}\n\\end{figure}"),
+        ("a\n  \\begin{figure}[t]\n\\centering\\includegraphics{a}\n\\end{figure}\nb", "a\nb"),
+        (r"{\small text} {\color{red} b} \Large c", "{text} { b} c"),
+        (r"\item\small text \item\small{x}", r"\item text \item{x}"),
+        (r"\textcolor{red}{see \textcolor[rgb]{1,0,0}{this}} \resizebox{1cm}{!}{\scalebox{2}[3]{t}}", "see this t"),
+        (r"a\hspace{1em}b a\newpage b", "a b a b"),
+        ("a\n\\newpage\n\\setcounter{x}{1}\\clearpage\nb", "a\nb"),
+        (r"\pagebreak[4]a \noindent[b]", "a [b]"),
+        (r"\begin{tikzpicture}[x=1]\node{n};\end{tikzpicture}a\begin{IEEEbiography}{B}born\end{IEEEbiography}", "a"),
+        (r"\begin{tikzpicture} never closed", r"\begin{tikzpicture} never closed"),
+        (r"\label never \vspace{closed", r"\label never \vspace{closed"),
+        (r"\labelsep \smallint \\small \%\tiny", r"\labelsep \smallint \\small \%"),
+        (r"$x\label{a}y$ \mathbf\label{b}z", r"$xy$ \mathbf z"),
+    ],
+)  # fmt: skip
+def test_layout_goes(text: str, expected: str) -> None:  # X7
+    assert drop_layout(text) == expected
+
+
+@given(st.text(st.sampled_from("a%\\\n {}[]"), max_size=40))
+def test_text_without_layout_stays(text: str) -> None:
+    assert drop_layout(text) == text
 
 
 @given(st.text(st.sampled_from("a%\\\n {}"), max_size=30))
