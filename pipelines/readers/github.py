@@ -1,6 +1,8 @@
 """GitHub: the source files of repository archives whose licences permit it (LLaMA §2.1: Apache, BSD and MIT).
 
-What a file says of its own licence decides; else the licence files and manifests of the nearest folder that has any do. What a file is, GitHub's own linguist says; RedPajama's list of extensions is a preset. Line length and alphanumeric heuristics are filters and live elsewhere.
+What a file says of its own licence decides; else the licence files and manifests of the nearest folder that has any do.
+What a file is, GitHub's own linguist says; RedPajama's list of extensions is a preset. Line length and alphanumeric
+heuristics are filters and live elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ REDPAJAMA = (
     ".zsh", ".ts", ".tsx", ".tex", ".vb", ".xml", ".rst", ".m", ".smali", "Dockerfile", "Makefile",
 )
 # fmt: on
-FILES = ("linguist", "redpajama")
+SELECTIONS = ("linguist", "redpajama")
 ORIGINS = ("generated", "vendored", "documentation", "test")
 _TYPES = frozenset(("programming", "markup", "prose"))
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".zip")
@@ -49,10 +51,10 @@ class GithubReader:
     licences: tuple[str, ...] = option(
         ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0"), "Licences permitted, as lower-case SPDX identifiers."
     )
-    files: str = option(
+    select: str = option(
         "linguist",
         "Files to take: linguist (languages that GitHub calls programming, markup or prose) or redpajama (its list of extensions).",
-        choices=FILES,
+        choices=SELECTIONS,
     )
     extensions: tuple[str, ...] = option(
         (), "Take files with these extensions (.py) and whole names (Makefile) instead."
@@ -63,8 +65,8 @@ class GithubReader:
     strip_headers: bool = option(True, "Remove licence and copyright comments at the head of files.")
 
     def __post_init__(self) -> None:
-        if self.files not in FILES:
-            raise UsageError(f"files is '{self.files}': {nearest(self.files, FILES)}")
+        if self.select not in SELECTIONS:
+            raise UsageError(f"select is '{self.select}': {nearest(self.select, SELECTIONS)}")
         for origin in self.drop:
             if origin not in ORIGINS:
                 raise UsageError(f"drop has '{origin}': {nearest(origin, ORIGINS)}")
@@ -72,7 +74,7 @@ class GithubReader:
     @property
     def suffixes(self) -> frozenset[str]:
         """The extensions and names to take, in lower case; empty where languages decide."""
-        listed = self.extensions or (REDPAJAMA if self.files == "redpajama" else ())
+        listed = self.extensions or (REDPAJAMA if self.select == "redpajama" else ())
         return frozenset(extension.lower() for extension in listed)
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
+from corpus.ingest.stage import IngestStage
 from pipelines.readers.github import GithubReader
 from tests.pipelines.licence_texts import MIT
 from tests.pipelines.readers.reading import reasons_of, records_of
-from tests.pipelines.readers.test_github import read
+from tests.pipelines.readers.test_github import read, tar_bytes
 
 JAZZY = """<!DOCTYPE html>
 <html lang="en">
@@ -74,7 +78,7 @@ def test_languages_of_files(tmp_path: Path, name: str, text: str, language: str)
     files: dict[str, bytes | str | None] = {"r/LICENSE": MIT, f"r/{name}": text}
     (record,) = records_of(read(tmp_path, files))
     assert record.metadata["language"] == language
-    listed = records_of(read(tmp_path, files, GithubReader(files="redpajama")))
+    listed = records_of(read(tmp_path, files, GithubReader(select="redpajama")))
     assert len(listed) == (name in ("a.h", "a.m", "a.ts"))
 
 
@@ -82,12 +86,33 @@ def test_the_list_of_redpajama(tmp_path: Path) -> None:
     files: dict[str, bytes | str | None] = {
         "r/LICENSE": MIT, "r/a.sql": "SELECT 1;\n", "r/b.swift": "let a = 1\n", "r/c.txt": "c\n"
     }  # fmt: skip
-    items = read(tmp_path, files, GithubReader(files="redpajama"))
+    items = read(tmp_path, files, GithubReader(select="redpajama"))
     assert [record.metadata["path"] for record in records_of(items)] == ["a.sql"]
     assert reasons_of(items) == ["licence file", "extension", "extension"]
 
 
-@pytest.mark.parametrize("settings", [{"files": "redpajam"}, {"drop": ("tests",)}])
+@pytest.mark.parametrize("settings", [{"select": "redpajam"}, {"drop": ("tests",)}])
 def test_settings_that_are_none(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"redpajama|test"):
         GithubReader(**settings)
+
+
+def test_the_stage_gives_the_same_bytes_for_any_workers(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for number in range(4):
+        files: dict[str, bytes | str | None] = {
+            "r/LICENSE": MIT, "r/a.py": f"a = {number}\n", "r/b.swift": "// Licensed under the GPLv2.\nlet b = 1\n"
+        }  # fmt: skip
+        (raw / f"r{number}.tar.gz").write_bytes(gzip.compress(tar_bytes(files), mtime=0))
+    shards = []
+    for workers in (1, 2):
+        output = tmp_path / f"out-{workers}"
+        run_stage(
+            IngestStage(GithubReader(), (str(raw),)),
+            output,
+            RunOptions(quiet=True, workers=workers, always_pool=workers > 1),
+        )
+        shards.append({path.name: path.read_bytes() for path in output.glob("*.parquet")})
+        assert sum(pq.read_metadata(path).num_rows for path in output.glob("*.parquet")) == 4
+    assert shards[0] == shards[1]
