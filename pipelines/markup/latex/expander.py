@@ -14,7 +14,7 @@ from pipelines.markup.latex.choices import choose
 from pipelines.markup.latex.conditions import branches, decide
 from pipelines.markup.latex.definitions import Macro
 from pipelines.markup.latex.frames import Frame, Frames
-from pipelines.markup.latex.names import CHOICES, DEFINERS, PREFIXES, SWITCH_DEFINERS
+from pipelines.markup.latex.names import ACTIVE, CHOICES, DEFINERS, PREFIXES, SWITCH_DEFINERS
 from pipelines.markup.latex.output import Output
 from pipelines.markup.latex.table import Environment, Table
 
@@ -45,20 +45,30 @@ class Expander:
         self.frames.push(Frame(text, file=file))
         while self.frames.stack:
             frame = self.frames.top
-            match = CONTROL[frame.letter].search(frame.text, frame.at)
+            match = self._next(frame)
             if match is None:
                 self.output.write(frame.text[frame.at :])
                 self.frames.pop()
                 continue
             self.output.write(frame.text[frame.at : match.start()])
             frame.at = match.end()
-            if frame.undo:
-                self.frames.leave_groups(match.start())
             if not self._take(match[1], frame):
                 self.output.write(match[0])
             if self.output.size > self.limit or self.expansions > MAX_EXPANSIONS or self.failures > MAX_FAILURES:
                 self._give_up()
         return "".join(self.output.pieces)
+
+    def _next(self, frame: Frame) -> re.Match[str] | None:
+        """The next command of a text that may mean something here; all others are text."""
+        search, macros, text, at = CONTROL[frame.letter].search, self.table.macros, frame.text, frame.at
+        while match := search(text, at):
+            if frame.undo:
+                self.frames.leave_groups(match.start())
+            name = match[1]
+            if name in macros or name in ACTIVE or name[:2] == "if" or name[-4:] in ("true", "alse"):
+                return match
+            at = match.end()
+        return None
 
     def now(self, body: str) -> str | None:
         """A body expanded where it stands (`\\edef`); None if it does not expand to the end."""

@@ -23,14 +23,21 @@ PICTURES = "tikzpicture|pgfpicture|picture|pspicture|IEEEbiography|IEEEbiography
 NAMES = "|".join(sorted((COMMANDS | WRAPPERS).keys(), key=len, reverse=True))
 LAYOUT = re.compile(rf"\\(?:(?P<name>{NAMES})(?![A-Za-z@])\*?|begin\s*\{{(?P<picture>(?:{PICTURES})\*?)\}}|.)", re.S)
 EMPTY = re.compile(
-    r"(?:(?<=\n)[ \t]{0,40})?\\begin\s*\{(center|figure\*?|flushleft|flushright|wrapfigure)\}(?:[ \t]*[\[{][^\]\[{}\n]*[\]}])*\s*\\end\s*\{\1\}[ \t]*\n?"
+    r"\\begin\s*\{(center|figure\*?|flushleft|flushright|wrapfigure)\}(?:[ \t]*[\[{][^\]\[{}\n]*[\]}])*\s*\\end\s*\{\1\}[ \t]*\n?"
 )
 MAX_WRAPPED = 20  # texts in wrappers in wrappers
 
 
 def drop_layout(text: str) -> str:
     """The text without layout. A line that held nothing else goes with it; an argument that lacks leaves the command."""
-    return EMPTY.sub("", _drop(text, 0))
+    text = _drop(text, 0)
+    pieces: list[str] = []
+    last = 0
+    for match in EMPTY.finditer(text):
+        before = text[last : match.start()]
+        pieces.append(before.rstrip(" \t") if match[0].endswith("\n") else before)
+        last = match.end()
+    return "".join([*pieces, text[last:]])
 
 
 def _drop(text: str, depth: int) -> str:

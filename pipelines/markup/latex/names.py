@@ -17,6 +17,18 @@ CHOICES = {  # and how many arguments they take
     "ifblank": 3, "ifstrempty": 3, "ifstrequal": 4, "IfValueTF": 3, "IfValueT": 2, "IfValueF": 2, "IfNoValueTF": 3,
     "IfNoValueT": 2, "IfNoValueF": 2, "IfBooleanTF": 3, "IfBooleanT": 2, "IfBooleanF": 2,
 }  # fmt: skip
+READERS = frozenset(  # of files
+    "input include subfile subfileinclude InputIfFileExists import includefrom inputfrom subimport subincludefrom subinputfrom "
+    "usepackage RequirePackage documentclass LoadClass documentstyle endinput".split()
+)
+ACTIVE = (
+    DEFINERS
+    | PREFIXES
+    | SWITCH_DEFINERS
+    | READERS
+    | CHOICES.keys()
+    | {"begin", "end", "makeatletter", "makeatother", "csname"}
+)
 PROGRAM = frozenset(
     "futurelet expandafter catcode loop repeat afterassignment aftergroup csname noexpand else or fi newcount newdimen "
     "uppercase lowercase ExplSyntaxOn directlua scantokens".split()
