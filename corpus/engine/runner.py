@@ -184,7 +184,10 @@ def outdated(stage: Stage, output: Path) -> Literal["", "settings", "inputs"]:
     """What a finished and whole output of this stage was made with that is not as it is now; empty for any other."""
     if not (output / MANIFEST).exists():
         return ""
-    manifest = Manifest.load(output)
+    try:
+        manifest = Manifest.load(output)
+    except DataError:  # `mismatch_of` says so
+        return ""
     if manifest.stage != stage.name or _damage(output, manifest) or not mismatch_of(stage, output):
         return ""
     return "settings" if differences(manifest.config, _plain(stage.whole_config())) else "inputs"

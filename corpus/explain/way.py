@@ -53,6 +53,12 @@ class Stop:
     """Where it lies in packed sequences: row, epoch, position, start, length."""
 
 
+def _domains(dataset: Dataset) -> list[str]:
+    """The names of a dataset's domains; a packed set has a line of its table for each."""
+    found = dataset.manifest.extra.get("domains") or []
+    return [str(entry["domain"]) if isinstance(entry, dict) else str(entry) for entry in found]
+
+
 @dataclass
 class Run:
     """The datasets of a run, each after those it was made from."""
@@ -73,7 +79,7 @@ class Run:
     def domains(self) -> list[str]:
         """The domains of the datasets that were read from raw files."""
         sources = (dataset for dataset in self.datasets if not self.inputs(dataset))
-        return list(dict.fromkeys(name for dataset in sources for name in dataset.manifest.extra.get("domains", ())))
+        return list(dict.fromkeys(name for dataset in sources for name in _domains(dataset)))
 
     def inputs(self, dataset: Dataset) -> list[Dataset]:
         """The datasets of the run that a dataset was made from, in order."""
@@ -91,7 +97,7 @@ class Run:
         for dataset in self.datasets:
             inputs = self.inputs(dataset)
             met = [source for source in inputs if source.digest in kept]
-            if not met and (inputs or id.partition("/")[0] not in dataset.manifest.extra.get("domains", ())):
+            if not met and (inputs or id.partition("/")[0] not in _domains(dataset)):
                 continue
             before = kept[met[0].digest] if met else None
             stop = (

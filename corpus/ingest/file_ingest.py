@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ import xxhash
 from corpus.data.columns import Column, document_schema
 from corpus.data.files import canonical_json
 from corpus.engine.document_stage import DocumentWriter
+from corpus.engine.publish import REMOVED
 from corpus.engine.task import Task
 from corpus.errors import DataError
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.identity import raw_size
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
-from corpus.ingest.removal import REASON, Removal
+from corpus.ingest.removal import Removal
 
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
@@ -73,11 +74,12 @@ class FileIngest:
             return
         task.count(seen=1)
         removal = self.removal
-        if removal and isinstance(item, Record | Skipped):
+        if removal and not isinstance(item, Merged):
             url = item.url if isinstance(item, Record) else None
             if removal.names(self._id(item.ordinal), url):
-                task.drop(self._id(item.ordinal), REASON, "")
+                task.drop(self._id(item.ordinal), REMOVED, "")
                 return
+            item = _without_text(item) if removal.urls or removal.hosts else item
         if isinstance(item, Record):
             self._keep(item)
         elif isinstance(item, Skipped):
@@ -149,6 +151,13 @@ class FileIngest:
 
     def _id(self, ordinal: int, file: str = "") -> str:
         return f"{self.domain}/{file or self.file.name}#{ordinal}"
+
+
+def _without_text(item: Record | Skipped | Unreadable) -> Record | Skipped | Unreadable:
+    """What is no document has no URL by which a removal could name it: then nothing of its text is kept."""
+    if isinstance(item, Skipped):
+        return replace(item, text="")
+    return replace(item, data=b"") if isinstance(item, Unreadable) else item
 
 
 def _valid(text: str) -> str:

@@ -13,9 +13,6 @@ from urllib.parse import urlsplit
 from corpus.data.files import digest_of, write_atomic
 from corpus.errors import DataError, UsageError
 
-REASON = "removed"
-"""Why a record is dropped that a removal names. Its text is nowhere kept."""
-
 
 @dataclass(frozen=True)
 class Removal:
@@ -28,9 +25,7 @@ class Removal:
     @classmethod
     def of(cls, ids: Iterable[str] = (), urls: Iterable[str] = (), hosts: Iterable[str] = ()) -> Removal:
         """From what people write: URLs with any scheme, hosts in any case."""
-        return cls(
-            frozenset(ids), frozenset(map(plain_url, urls)), frozenset(host.lower().strip(".") for host in hosts)
-        )
+        return cls(frozenset(ids), frozenset(map(plain_url, urls)), frozenset(map(_host, hosts)))
 
     def __or__(self, other: Removal) -> Removal:
         return Removal(self.ids | other.ids, self.urls | other.urls, self.hosts | other.hosts)
@@ -67,6 +62,14 @@ class Removal:
 
 
 NOTHING = Removal()
+
+
+def _host(text: str) -> str:
+    """A host, as such or as that of a URL; a UsageError where it is none."""
+    found = (_hosts(text.strip()) or [""])[0]
+    if not found or any(sign in found for sign in " \t*"):
+        raise UsageError(f"'{text}' is no host: write one as example.org, which stands for its subdomains, too.")
+    return found.lower()
 
 
 def plain_url(url: str) -> str:

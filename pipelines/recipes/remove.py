@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from corpus.data.files import write_atomic
 from corpus.data.manifest import MANIFEST
 from corpus.data.provenance import DocumentList
 from corpus.data.trail import dropped_files
+from corpus.engine.publish import REMOVED
 from corpus.engine.runner import RunOptions
 from corpus.errors import DataError, UsageError
-from corpus.ingest.removal import REASON, Removal, save_removal
+from corpus.ingest.removal import Removal, save_removal
+from pipelines.recipes.growth import check_growth, list_raw
 from pipelines.recipes.run import run_recipe
 from pipelines.recipes.steps import REMOVAL, RecipeRun
 
@@ -50,7 +52,7 @@ class RemovalReport:
         if self.unknown:
             some = ", ".join(self.unknown[:3]) + (", …" if len(self.unknown) > 3 else "")
             found.append(f"{len(self.unknown):,} ids are in no raw file: {some}")
-        for use in self.former:
+        for use in (use for use in self.former if use.rows):
             rows = {row for places in use.rows.values() for row in places}
             found.append(f"{use.path} had {len(use.rows):,} of them, in {len(rows):,} rows")
         found.append(f"none is among the {self.documents:,} documents of the sets that are there now")
@@ -66,14 +68,20 @@ def remove(run: RecipeRun, named: Removal, options: RunOptions) -> tuple[Removal
     """
     if not (run.output / "recipe.yaml").exists():
         raise UsageError(f"{run.output} is not the output of corpus run: nothing can be removed from it.")
+    check_growth(run.output, run.raw, list_raw(run.raw, run.patterns()), overwrite=False)
+    parts = _parts(run, named.ids)
+    if parts:
+        id, into = next(iter(sorted(parts.items())))
+        raise UsageError(
+            f"{len(parts):,} of the ids are of records that are parts of other documents, and nothing was removed: name "
+            f"the documents instead, as {into} for {id}."
+        )
     save_removal(run.output / REMOVAL, run.removal | named)
     run = dataclasses.replace(run)  # it reads the list again
     run_recipe(run, options, ingests_only=True)
     ids = _removed(run)
     former = tuple(_use(run, path, ids) for path in _packed(run.output))
-    report = RemovalReport(
-        tuple(sorted(ids)), tuple(sorted(named.ids - ids)), tuple(use for use in former if use.rows), (), 0
-    )
+    report = RemovalReport(tuple(sorted(ids)), tuple(sorted(named.ids - ids)), former, (), 0)
     path = _report_file(run.output)
     _save(report, path)
     run_recipe(run, options)
@@ -92,12 +100,23 @@ def remove(run: RecipeRun, named: Removal, options: RunOptions) -> tuple[Removal
     return report, path
 
 
+def _parts(run: RecipeRun, ids: Collection[str]) -> dict[str, str]:
+    """Of these ids those of records that were merged, and into which."""
+    found: dict[str, str] = {}
+    for domain in run.domains():
+        output = run.output / f"documents/{domain}/00-ingest"
+        if (output / MANIFEST).exists():
+            files = Dataset.open(output).files("_merged").values()
+            found.update((row["id"], row["into"]) for row in read_rows(files) if row["id"] in ids)
+    return found
+
+
 def _removed(run: RecipeRun) -> set[str]:
     """The ids of all records that ingest left out because a removal names them."""
     found: set[str] = set()
     for domain in run.domains():
         output = run.output / f"documents/{domain}/00-ingest"
-        found.update(row["id"] for row in read_rows(dropped_files(output)) if row["reason"] == REASON)
+        found.update(row["id"] for row in read_rows(dropped_files(output)) if row["reason"] == REMOVED)
     return found
 
 

@@ -61,7 +61,7 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
 
 def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
     key = _run_key(run)
-    if _done(run, steps, key, thorough=options.overwrite):
+    if not run.retrain and _done(run, steps, key, thorough=options.overwrite):
         _say(options, f"{run.output} is finished: nothing to do")
         return
     _check_recipe(run, steps, options)
@@ -156,7 +156,7 @@ class _Chain:
         """Run a step, or find it done; with `rows_needed` a cleaned one is made again."""
         stage, output = step.make(), self.run.output / step.output
         why = outdated(stage, output)
-        if step.model and why == "inputs" and step.output not in self.run.retrain and not self.options.overwrite:
+        if step.model and why and step.output not in self.run.retrain and not self.options.overwrite:
             said = f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew"
             _say(self.options, said)
             return
@@ -206,8 +206,10 @@ def _run_key(run: RecipeRun) -> str:
 
 def _done(run: RecipeRun, steps: list[Step], key: str, thorough: bool) -> bool:
     """Whether the run was finished with this recipe on these files, and all it keeps is still there; if `thorough`, whole."""
-    path = run.output / "_log" / "run.json"
-    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["key"] != key:
+    try:
+        if json.loads((run.output / "_log" / "run.json").read_text(encoding="utf-8"))["key"] != key:
+            return False
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: then every step is looked at
         return False
     try:
         for step in steps:

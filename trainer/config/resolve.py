@@ -57,6 +57,8 @@ def asked_settings(options: FitOptions) -> dict[str, dict[str, Any]]:
             asked["training"][name] = getattr(options, name)
     if options.document_mask:
         asked["training"]["document_mask"] = True
+    if asked["schedule"].get("start"):
+        raise UsageError("schedule.start is no setting to give: --on-change restart-warmup begins the schedule again.")
     if {"batch_size", "batch_ramp"} <= asked["training"].keys() and asked["training"]["batch_ramp"]:
         raise UsageError("training.batch_ramp and --batch-size both say how large a batch is: give one of them.")
     return asked

@@ -10,32 +10,34 @@ from corpus.data.files import canonical_json
 from corpus.errors import UsageError
 from trainer.config.config import RunConfig
 from trainer.config.families.registry import family_digest, find_preset
-from trainer.config.history import FIXED, SETTINGS
+from trainer.config.history import FIXED, SETTINGS, History
 from trainer.config.options import FitOptions
 from trainer.config.resolve import asked_settings, asked_steps, check_length, check_validation
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.validation_sets import DataIdentity
-from trainer.optim.schedules import factor
+from trainer.optim.schedules import factor, length_of
 
 
 def resumed_config(
-    current: RunConfig,
+    history: History,
     options: FitOptions,
     data: DataIdentity,
     validation: Mapping[str, DataIdentity],
     skip_log: str,
     step: int,
 ) -> RunConfig:
-    """`current` with the settings that `options` name; what they do not name stays.
+    """The last configuration of `history` with the settings that `options` name; what they do not name stays.
 
     `skip_log`: the digest of one that is replayed; `step`: the updates that are done. Raises UsageError where they name
     another model, seed, optimizer, packed set or tokenizer, or what the run cannot become.
     """
-    asked = asked_settings(options)
+    asked, current = asked_settings(options), history.last
     _check_identity(current, options, data, asked, skip_log)
     check_validation(data, validation)
     training = dict(asked["training"])
-    training |= _batches(current, training, step)
+    # from where on it is asked for: a change that a rewind went back over is asked for again by the same command
+    spliced = [change.since for change in history.changes if "training.batch_ramp" in change.settings]
+    training |= _batches(current, training, max(step, *spliced) if spliced else step)
     ramp = parse_ramp(
         training.get("batch_ramp", current.training.batch_ramp),
         training.get("batch_size", current.training.batch_size),
@@ -53,7 +55,8 @@ def resumed_config(
     if changed.training.steps < step:
         raise UsageError(
             f"{options.output} is at step {step:,} and cannot end at {changed.training.steps:,}: give --steps of at least "
-            f"{step:,}, or leave an earlier checkpoint with --from {options.output}@STEP and another --output."
+            f"{step:,}, or leave an earlier checkpoint with --from {options.source or options.output}@STEP and another "
+            "--output."
         )
     if changed.training.steps != current.training.steps or training.keys() & {"batch_ramp", "batch_size"}:
         check_length(changed.training.steps, ramp, data)
@@ -138,4 +141,6 @@ def schedule_line(old: RunConfig, new: RunConfig, step: int) -> str | None:
         past = (
             f"{old.optimizer.lr * factor(old.schedule, max(step, old.schedule.start + 1), old.training.steps):.3g} -> "
         )
-    return f"schedule {new.schedule.name} to step {new.training.steps:,} {began}: rate {past}{following:.3g}"
+    warmup, length = length_of(new.schedule.warmup, new.training.steps - new.schedule.start), new.training.steps
+    short = "" if warmup < length - new.schedule.start else f"; its warm-up of {warmup:,} steps is not over at the end"
+    return f"schedule {new.schedule.name} to step {length:,} {began}: rate {past}{following:.3g}{short}"

@@ -40,7 +40,8 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
     run = Run(options.output)
-    first_config(run, options, data, sets)
+    if ranks.first:
+        first_config(run, options, data, sets, _silence)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())

@@ -27,6 +27,10 @@ _REMEDY = (
     "give the same command with a lower --set optimizer.lr, with --set spikes.exhausted=continue, or with a larger "
     "spikes.max_rewinds"
 )
+_REMEDY_LEFT_OUT = (
+    "give the same command with --set spikes.mode=rewind and spikes.max_rewinds above those of so far, or leave an "
+    "earlier checkpoint with --from"
+)
 _NEAR = 10
 """Steps, or an eighth of a window, within which two alarms are taken for one and the same."""
 _BEFORE = 3
@@ -82,7 +86,7 @@ class Recovery:
             return self._let_pass(state, alarm)
         last = [entry.step for entry in state.skip_log.entries if entry.action == "skip-update"][-_IN_A_ROW:]
         if last == list(range(step - _IN_A_ROW, step)):
-            raise DataError(f"{where}, as in the {_IN_A_ROW} steps before: {_REMEDY}.")
+            raise DataError(f"{where}, as in the {_IN_A_ROW} steps before: {_REMEDY_LEFT_OUT}.")
         rows = RowRange(measured.rows[0].start, measured.rows[-1].stop)
         return SkipEntry(step, "skip-update", alarm.reason, step - 1, step - 1, rows, self._documents(measured.rows))
 

@@ -14,7 +14,7 @@ from trainer.config.resolve import resolve_config
 from trainer.config.resume import resumed_config, schedule_line
 from trainer.data.validation_sets import DataIdentity, PackedRows
 from trainer.run.directory import Run
-from trainer.run.fork import fork, split_source
+from trainer.run.fork import find_source, fork
 from trainer.spikes.skip_log import SkipLog, read_skip_log
 
 
@@ -39,18 +39,19 @@ def open_run(
     say: Callable[[str], None],
 ) -> Opening:
     """Make the run that `options` describe, or find where the one that is there goes on."""
-    config, replayed = first_config(run, options, data, sets)
-    if options.source is not None:
-        if options.overwrite:
-            run.clear()
-        fork(options.source, run, say)
+    config, replayed, source = first_config(run, options, data, sets, say)
+    if source is not None:
+        run.clear()
+        fork(*source, run, say)
     elif config is not None:
         run.prepare(config, data.tokenizer_model, replayed)
         return Opening(History(config), History(config), replayed, None)
     known = run.history()
     checkpoint, skip_log = find_checkpoint(run, store, say)
     step = 0 if checkpoint is None else checkpoint.step
-    config = resumed_config(known.last, options, data.identity, _identities(sets), replayed.digest, step)
+    if checkpoint is not None:
+        _check_known(run, known, checkpoint)
+    config = resumed_config(known, options, data.identity, _identities(sets), replayed.digest, step)
     history = known.changed_to(config, step).rewound(skip_log)
     lines = change_lines(known.last, config)
     rate = schedule_line(known.last, config, step)
@@ -58,20 +59,39 @@ def open_run(
 
 
 def first_config(
-    run: Run, options: FitOptions, data: PackedRows, sets: Mapping[str, PackedRows]
-) -> tuple[RunConfig | None, SkipLog]:
-    """The configuration of a run that is to be made, None where one goes on, and the skip log that is replayed.
+    run: Run,
+    options: FitOptions,
+    data: PackedRows,
+    sets: Mapping[str, PackedRows],
+    say: Callable[[str], None],
+) -> tuple[RunConfig | None, SkipLog, tuple[Run, Checkpoint] | None]:
+    """The configuration of a run that is to be made, None where one goes on, the skip log that is replayed, and the run
+    and checkpoint that it leaves.
 
     It says what does not fit before anything is written or thrown away.
     """
     replayed = SkipLog() if options.skip_log is None else read_skip_log(options.skip_log)
     identities = _identities(sets)
-    if not options.overwrite and run.read_config() is not None:
-        return None, replayed
-    if options.source is None:
-        return resolve_config(options, data.identity, identities, replayed.digest), replayed
-    other = Run(split_source(options.source)[0]).history().last
-    return resumed_config(other, options, data.identity, identities, replayed.digest, 0), replayed
+    if options.source is not None:
+        source = find_source(options.source, run, options.overwrite, say)
+        if source is not None:
+            other, checkpoint = source
+            history = other.history().until(checkpoint.step)
+            config = resumed_config(history, options, data.identity, identities, replayed.digest, checkpoint.step)
+            return config, replayed, source
+    elif options.overwrite or run.read_config() is None:
+        return resolve_config(options, data.identity, identities, replayed.digest), replayed, None
+    return None, replayed, None
+
+
+def _check_known(run: Run, known: History, checkpoint: Checkpoint) -> None:
+    """A DataError where the changes on the disk are not those that the checkpoint was saved with."""
+    step = checkpoint.step
+    if checkpoint.state["config"] not in (known.at(step + 1).digest, known.until(step).last.digest):
+        raise DataError(
+            f"{run.changes} is not that of the checkpoint of step {step}: put back the run's own, or leave the run "
+            f"with --from {run.path} and another --output where it is lost."
+        )
 
 
 def _identities(sets: Mapping[str, PackedRows]) -> dict[str, DataIdentity]:
@@ -90,10 +110,19 @@ def find_checkpoint(run: Run, store: CheckpointStore, say: Callable[[str], None]
         return None, skip_log or SkipLog()
     store.set_aside_after(checkpoint.step)
     if skip_log is None:
-        return checkpoint, SkipLog.from_json(checkpoint.state["skip_log"])
+        return checkpoint, _written_again(run, checkpoint, say)
     # a rewind was cut short: later steps belong to the way that was left
     store.discard_after(checkpoint.step)
     return checkpoint, skip_log
+
+
+def _written_again(run: Run, checkpoint: Checkpoint, say: Callable[[str], None]) -> SkipLog:
+    """The skip log of a checkpoint, which has lost its file if there are entries."""
+    skip_log = SkipLog.from_json(checkpoint.state["skip_log"])
+    if skip_log.entries:
+        say(f"{run.skip_log} was lost: it is written again, as the checkpoint of step {checkpoint.step} has it")
+        skip_log.save(run.skip_log)
+    return skip_log
 
 
 def _refuse_without_checkpoint(run: Run, store: CheckpointStore) -> None:

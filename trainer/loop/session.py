@@ -99,6 +99,8 @@ class Session:
         self._note_changes(notes)
         self._rewind_log(checkpoint.step)
         self._validated = {record["step"] for record in self.log.records() if record["kind"] == "validation"}
+        if opening.known.last.validation != opening.history.last.validation:
+            self._validated.discard(checkpoint.step)
         steps = self.state.steps
         self._finished = checkpoint.step == steps and not self._validation_due()
         if self._finished:

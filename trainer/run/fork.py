@@ -16,18 +16,25 @@ from trainer.run.metrics import MetricsLog
 from trainer.spikes.skip_log import SkipLog
 
 
-def fork(source: str, run: Run, say: Callable[[str], None]) -> None:
-    """Make `run` of the state of another run, given as RUN or RUN@STEP; one that was made so before is left alone.
+def find_source(source: str, run: Run, overwrite: bool, say: Callable[[str], None]) -> tuple[Run, Checkpoint] | None:
+    """The run and its checkpoint that `run` is to leave, given as RUN or RUN@STEP; None where it has done so already.
 
-    Raises UsageError where there is no such run or checkpoint, or `run` is another one.
+    Raises UsageError where there is no such run or checkpoint, or `run` is that run or another one.
     """
     path, step = split_source(source)
     other = Run(path)
+    if path.resolve() == run.path.resolve():
+        raise UsageError(f"--from {source} is the run of --output itself: give another --output.")
+    if not overwrite and run.read_config() is not None:
+        _check_made_of(run, other, step, source)
+        return None
+    other.first_config()  # says that there is no run
+    return other, _checkpoint(other, step, say)
+
+
+def fork(other: Run, checkpoint: Checkpoint, run: Run, say: Callable[[str], None]) -> None:
+    """Make `run`, which is new, of the state of another one."""
     history = other.history()
-    if run.read_config() is not None:
-        _check_made_of(run, history.first.digest, step, source)
-        return
-    checkpoint = _checkpoint(other, step, say)
     mark = {"run": history.first.digest, "step": checkpoint.step}
     try:
         write_atomic(run.fork, json.dumps(mark, indent=1, sort_keys=True) + "\n")
@@ -39,7 +46,7 @@ def fork(source: str, run: Run, say: Callable[[str], None]) -> None:
         run.write_config(history.first)
     except OSError as error:
         raise DataError(f"{run.path} cannot be written ({error.strerror}): give another --output.") from None
-    say(f"{run.path} leaves {path} at step {checkpoint.step:,}.")
+    say(f"{run.path} leaves {other.path} at step {checkpoint.step:,}.")
 
 
 def split_source(source: str) -> tuple[Path, int | None]:
@@ -63,9 +70,11 @@ def read_fork(run: Run) -> Mapping[str, Any] | None:
         raise DataError(f"{run.fork} cannot be read ({error}): put back the run's own.") from None
 
 
-def _check_made_of(run: Run, digest: str, step: int | None, source: str) -> None:
+def _check_made_of(run: Run, other: Run, step: int | None, source: str) -> None:
+    """A UsageError where `run` did not leave `other`, as far as that is still there, at this step."""
     mark = read_fork(run)
-    if mark is None or mark["run"] != digest or step not in (None, mark["step"]):
+    there = other.read_config() is not None
+    if mark is None or (there and mark["run"] != other.first_config().digest) or step not in (None, mark["step"]):
         was = "is no fork" if mark is None else f"left another run or another step ({mark['step']})"
         raise UsageError(f"{run.path} {was}, and not one of {source}: give another --output.")
 
@@ -84,7 +93,12 @@ def _copy(other: Run, run: Run, checkpoint: Checkpoint) -> None:
     shutil.rmtree(run.checkpoints, ignore_errors=True)
     shutil.copytree(checkpoint.path, run.checkpoints / checkpoint.path.name)
     sync_tree(run.checkpoints)
-    records = [record for record in MetricsLog(other.metrics).records() if record["step"] <= checkpoint.step]
+    rewinds = len(SkipLog.from_json(checkpoint.state["skip_log"]).went_back_to)
+    records = [
+        {**record, "rewinds": rewinds}
+        for record in MetricsLog(other.metrics).records()
+        if record["step"] <= checkpoint.step
+    ]
     write_atomic(run.metrics, "".join(json.dumps(record) + "\n" for record in records))
     for name in (TOKENIZER, TOKENIZER_JSON):
         if (other.path / name).exists():

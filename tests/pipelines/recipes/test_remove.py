@@ -18,6 +18,7 @@ from corpus.data.manifest import Manifest
 from corpus.data.provenance import DocumentList
 from corpus.data.verify import find_datasets, verify_dataset
 from corpus.engine.runner import RunOptions
+from corpus.errors import UsageError
 from corpus.ingest.removal import Removal, plain_url
 from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.run import run_recipe
@@ -48,6 +49,8 @@ def ids(folder: Path) -> list[str]:
     return [id for batch in Dataset.open(folder).batches(["id"]) for id in batch["id"].to_pylist()]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_records_are_nowhere_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.ingest.groups._GROUP_BYTES", 20_000)
     raw, out, recipe = tmp_path / "raw", tmp_path / "out", tmp_path / "recipe.yaml"
@@ -108,6 +111,24 @@ def test_wrong_lists_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("books/0.jsonl#1\n")
     done = remove(out, raw, "--ids", tmp_path / "ids")
     assert (done.exit_code, "is not the output of corpus run" in done.output) == (2, True)
+
+
+def test_a_domain_that_is_emptied_is_said(tmp_path: Path) -> None:
+    raw, out, recipe = tmp_path / "raw", tmp_path / "out", tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    write_raw(raw, documents=50, files=2)
+    run(recipe, raw, out)
+    (tmp_path / "hosts").write_text("https://x.example/\n")
+    done = remove(out, raw, "--hosts", tmp_path / "hosts")
+    assert done.exit_code == 1
+    assert "of which a removal names: take the domain out of the recipe" in done.output
+    assert "The " not in done.output.partition("kept none")[2]  # nothing of a text
+
+
+@pytest.mark.parametrize("line", ["*.example", "a b", "://"])
+def test_what_is_no_host_is_said(tmp_path: Path, line: str) -> None:
+    with pytest.raises(UsageError, match=r"is no host: write one as example\.org"):
+        Removal.of(hosts=[line])
 
 
 @pytest.mark.parametrize(

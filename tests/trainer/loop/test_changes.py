@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from tests.trainer.spikes.planted import plant
 from trainer.config.history import Change, History
@@ -257,7 +257,7 @@ def test_a_fork_is_the_run_it_leaves(ask: FitOptions, tmp_path: Path) -> None:
         (replace(fork, source=f"{ask.output}@x", output=tmp_path / "no"), "write --from RUN@STEP"),
         (replace(fork, source=str(tmp_path / "nothing"), output=tmp_path / "no"), "is not a run"),
         (replace(fork, source=f"{ask.output}@12"), "left another run or another step"),
-        (replace(fork, source=f"{ask.output}@6", output=ask.output), "is no fork"),
+        (replace(fork, source=f"{ask.output}@6", output=ask.output), "is the run of --output itself"),
         (replace(fork, seed=4, output=tmp_path / "no"), "cannot change"),
     ):
         with pytest.raises(UsageError, match=match):
@@ -273,6 +273,76 @@ def test_a_fork_that_was_cut_short_is_made_again(ask: FitOptions, tmp_path: Path
     assert not (fork.output / "config.json").exists()
     fit(fork, quiet)
     assert len(trained(fork.output)) == 14
+
+
+def test_a_fork_that_does_not_fit_takes_nothing_away(ask: FitOptions, tmp_path: Path) -> None:
+    fit(ask, quiet)
+    before = final(ask.output, 12)
+    other = replace(ask, output=tmp_path / "other")
+    fit(other, quiet)
+    itself = replace(ask, source=str(ask.output), overwrite=True)
+    for wrong, match in (
+        (itself, "is the run of --output itself"),
+        (replace(other, source=f"{ask.output}@7", overwrite=True), "no valid checkpoint of step 7"),
+        (replace(other, source=f"{ask.output}@12", steps=8, overwrite=True), "is at step 12 and cannot end at 8"),
+        (replace(other, source=f"{ask.output}@12", seed=9, overwrite=True), "cannot change"),
+        (
+            replace(other, source=f"{ask.output}@12", steps=8, output=tmp_path / "new"),
+            r"--from .*run@12@STEP|cannot end",
+        ),
+    ):
+        with pytest.raises(UsageError, match=match):
+            fit(wrong, quiet)
+        assert final(ask.output, 12) == before == final(other.output, 12)
+    assert not (tmp_path / "new" / "config.json").exists()
+    fork = replace(ask, output=tmp_path / "new", source=f"{ask.output}@12", steps=14)
+    fit(fork, quiet)
+    ask.output.rename(tmp_path / "gone")
+    fit(replace(fork, steps=16), quiet)
+    assert len(trained(fork.output)) == 16
+
+
+def test_a_larger_batch_over_a_rewind_and_a_kill(
+    ask: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, [107], ())
+
+    def run(output: str, kill_at: int | None) -> FitOptions:
+        request = replace(spiky(ask), output=tmp_path / output, steps=36)
+        halfway(request, 22)
+        request = replace(request, batch_size=5)
+        if kill_at is not None:
+            halfway(request, kill_at)
+        fit(request, quiet)
+        return request
+
+    straight, killed = run("straight", None), run("killed", 20)
+    log = SkipLog.load(straight.output / "skip_log.json")
+    assert log is not None and log.entries[0].back_to < 22
+    assert final(killed.output, 36) == final(straight.output, 36)
+    assert (killed.output / "changes.json").read_bytes() == (straight.output / "changes.json").read_bytes()
+
+
+def test_lost_side_files_are_noticed(ask: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, [97], ())
+    ask = spiky(ask)
+    fit(ask, quiet)
+    fit(replace(ask, steps=42, micro_batch_size=2), quiet)
+    log = (ask.output / "skip_log.json").read_bytes()
+    (ask.output / "skip_log.json").unlink()
+    said: list[str] = []
+    fit(replace(ask, steps=44), said.append)
+    assert any("skip_log.json was lost: it is written again" in line for line in said)
+    assert (ask.output / "skip_log.json").read_bytes() == log
+    (ask.output / "changes.json").unlink()
+    with pytest.raises(DataError, match=r"changes\.json is not that of the checkpoint of step 44: put back"):
+        fit(replace(ask, steps=46), quiet)
+
+
+def test_the_start_of_a_schedule_is_no_setting(ask: FitOptions) -> None:
+    with pytest.raises(UsageError, match=r"schedule\.start is no setting to give: --on-change restart-warmup"):
+        fit(replace(ask, settings=(*TINY, "schedule.start=5")), quiet)
+    assert not ask.output.exists()
 
 
 def killing(*arguments: object) -> None:
