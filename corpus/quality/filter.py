@@ -31,7 +31,8 @@ class FilterConfig:
     rules: tuple[str | dict[str, Any], ...] = option(
         (),
         "Rule sets or presets in order: gopher (gopher_quality, gopher_repetition), fineweb, c4, c4-paper, code, pii,"
-        " badwords:FILE, length, min_chars:N, max_chars:N; gopher where nothing else is asked for.",
+        " badwords:FILE, length, min_chars:N, max_chars:N; with models perplexity, reference, cited; gopher where nothing else is"
+        " asked for.",
         metavar="RULE",
     )
     languages: tuple[str, ...] = option(
