@@ -81,8 +81,11 @@ def test_hostile_pages_take_linear_time(unit: str) -> None:
     )
 )
 def test_any_mix_of_markup_gives_text(parts: list[str]) -> None:
-    text = wikitext_to_text("".join(parts), WIKI)
-    assert "[[" not in text and "{{" not in text
+    source = "".join(parts)
+    text = wikitext_to_text(source, WIKI)
+    assert "[[" not in text
+    # of three braces in a row two may be text before the mark of a table or parameter
+    assert "{{" not in text or "{{{" in source
     assert not re.search(r"\n\n\n|^\n|\n\Z", text)
 
 

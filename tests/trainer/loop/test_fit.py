@@ -28,6 +28,7 @@ from trainer.loop.loop import fit
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, update
 from trainer.models import objective
+from trainer.run.metrics import MetricsLog
 from trainer.spikes.skip_log import SkipEntry, SkipLog
 
 VOCABULARY = 100
@@ -61,8 +62,7 @@ def quiet(text: str) -> None:
 
 
 def records(run: Path, kind: str = "train") -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+    return [record for record in MetricsLog(run / "metrics.jsonl").records() if record["kind"] == kind]
 
 
 def files(checkpoint: Path) -> dict[str, bytes]:
@@ -86,6 +86,7 @@ def test_the_loss_falls_and_the_run_directory_is_complete(ask: FitOptions) -> No
         "checkpoints",
         "config.json",
         "metrics.jsonl",
+        "mixture.json",
     ]
     text = "\n".join(said)
     assert "parameters, vocabulary 128" in text
@@ -408,5 +409,5 @@ def test_an_exploding_rate_is_stopped_after_the_rewinds(ask: FitOptions) -> None
     refused(
         replace(ask, settings=settings, overwrite=True, steps=30),
         DataError,
-        r"as in the 10 steps before: give the same command with a lower --set optimizer\.lr",
+        r"as in the 10 steps before: give the same command with --set spikes\.mode=rewind",
     )
