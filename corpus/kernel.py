@@ -54,7 +54,7 @@ def load_lane(context: Any, bytes_: Any, at: Any) -> Any:
     return nb.uint64(bytes_, at), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
 def trailing_zeros(context: Any, word: Any) -> Any:
     """The number of zero bits below the lowest one of a uint64 that is not 0."""
 
@@ -64,7 +64,7 @@ def trailing_zeros(context: Any, word: Any) -> Any:
     return nb.uint64(nb.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
 def ones(context: Any, word: Any) -> Any:
     """The number of bits of a uint64 that are set."""
 

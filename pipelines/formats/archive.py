@@ -19,7 +19,11 @@ from pipelines.formats.tarball import BLOCK, tar_members
 
 MAX_MEMBER_BYTES = 64 * 1024 * 1024
 """A larger member's data are not read."""
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, ValueError)
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(NotImplementedError, ValueError, RuntimeError),
+)
+"""What reading a damaged, encrypted or foreign zip archive raises."""
 
 Wanted = Callable[[str, int], bool]
 Kind = Literal["file", "directory", "other"]
@@ -54,7 +58,7 @@ def _zip(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
         archive = zipfile.ZipFile(path)
     except PermissionError:
         raise
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         with path.open("rb") as stored:
             yield Damage(0, path.stat().st_size, "no whole zip archive", stored.read(QUARANTINE_BYTES))
         return
@@ -72,7 +76,7 @@ def _zip(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
             else:
                 try:
                     yield Member(name, "file", info.file_size, archive.read(info))
-                except _ZIP_ERRORS:
+                except ZIP_ERRORS:
                     yield Damage(info.header_offset, info.compress_size, "corrupt zip member", b"")
 
 

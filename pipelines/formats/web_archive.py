@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from corpus.ingest.compression import QUARANTINE_BYTES, Damage, TruncatedStream, open_stream
 from pipelines.formats.arc import is_arc, read_arc_records
+from pipelines.formats.archive import ZIP_ERRORS
 from pipelines.formats.warc import WarcRecord, read_records
 
 _HEAD_BYTES = 1024
 _MOST_INFLATION = 200
 """A member of a WACZ that says it is larger than so many times its stored size is a decompression bomb."""
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError, RuntimeError)
 
 
 def read_web_archive(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]:
@@ -34,7 +33,7 @@ def read_web_archive(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]
 def _wacz(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]:
     try:
         archive = zipfile.ZipFile(path)
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         with path.open("rb") as stored:
             yield Damage(0, path.stat().st_size, "no whole WACZ archive", stored.read(QUARANTINE_BYTES))
         return
@@ -50,7 +49,7 @@ def _wacz(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]:
             try:
                 with archive.open(info) as member, extracted.open("wb") as target:
                     shutil.copyfileobj(member, target, 1 << 20)
-            except _ZIP_ERRORS:
+            except ZIP_ERRORS:
                 yield Damage(info.header_offset, info.compress_size, "corrupt WACZ member", b"")
                 extracted.unlink(missing_ok=True)
                 continue

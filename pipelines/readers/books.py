@@ -6,7 +6,6 @@ import json
 import re
 import sqlite3
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from corpus.errors import DataError
 from corpus.ingest.compression import QUARANTINE_BYTES, TruncatedStream, open_stream
 from corpus.ingest.reader import Item, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.option import option
-from pipelines.formats.archive import Member, read_archive
+from pipelines.formats.archive import ZIP_ERRORS, Member, read_archive
 from pipelines.formats.encoding import decode
 from pipelines.markup.gutenberg.boundaries import COPYRIGHTED, HEADER_CHARS, LANGUAGES, header_fields, strip_gutenberg
 from pipelines.markup.gutenberg.catalogue import Entry, read_entry
@@ -32,7 +31,6 @@ PAGES = (".htm", ".html", ".xhtml")
 CATALOGUE = re.compile(r"\.rdf$|rdf-files.*\.(?:tar(?:\.\w+)?|zip)$", re.I)
 FILE_NUMBER = re.compile(r"^(?:pg)?(\d{1,6})(?:-(?:[0-9]|h|images|utf8))?\.", re.I)
 _LINES, _DATABASE = "catalogue.jsonl", "catalogue.sqlite"
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class BooksReader:
             archive = zipfile.ZipFile(file.path)
         except PermissionError as error:
             raise DataError(f"cannot read {file.path}: {error.strerror or error}; check the file") from error
-        except _ZIP_ERRORS:
+        except ZIP_ERRORS:
             with file.path.open("rb") as stored:
                 yield Unreadable(0, 0, size, "damaged zip", stored.read(QUARANTINE_BYTES))
             return
@@ -124,7 +122,7 @@ class BooksReader:
                 try:
                     with archive.open(member) as stream:
                         data = stream.read(BOOK_BYTES + 1)
-                except _ZIP_ERRORS:
+                except ZIP_ERRORS:
                     yield Unreadable(ordinal, member.header_offset, member.compress_size, "damaged zip", b"")
                     continue
                 yield self.book(ordinal, data, member.filename, catalogue)

@@ -41,6 +41,10 @@ class TextBuilder:
     """Target of a SAX-like HTML parser; holds no tree, so that depth costs nothing."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be as new."""
         self.lines: list[str] = []
         self.current: list[str] = []
         self.blank = False  # a blank line is due before the next line
@@ -92,10 +96,11 @@ class TextBuilder:
             self.current.append(text)
 
     def close(self) -> str:
-        """Returns the text, and is as new."""
+        """Returns the text, and is as new: a parser looks at its target's methods once, which costs as much as a short
+        post."""
         self._flush()
         text = "\n".join(self.lines)
-        self.__init__()  # type: ignore[misc]  # a parser looks at its target's methods once, which costs as much as a short post
+        self._begin()
         return text
 
     # Blocks.
