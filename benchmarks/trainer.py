@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure
 from trainer.config.families.registry import PRESETS
-from trainer.config.hardware import peak_flops
+from trainer.config.gpus import peak_flops
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 

@@ -23,6 +23,7 @@ from corpus.plugins import load_plugins
 from trainer.api import share_cores
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.run.sampling import SamplingConfig
+from trainer.science.plan import PlanOptions
 
 _DIRECTORY = click.Path(path_type=Path)
 _device_option = click.option("--device", type=click.Choice(DEVICES), help=DEVICE_DOC)
@@ -208,6 +209,34 @@ def plot(run: Path, output: str) -> None:
     from trainer.run.plot import plot as draw_plot
 
     draw_plot(run, Path(output))
+
+
+@main.command(name="plan", short_help="Size, tokens, batch and time for a budget.")
+@config_options(PlanOptions)
+@json_option()
+def plan_command(as_json: bool, **options: Any) -> None:
+    """How large a model, on how many tokens, for a budget: by Chinchilla's three approaches, with published and corrected
+    constants, and by Kaplan's; what a corpus holds of it, a shape, batch and rate, memory and time. Two of the compute,
+    --parameters and --tokens place a training among the optimal ones."""
+    share_cores()
+    from trainer.science.plan import make_plan, plan_json
+    from trainer.science.plan_text import draw_plan, plan_lines
+
+    plan = make_plan(build_config(PlanOptions, options))
+    if plan.options.plot is not None:
+        draw_plan(plan, plan.options.plot)
+    if not as_json:
+        for line in plan_lines(plan):
+            click.echo(line)
+
+    # this imports torch: what came before is on the screen
+    from trainer.science.footprint import footprint_json, footprint_lines
+
+    if as_json:
+        print_json({**plan_json(plan), "shape": footprint_json(plan)})
+        return
+    for line in footprint_lines(plan):
+        click.echo(line)
 
 
 def _note(quiet: bool) -> Callable[[str], None]:

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 from corpus.errors import UsageError
 from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
-from trainer.config.hardware import Utilisation, peak_flops
+from trainer.config.gpus import peak_flops
+from trainer.config.hardware import Utilisation
 from trainer.data.text import TextCodec, token_bytes
 from trainer.data.validation_sets import PackedRows
 from trainer.distributed.ranks import Ranks
