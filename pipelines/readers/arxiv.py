@@ -1,88 +1,41 @@
 """arXiv: bulk tars of sources (members `YYMM/ID.gz`, each a gzipped tar or a single file), or folders of sources -> one
 document per paper."""
 
-import io
 import re
 import shutil
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
-from corpus.data.columns import Column
+from corpus.data.columns import AUTHOR, DATE, LICENCE, TITLE, Column
+from corpus.errors import UsageError
 from corpus.ingest.compression import QUARANTINE_BYTES, open_stream
 from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, Unreadable
-from corpus.option import option
-from pipelines.formats.encoding import decode
-from pipelines.formats.tarball import TarMember, tar_members
-from pipelines.formats.xml import ByteStream
-from pipelines.markup.latex.paper import clean
+from corpus.option import nearest, option
+from pipelines.markup.latex.paper import Paper, Parts, clean
+from pipelines.markup.latex.redpajama import LostPaper, clean_faithful
+from pipelines.readers import listing
 from pipelines.readers.loose import CONTENT, DATABASE, gather_papers, is_loose, loose_paper
-
-MEMBER_BYTES = 512 << 20  # of a paper as stored; arXiv accepts 50 MB
-TEX_BYTES = 16 << 20  # of one TeX file
-PAPER_BYTES = 2 << 30  # of a paper unpacked, figures and all: more is a bomb
-SLICE = 64 << 10  # stored bytes given to a decoder at once
-BUFFER = 64 << 10  # bytes that it gives at least, if it can
-PDF = b"%PDF-"
-TEX_SUFFIXES = (".tex", ".ltx", ".latex", ".tikz", ".pgf", ".txt", ".sty", ".cls")  # of what a paper may take in
-OTHER_SUFFIX = re.compile(
-    r"\.(?:pdf|e?ps[fi]?|png|jpe?g|gif|bmp|tiff?|svg|bst|bib|bbl|clo|fd|def|cfg|bbx|cbx|dvi|log|aux|out|toc|zip|"
-    r"gz|tar|z|csv|dat|mp4|avi|mov|html?|py|r|m|ipynb|md|json|xml|eps_tex|pdf_tex|ttf|otf|ini|ind|idx|ist|lof|lot)$",
-    re.I,
+from pipelines.readers.papers import (
+    MEMBER_BYTES,
+    TEX_SUFFIXES,
+    Member,
+    NoPaper,
+    NoSource,
+    members,
+    source_files,
+    stored_files,
 )
-HAS_CLASS = re.compile(rb"\\document(?:class|style)|\\input\s|\\magnification|\\begin\{document\}")
-INPUT_ENCODING = re.compile(rb"\\(?:usepackage|RequirePackage)\s*\[([A-Za-z0-9-]+)\]\s*\{inputenc\}")
-ENCODINGS = {
-    "latin1": "iso8859-1", "latin2": "iso8859-2", "latin3": "iso8859-3", "latin5": "iso8859-9", "latin9": "iso8859-15",
-    "ansinew": "cp1252", "applemac": "mac-roman", "koi8-r": "koi8-r", "koi8-u": "koi8-u",
-}  # fmt: skip
+
+PRESETS = ("llama", "redpajama", "full")
 VERSION = re.compile(r"[0-9]v([0-9]+)$")
 NEW_ID = re.compile(r"([0-9]{4}\.[0-9]{4,5})(?:v[0-9]+)?")
 OLD_ID = re.compile(r"([a-z]+(?:-[a-z]+)?)(?:\.[A-Z]{2})?/?([0-9]{7})(?:v[0-9]+)?")
+OLD_CATEGORY = re.compile(r"([a-z]+(?:-[a-z]+)?(?:\.[A-Z]{2})?)/?[0-9]{7}(?:v[0-9]+)?")
 SINGLE = re.compile(r"\.(?:tar\.gz|tgz|tex\.gz)$", re.I)
-HTML = re.compile(rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.I | re.S)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A regular file of an archive, or a stretch of it that is damaged (then `fault` says how)."""
-
-    name: str
-    offset: int  # of its header in the tar stream
-    size: int
-    data: bytes  # at most the limit given to `members`
-    fault: str = ""
-
-
-def members(stream: ByteStream, limit: int) -> Iterator[Member]:
-    """The regular files of a tar stream in order, and a member with a fault for every damaged stretch."""
-    for member in tar_members(stream, lambda name, size: limit):
-        if member.kind == "gap":
-            yield Member("", member.offset, member.size, b"", "damaged tar header")
-            if member.final:
-                return
-        elif member.kind == "torn":
-            yield _torn(member)
-        elif member.kind == "file":
-            yield Member(member.name, member.offset, member.size, member.data)
-
-
-def _torn(member: TarMember) -> Member:
-    fault = member.damage.reason if member.damage is not None else "truncated tar"
-    if member.file:
-        return Member(member.name, member.offset, member.size, member.data, fault)
-    return Member("", member.offset + member.size, 0, b"", fault)
-
-
-class _NoPaper(Exception):
-    """A paper that cannot be read; the message is the reason."""
-
-
-class _NoSource(Exception):
-    """A paper without TeX sources; the message says what it has."""
 
 
 @dataclass(frozen=True)
@@ -93,29 +46,50 @@ class ArxivReader:
     patterns: ClassVar[tuple[str, ...]] = (
         *("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz", "*.tex", "*.ltx", "*.latex"),
         *("*.sty", "*.cls", "*.tikz", "*.pgf"),
+        *listing.PATTERNS,
     )
     doc: ClassVar[str] = (
-        "arXiv source tars or folders of sources: one document per paper, from its first section on, macros expanded"
+        "arXiv source tars or folders of sources: one document per paper, macros expanded, comments and bibliography out"
     )
-    columns: ClassVar[tuple[Column, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = (TITLE, AUTHOR, DATE, LICENCE)
 
-    keep_abstract: bool = option(False, "keep the abstract before the first section")
+    preset: str = option(
+        "llama",
+        "llama: from the first section on, without bibliography; full: title and abstract, too; redpajama: its rules, up to the first"
+        " appendix or bibliography, with its layout",
+        choices=PRESETS,
+    )
+    variant: str = option(
+        "corrected",
+        "of preset redpajama: corrected, or faithful to its cleaner, faults and all",
+        choices=("corrected", "faithful"),
+    )
     keep_bibliography: bool = option(False, "keep the bibliography")
-
     layout: str = option(
         "drop",
         "labels, pictures, sizes, spacing, colours, page breaks, counters and biographies: leave them out or keep them",
         choices=("drop", "keep"),
     )
 
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UsageError(f"preset is '{self.preset}': {nearest(self.preset, PRESETS)}")
+        if self.preset != "redpajama" and self.variant != "corrected":
+            raise UsageError("variant faithful is one of preset redpajama alone: give --preset redpajama with it.")
+        if self.preset == "redpajama" and self.keep_bibliography:
+            raise UsageError("preset redpajama ends before the bibliography: leave --keep-bibliography out.")
+
     def survey(self, file: RawFile, folder: Path) -> None:
-        """Copies a loose TeX file: its paper is read where the paper's first file is."""
+        """Copies a loose TeX file: its paper is read where the paper's first file is. Notes what a listing says."""
         if is_loose(file.name):
             shutil.copyfile(file.path, folder / CONTENT)
+        elif listing.is_listing(file.name):
+            listing.survey_listing(file.path, folder)
 
     def gather(self, surveys: Sequence[tuple[str, Path]], folder: Path) -> None:
-        """Brings the loose files of each paper together."""
+        """Brings the loose files of each paper together, and the listings."""
         gather_papers(surveys, folder, lambda stem: paper_id(stem)[1])
+        listing.gather_listings((survey for _, survey in surveys), folder / listing.PAPERS)
 
     def prepared(self, gathered: Path) -> Reader:
         """The reader that knows which loose files are one paper."""
@@ -124,6 +98,9 @@ class ArxivReader:
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """Yields one item per member of a bulk tar, or the one paper of a `.tar.gz` or of a loose file taken alone."""
+        if listing.is_listing(file.name):
+            yield from listing.read_listing(file)
+            return
         if is_loose(file.name):
             surveyed, gathered = scratch / "surveyed", scratch / "gathered"
             surveyed.mkdir()
@@ -160,23 +137,35 @@ class ArxivReader:
     def _paper(self, ordinal: int, offset: int, name: str, data: bytes) -> Item:
         identifier, real = paper_id(name)
         try:
-            files = source_files(data)
-        except _NoPaper as error:
+            paper = self._cleaned(data)
+        except NoPaper as error:
             return Unreadable(ordinal, offset, len(data), str(error), data[:QUARANTINE_BYTES])
-        except _NoSource as error:
+        except (NoSource, LostPaper) as error:
             return Skipped(ordinal, str(error), identifier)
-        paper = clean(files, self.keep_abstract, self.keep_bibliography, self.layout == "keep")
         if not paper.text:
             return Skipped(ordinal, "withdrawn" if paper.withdrawn else "empty text", identifier)
-        metadata: dict[str, object] = {"id": identifier}
-        if version := VERSION.search(name):
-            metadata["version"] = int(version[1])
-        if paper.missing:
-            metadata["missing_inputs"] = list(paper.missing)
-        if paper.others:
-            metadata["other_documents"] = list(paper.others)
+        version = VERSION.search(name)
+        metadata = {
+            "id": identifier,
+            "version": int(version[1]) if version else None,
+            "categories": categories_of(name) if real else [],
+            "title": paper.title,
+            "author": ", ".join(paper.authors),
+            "missing_inputs": list(paper.missing),
+            "other_documents": list(paper.others),
+        }
         url = f"https://arxiv.org/abs/{identifier}" if real else None
-        return Record(ordinal, paper.text, url=url, metadata=metadata)
+        return Record(ordinal, paper.text, url=url, metadata={key: value for key, value in metadata.items() if value})
+
+    def _cleaned(self, data: bytes) -> Paper:
+        """The paper of a bundle of sources by the preset."""
+        if self.preset == "redpajama":
+            paper = clean(source_files(data), Parts(front=False, appendices=False, layout=True))
+            return (
+                replace(paper, text=clean_faithful(stored_files(data)).strip()) if self.variant == "faithful" else paper
+            )
+        bibliography, layout = self.keep_bibliography, self.layout == "keep"
+        return clean(source_files(data), Parts(front=self.preset == "full", bibliography=bibliography, layout=layout))
 
 
 @dataclass(frozen=True)
@@ -186,12 +175,17 @@ class _PreparedReader(ArxivReader):
     gathered: Path = Path()
 
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
-        """Yields the paper of a loose file at its first file, and the items of an archive."""
-        if not is_loose(file.name):
-            yield from super().read(file, scratch)
-            return
-        first, name, sources = loose_paper(self.gathered / DATABASE, file.name)
-        yield self._paper(0, 0, name, sources) if sources else Merged(0, 0, first)
+        """Yields the paper of a loose file at its first file, and the items of an archive, with what listings say of them."""
+        if is_loose(file.name):
+            first, name, sources = loose_paper(self.gathered / DATABASE, file.name)
+            items = iter((self._paper(0, 0, name, sources) if sources else Merged(0, 0, first),))
+        else:
+            items = super().read(file, scratch)
+        path = self.gathered / listing.PAPERS
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as database:
+            for item in items:
+                known = listing.listed(database, str(item.metadata["id"])) if isinstance(item, Record) else {}
+                yield replace(item, metadata={**item.metadata, **known}) if isinstance(item, Record) and known else item
 
 
 def paper_id(name: str) -> tuple[str, bool]:
@@ -204,56 +198,11 @@ def paper_id(name: str) -> tuple[str, bool]:
     return last, False
 
 
-def source_files(data: bytes) -> Mapping[str, str]:
-    """The TeX files of a paper as arXiv stores it: a gzipped tar, a gzipped file, or plain; `_NoSource` without any."""
-    stream = _open(data)
-    head = stream.peek(512)
-    if head[257:262] != b"ustar" and not _old_tar(head):
-        raw = stream.read(TEX_BYTES + 1)
-        if stream.fault:
-            raise _NoPaper(stream.fault)
-        if raw.startswith(PDF):
-            raise _NoSource("pdf only")
-        if HTML.match(raw):
-            raise _NoSource("html only")
-        if not raw or raw[:4] == b"%!PS" or raw.count(0) > len(raw) // 100 or len(raw) > TEX_BYTES:
-            raise _NoSource("no TeX source")
-        return {"main.tex": _text(raw)}
-    found: dict[str, bytes] = {}
-    tex = html = False
-    for member in members(stream, TEX_BYTES):
-        if member.fault:
-            raise _NoPaper(stream.fault or member.fault)
-        name = member.name.removeprefix("./")
-        suffix = name.lower().endswith(TEX_SUFFIXES)
-        if member.size <= TEX_BYTES and (suffix or (not OTHER_SUFFIX.search(name) and HAS_CLASS.search(member.data))):
-            found[name] = member.data
-            tex |= not name.lower().endswith((".txt", ".sty", ".cls")) or HAS_CLASS.search(member.data) is not None
-        html |= name.lower().endswith((".html", ".htm"))
-    if stream.fault:
-        raise _NoPaper(stream.fault)
-    if not tex:
-        raise _NoSource("html only" if html else "no TeX source")
-    return {name: _text(raw) for name, raw in found.items()}
-
-
-def _open(data: bytes) -> "_Inflated | _Plain":
-    return _Inflated(data) if data[:2] == b"\x1f\x8b" else _Plain(data)
-
-
-def _text(raw: bytes) -> str:
-    declared = INPUT_ENCODING.search(raw)
-    label = declared.group(1).decode("ascii").lower() if declared else ""
-    text, _ = decode(raw, ENCODINGS.get(label, label))
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _old_tar(head: bytes) -> bool:
-    """Whether a block without the `ustar` mark is a tar header all the same, by its checksum."""
-    if len(head) < 512:
-        return False
-    field = head[148:156].strip(b" \0")
-    return re.fullmatch(rb"[0-7]{1,7}", field) is not None and int(field, 8) == sum(head) - sum(head[148:156]) + 256
+def categories_of(name: str) -> list[str]:
+    """The category that an identifier of before 2007 names: `math.AG/0301001`, `astro-ph0001001`."""
+    last = name.rsplit("/", 1)[-1]
+    match = OLD_CATEGORY.fullmatch(last) or OLD_CATEGORY.fullmatch("/".join(name.split("/")[-2:]))
+    return [match[1]] if match else []
 
 
 def _is_bulk(path: Path) -> bool:
@@ -263,68 +212,3 @@ def _is_bulk(path: Path) -> bool:
     return any(re.search(r"\d.*\.gz$", name) for name in names) and not any(
         name.endswith(TEX_SUFFIXES) for name in names
     )
-
-
-class _Plain:
-    """A paper that is stored as it is."""
-
-    def __init__(self, data: bytes) -> None:
-        self.fault = ""
-        self.inner = io.BytesIO(data)
-
-    def peek(self, size: int) -> bytes:
-        """The first bytes, without reading them."""
-        return self.inner.getvalue()[:size]
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Reads at most `size` bytes."""
-        return self.inner.read(size)
-
-
-class _Inflated:
-    """A gzipped paper, inflated as it is read and no further than PAPER_BYTES; `fault` says why it ended early."""
-
-    def __init__(self, data: bytes) -> None:
-        self.fault = ""
-        self.total = 0
-        self.data, self.at = data, 0
-        self.rest = self.ahead = b""  # stored bytes given to the decoder but not used; bytes read ahead by `peek`
-        self.decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
-
-    def peek(self, size: int) -> bytes:
-        """The first bytes, without reading them."""
-        if len(self.ahead) < size:
-            pieces, have = [self.ahead], len(self.ahead)
-            while have < size and (more := self._more(size - have)):
-                pieces.append(more)
-                have += len(more)
-            self.ahead = b"".join(pieces)
-        return self.ahead[:size]
-
-    def read(self, size: int = 1 << 20, /) -> bytes:
-        """Reads exactly `size` bytes, fewer at the end."""
-        self.peek(size)
-        piece, self.ahead = self.ahead[:size], self.ahead[size:]
-        return piece
-
-    def _more(self, size: int) -> bytes:
-        if self.fault or self.decoder.eof:
-            return b""
-        piece = b""
-        while not piece and not self.decoder.eof:
-            if not self.rest:  # in slices, because the decoder copies what it does not use
-                self.rest = self.data[self.at : self.at + SLICE]
-                self.at += SLICE
-            if not self.rest:
-                self.fault = "truncated gzip"
-                return b""
-            try:
-                piece = self.decoder.decompress(self.rest, max(size, BUFFER))
-            except zlib.error:
-                self.fault = "corrupt gzip"
-                return b""
-            self.rest = self.decoder.unconsumed_tail
-        self.total += len(piece)
-        if self.total > PAPER_BYTES:
-            self.fault = "paper over 2 GiB unpacked"
-        return piece

@@ -47,6 +47,15 @@ def first_section(text: str) -> int:
     return front if len(head[front:].strip()) > LETTER_CHARS else section.start()
 
 
+def body_start(text: str) -> int:
+    """Where the words of a paper begin after title, authors and abstract: at the first heading, or before it where words of
+    the paper stand there."""
+    section = first_section(text)
+    head = text[:section]
+    last = max((match.end() for match in FRONT_END.finditer(head)), default=0)
+    return last if last else min(section, front_matter(head))
+
+
 def front_matter(text: str) -> int:
     """Where the front matter of a paper without headings ends: behind title, authors, abstract and what belongs to them."""
     at = 0

@@ -12,12 +12,13 @@ from pipelines.markup.latex.bibliography import remove_bibliography
 from pipelines.markup.latex.comments import strip_comments
 from pipelines.markup.latex.expander import expand
 from pipelines.markup.latex.layout import drop_layout
+from pipelines.markup.latex.paper import Parts
 from pipelines.markup.latex.paper import clean as clean_paper
 from pipelines.markup.latex.sources import Sources
 
 
-def clean(files: dict[str, str], keep_abstract: bool = False, keep_bibliography: bool = False) -> str:
-    return clean_paper(files, keep_abstract, keep_bibliography, keep_layout=True).text
+def clean(files: dict[str, str], front: bool = False, bibliography: bool = False) -> str:
+    return clean_paper(files, Parts(front=front, bibliography=bibliography, layout=True)).text
 
 
 def body(text: str, preamble: str = "", **more: str) -> str:
@@ -224,7 +225,7 @@ def test_inputs_that_include_themselves_end() -> None:
 def test_the_abstract_goes_or_stays() -> None:  # 10
     source = "\\documentclass{a}\\begin{document}\\begin{abstract}Short.\\end{abstract}\n\\section{S} x\\end{document}"
     assert clean({"a.tex": source}) == "\\section{S} x"
-    assert clean({"a.tex": source}, keep_abstract=True) == "\\begin{abstract}Short.\\end{abstract}\n\n\\section{S} x"
+    assert clean({"a.tex": source}, front=True) == "\\begin{abstract}Short.\\end{abstract}\n\n\\section{S} x"
 
 
 def test_only_the_bibliography_is_cut() -> None:  # 11
@@ -237,7 +238,7 @@ def test_only_the_bibliography_is_cut() -> None:  # 11
     assert remove_bibliography("a \\begin{references} never closed") == "a "
     kept = clean(
         {"a.tex": f"\\documentclass{{a}}\\begin{{document}}\\section{{S}}{text}\\end{{document}}"},
-        keep_bibliography=True,
+        bibliography=True,
     )
     assert "\\bibitem{k}" in kept and "\\bibliography{x,y}" in kept
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from corpus.errors import UsageError
 from corpus.ingest.files import find_files
-from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
+from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped, Unreadable
 from pipelines.markup.latex.names import PROTECTED
 from pipelines.markup.latex.sources import Sources
-from pipelines.readers.arxiv import ArxivReader, members, paper_id, source_files
+from pipelines.readers.arxiv import ArxivReader, paper_id
+from pipelines.readers.papers import members, source_files
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 PAPER = "\\documentclass{{article}}\n\\begin{{document}}\nTitle\n\\section{{S}}\n{}\n\\end{{document}}\n"
@@ -105,8 +107,84 @@ def test_settings(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     text = PAPER.replace("Title", "\\begin{{abstract}}Abs\\end{{abstract}}").format("x \\bibliography{y}")
     path.write_bytes(tar({"2301/2301.00001.gz": gzip.compress(text.encode())}))
-    (record,) = records_of(items_of(ArxivReader(keep_abstract=True, keep_bibliography=True), path))
+    (record,) = records_of(items_of(ArxivReader(preset="full", keep_bibliography=True), path))
     assert record.text.startswith("\\begin{abstract}Abs") and record.text.endswith("\\bibliography{y}")
+
+
+PRESETS = """\\documentclass{article}
+\\newcommand{\\R}{\\mathbb{R}}
+\\title{On $\\R$\\thanks{x}}
+\\author{Ada L. \\and Bob M.}
+\\begin{document}
+\\maketitle
+\\begin{abstract}Abs.\\end{abstract}
+Before any heading.
+\\section{One}\\label{s} Text% comment
+ of $\\R\\R$.
+\\bibliography{refs}
+\\appendix
+\\section{Proofs} More.
+\\end{document}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "\\section{One} Textof $\\mathbb{R}\\mathbb{R}$.\n\n\\appendix\n\\section{Proofs} More."),
+        (
+            {"preset": "full"},
+            "\\title{On $\\mathbb{R}$\\thanks{x}}\n\n\\begin{abstract}Abs.\\end{abstract}\n\nBefore any heading.\n"
+            "\\section{One} Textof $\\mathbb{R}\\mathbb{R}$.\n\n\\appendix\n\\section{Proofs} More.",
+        ),
+        ({"preset": "redpajama"}, "\\section{One}\\label{s} Textof $\\mathbb{R}\\mathbb{R}$."),
+        (
+            {"preset": "redpajama", "variant": "faithful"},
+            "\\section{One}\\label{s} Tex\n of $\\mathbb{R}\\R$.",
+        ),
+    ],
+)
+def test_presets(tmp_path: Path, settings: dict[str, str], expected: str) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar({"math.AG/0301001v2.gz": gzip.compress(PRESETS.encode())}))
+    (record,) = records_of(items_of(ArxivReader(**settings), path))  # type: ignore[arg-type]
+    assert record.text == expected
+    assert record.metadata == {
+        "id": "math/0301001", "version": 2, "categories": ["math.AG"], "title": "On $\\mathbb{R}$", "author": "Ada L., Bob M.",
+    }  # fmt: skip
+
+
+def test_settings_that_contradict() -> None:
+    for settings, words in (
+        ({"preset": "llam"}, "llama"),
+        ({"variant": "faithful"}, "--preset redpajama"),
+        ({"preset": "redpajama", "keep_bibliography": True}, "leave"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            ArxivReader(**settings)  # type: ignore[arg-type]
+
+
+LISTED = {
+    "id": "2301.00001", "title": "On the\n  \\'etale site", "authors": "X", "authors_parsed": [["Balázs", "C.", ""], ["Doe", "J", "Jr"]],
+    "categories": "hep-ph math.AG", "license": "http://creativecommons.org/licenses/by-sa/4.0/", "update_date": "2024-01-01",
+    "versions": [{"version": "v1", "created": "Mon, 2 Jan 2023 19:18:42 GMT"}],
+}  # fmt: skip
+
+
+def test_what_the_listing_says(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.tar").write_bytes(tar({"2301/2301.00001.gz": single("x"), "2301/2301.00002.gz": single("y")}))
+    lines = [json.dumps(LISTED), "{broken", json.dumps({"id": "2301.00003", "title": 5, "versions": [{}]})]
+    (tmp_path / "in/arxiv-metadata-oai-snapshot.json.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    files = list(find_files([str(tmp_path / "in")], ArxivReader.patterns).files)
+    reader = gathered(ArxivReader(), files, tmp_path / "scratch")
+    first, second = list(reader.read(files[0], tmp_path))
+    assert isinstance(first, Record) and first.metadata == {
+        "id": "2301.00001", "title": "On the étale site", "author": "C. Balázs, J Doe Jr", "date": "2023-01-02",
+        "categories": ["hep-ph", "math.AG"], "licence": "CC-BY-SA-4.0",
+    }  # fmt: skip
+    assert isinstance(second, Record) and second.metadata == {"id": "2301.00002"}
+    assert reasons_of(list(reader.read(files[1], tmp_path))) == ["listing of papers", "no entry of a listing"]
 
 
 def written(folder: Path, files: dict[str, str]) -> list[RawFile]:
@@ -119,18 +197,24 @@ def written(folder: Path, files: dict[str, str]) -> list[RawFile]:
 
 def read_together(reader: ArxivReader, files: list[RawFile], scratch: Path) -> dict[str, Item]:
     """The items of single files after the survey of them all."""
-    surveys, gathered = [], scratch / "gathered"
-    gathered.mkdir(parents=True)
+    prepared = gathered(reader, files, scratch)
+    items = {}
+    for file in files:
+        (items[file.name],) = prepared.read(file, scratch)
+    return items
+
+
+def gathered(reader: ArxivReader, files: list[RawFile], scratch: Path) -> Reader:
+    """The reader after the survey of all files."""
+    surveys, target = [], scratch / "gathered"
+    target.mkdir(parents=True)
     for number, file in enumerate(files):
         folder = scratch / str(number)
         folder.mkdir()
         reader.survey(file, folder)
         surveys.append((file.name, folder))
-    reader.gather(surveys, gathered)
-    items = {}
-    for file in files:
-        (items[file.name],) = reader.prepared(gathered).read(file, scratch)
-    return items
+    reader.gather(surveys, target)
+    return reader.prepared(target)
 
 
 def test_a_folder_of_sources_is_a_paper(tmp_path: Path) -> None:  # X6
