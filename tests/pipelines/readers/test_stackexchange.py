@@ -7,6 +7,7 @@ import random
 import re
 import tempfile
 from pathlib import Path
+from typing import cast
 from xml.sax.saxutils import escape, quoteattr
 
 import py7zr
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from corpus.errors import UsageError
+from corpus.ingest.files import find_files
 from corpus.ingest.reader import Merged, RawFile, Record, Skipped, Unreadable
-from pipelines.readers.stackexchange import StackExchangeReader, site_of
+from pipelines.readers.post_rows import _parsed, _plain
+from pipelines.readers.site_tables import site_of
+from pipelines.readers.stackexchange import StackExchangeReader
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 HEAD = '\ufeff<?xml version="1.0" encoding="utf-8"?>\n<posts>\n'
@@ -363,3 +367,135 @@ def test_real_sites_equal_lxml(samples: Path, tmp_path: Path) -> None:
             for post, body in zip(posts, bodies, strict=True):
                 letters = iter("".join(WORD.findall(post)))
                 assert all(letter in letters for letter in words_of(body)), record.url
+
+
+VALUES = st.text(alphabet="ab \t\n&;<>\"'#x1A\u00e9\uffff\x0b=/", max_size=12)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Id", "Body", "Title", "a.b"]), VALUES, st.booleans()), max_size=4),
+    st.booleans(),
+)
+def test_attributes_equal_those_of_an_xml_parser(pairs: list[tuple[str, str, bool]], clean: bool) -> None:
+    """`clean` escapes the values as dumps do; else they are put in raw, quotes apart."""
+    parts = []
+    for name, value, single in pairs:
+        shown = quoteattr(value, {"\n": "&#xA;", "\t": "&#x9;"}) if clean else '"' + value.replace('"', "") + '"'
+        parts.append(f"{name}={shown}" if not single else f"{name} = {shown}")
+    data = ("<row " + " ".join(parts) + " />").encode()
+    fast, slow = _plain(data), _parsed(data)
+    assert fast is None or fast == slow
+    names = [name for name, _, _ in pairs]
+    usual = clean and not any(single for _, _, single in pairs) and len(set(names)) == len(names)
+    if (
+        usual
+        and pairs
+        and not any(set(value) & set("\uffff\x0b") or "'" in quoteattr(value)[:1] for _, value, _ in pairs)
+    ):
+        assert fast is not None, data
+
+
+def gathered(reader: StackExchangeReader, folder: Path, scratch: Path):  # type: ignore[no-untyped-def]
+    """All items of a folder of files by the file's name, after the survey of all."""
+    files = list(find_files([str(folder)], reader.patterns).files)
+    surveys = []
+    for number, file in enumerate(files):
+        survey = scratch / str(number)
+        survey.mkdir(parents=True)
+        reader.survey(file, survey)
+        surveys.append((file.name, survey))
+    target = scratch / "gathered"
+    target.mkdir()
+    reader.gather(surveys, target)
+    prepared = reader.prepared(target)
+    work = scratch / "work"
+    work.mkdir()
+    found = {file.name: list(prepared.read(file, work)) for file in files}
+    assert not list(work.iterdir()), "scratch is left clean"
+    return found
+
+
+TABLES = {
+    "Users.xml": row(Id=7, DisplayName="Ada  L."),
+    "PostLinks.xml": row(Id=1, PostId=1, RelatedPostId=9, LinkTypeId=3),
+    "Tags.xml": row(Id=1, TagName="c++", ExcerptPostId=5, WikiPostId=6) + row(Id=2, TagName="ale", ExcerptPostId=8),
+    "Comments.xml": row(Id=3, PostId=2, Score=1, Text="late", CreationDate="2020-02-02", UserId=7)
+    + row(Id=2, PostId=2, Score=4, Text="A: early\n\nC: no mark", CreationDate="2010-01-01", UserDisplayName="B")
+    + row(Id=4, PostId=77, Text="of nothing")
+    + row(Id=5, PostId=1, Text=" "),
+}
+SITE = [
+    question(1, OwnerUserId=7, CreationDate="2019-01-01"),
+    answer(2, 1, 3, CreationDate="2019-01-01", Body="<p>x</p><p>C: in the post</p>"),
+    row(Id=5, PostTypeId=4, Body="In short.", CreationDate="2012-01-01"),
+    row(Id=6, PostTypeId=5, Body="<p>At length.</p>", CreationDate="2012-01-01"),
+    row(Id=8, PostTypeId=4, Body="Only short."),
+    row(Id=10, PostTypeId=5, Body=""),
+    row(Id=11, PostTypeId=5, Body="<p>Of no tag.</p>"),
+]
+
+
+@pytest.mark.parametrize("layout", ["folder", "archives", "one archive"])
+def test_tables_of_a_site(layout: str, tmp_path: Path) -> None:
+    files = {"Posts.xml": HEAD + "".join(SITE) + "</posts>", **{k: HEAD + v + "</posts>" for k, v in TABLES.items()}}
+    folder, loose = tmp_path / "in", tmp_path / "loose"
+    for target in (folder, loose):
+        target.mkdir()
+    for name, text in files.items():
+        path = folder / "beer.stackexchange.com" / name if layout == "folder" else loose / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    if layout == "archives":
+        for name in files:
+            with py7zr.SevenZipFile(folder / f"beer.stackexchange.com-{name[:-4]}.7z", "w") as archive:
+                archive.write(loose / name, name)
+    elif layout == "one archive":
+        with py7zr.SevenZipFile(folder / "beer.stackexchange.com.7z", "w") as archive:
+            archive.writeall(loose, "")
+    reader = StackExchangeReader(comments="keep", tag_wikis="keep")
+    items = [item for found in gathered(reader, folder, tmp_path / "s").values() for item in found]
+    first, *wikis = records_of(items)
+    assert first.text == "Q: T1\n\nB1\n\nA: x\n\n\\C: in the post\n\nC: A: early C: no mark\n\nC: late"
+    assert first.metadata["author"] == "Ada L." and first.metadata["duplicate_of"] == ["9"]
+    assert first.metadata["licence"] == "CC-BY-SA-2.5 AND CC-BY-SA-4.0"
+    replies = cast(list[dict[str, object]], first.metadata["answers"])
+    assert replies[0]["comments"] == [
+        {"id": "2", "score": 4, "author": "B", "licence": "CC-BY-SA-2.5"},
+        {"id": "3", "score": 1, "author": "Ada L.", "author_id": "7", "licence": "CC-BY-SA-4.0"},
+    ]
+    assert [wiki.text for wiki in wikis] == ["# c++\n\nIn short.\n\nAt length.", "# ale\n\nOnly short.", "Of no tag."]
+    assert wikis[0].url == "https://beer.stackexchange.com/tags/c%2B%2B/info"
+    assert {**wikis[0].metadata} == {
+        "id": "6", "site": "beer.stackexchange.com", "tag": "c++", "kind": "tag wiki", "date": "2012-01-01",
+        "licence": "CC-BY-SA-3.0",
+    }  # fmt: skip
+    assert Merged(2, 3) in items and Skipped(5, "empty text") in items
+    plain = [i for found in gathered(StackExchangeReader(), folder, tmp_path / "t").values() for i in found]
+    assert [record.text for record in records_of(plain)] == ["Q: T1\n\nB1\n\nA: x\n\nC: in the post"]
+    assert sorted(reasons_of(plain))[:2] == ["post type 4", "post type 4"]
+
+
+def test_the_largest_sites(tmp_path: Path) -> None:
+    for site, number in (("a.com", 3), ("b.com", 5), ("c.com", 4), ("d.com", 0)):
+        (tmp_path / "in" / site).mkdir(parents=True)
+        rows = "".join(question(n) for n in range(1, number + 1)) + row(Id=50, PostTypeId=5, Body="wiki") * 9
+        (tmp_path / "in" / site / "Posts.xml").write_text(HEAD + rows + "</posts>")
+    found = gathered(StackExchangeReader(largest=2), tmp_path / "in", tmp_path / "s")
+    assert {name: len(records_of(items)) for name, items in found.items()} == {
+        "a.com/Posts.xml": 0, "b.com/Posts.xml": 5, "c.com/Posts.xml": 4, "d.com/Posts.xml": 0,
+    }  # fmt: skip
+    assert reasons_of(found["a.com/Posts.xml"]) == ["not among the largest sites"]
+    with pytest.raises(UsageError, match="number of sites"):
+        StackExchangeReader(largest=-1)
+
+
+def test_a_torn_table_costs_its_rest(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "beer.stackexchange.com"
+    folder.mkdir(parents=True)
+    (folder / "Posts.xml").write_text(HEAD + question(1, OwnerUserId=1) + "</posts>")
+    users = "".join(row(Id=n, DisplayName=f"name {n} {n * 7919 % 1000003}") for n in range(1, 20_000))
+    (folder / "Users.xml.bz2").write_bytes(bz2.compress((HEAD + users).encode())[:-20])
+    found = gathered(StackExchangeReader(), tmp_path / "in", tmp_path / "s")
+    assert reasons_of(found["beer.stackexchange.com/Users.xml.bz2"]) == ["table of a site", "truncated bzip2"]
+    (record,) = records_of(found["beer.stackexchange.com/Posts.xml"])
+    assert record.metadata["author"] == "name 1 7919"
