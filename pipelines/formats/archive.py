@@ -6,6 +6,7 @@ Of a damaged archive every whole member is given.
 from __future__ import annotations
 
 import lzma
+import re
 import stat
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from corpus.ingest.compression import QUARANTINE_BYTES, Damage, Stream, open_stream
+from corpus.ingest.compression import QUARANTINE_BYTES, Damage, Stream, TruncatedStream, open_stream
 from pipelines.formats.tarball import BLOCK, tar_members
 
 MAX_MEMBER_BYTES = 64 * 1024 * 1024
@@ -24,6 +25,9 @@ ZIP_ERRORS = (
     *(NotImplementedError, ValueError, RuntimeError),
 )
 """What reading a damaged, encrypted or foreign zip archive raises."""
+
+_COMMENT = re.compile(rb"52 comment=([0-9a-f]{40})\n")
+_ZIP_COMMENT = re.compile(rb"PK\x05\x06.{16}\x28\x00([0-9a-f]{40})\Z", re.DOTALL)
 
 Wanted = Callable[[str, int], bool]
 Kind = Literal["file", "directory", "other"]
@@ -51,6 +55,24 @@ def read_archive(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
         return
     with open_stream(path) as stream:
         yield from _tar(path, stream, wanted)
+
+
+def archive_commit(path: Path) -> str:
+    """The commit that an archive says it was made of, as git writes it (a tar's global header, a zip's comment); else empty."""
+    with open_stream(path) as stream:
+        try:
+            head = stream.read(2 * BLOCK)
+        except TruncatedStream:
+            return ""
+    if head[156:157] == b"g" and head[257:262] == b"ustar":
+        match = _COMMENT.search(head, BLOCK)
+        return match[1].decode() if match else ""
+    if head[:2] == b"PK":
+        with path.open("rb") as stored:
+            stored.seek(max(0, path.stat().st_size - 62))  # the end of a zip without a comment has 22 bytes
+            match = _ZIP_COMMENT.search(stored.read())
+        return match[1].decode() if match else ""
+    return ""
 
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:

@@ -17,7 +17,7 @@ from corpus.option import nearest, option
 from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 _BATCH_ROWS = 512
-_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError, RuntimeError)
+ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError, RuntimeError)
 """What a damaged file makes Arrow raise: text that is no UTF-8 in its footer, sizes that no memory has."""
 
 
@@ -49,7 +49,7 @@ class ParquetReader(DeclaresColumns):
             opened = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20)
         except PermissionError:
             raise
-        except _ERRORS:
+        except ERRORS:
             yield torn_file(file.path, "no whole Parquet file")
             return
         with opened as parquet:
@@ -86,17 +86,17 @@ def _group(parquet: pq.ParquetFile, group: int, first: int, fields: Fields) -> I
     ordinal = first
     try:
         for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
-            for row in _rows(batch):
+            for row in rows_of(batch):
                 yield _item(ordinal, row, fields)
                 ordinal += 1
-    except _ERRORS:
+    except ERRORS:
         column = rows.column(0)
         offset = column.dictionary_page_offset or column.data_page_offset
         for lost in range(ordinal, first + rows.num_rows):
             yield Unreadable(lost, offset, 0, "corrupt row group", b"")
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, object]]:
+def rows_of(batch: pa.RecordBatch) -> Iterator[dict[str, object]]:
     """The rows of a batch. Strings are taken as bytes, for Parquet files may hold text that is no UTF-8."""
     columns = []
     for column in batch.columns:

@@ -62,7 +62,9 @@ def test_a_permitted_repository(tmp_path: Path) -> None:
         "repo-1.0/link.py": "->src/Main.PY",
     }
     items = read(tmp_path, files)
-    common = {"repository": "repo-1.0", "licence": "mit", "licence_file": ["LICENSE"]}
+    common = {
+        "repository": "repo-1.0", "licence": "mit", "licence_file": ["LICENSE"], "copyright": ["Copyright (c) 2020 Somebody"],
+    }  # fmt: skip
     assert records_of(items) == [
         Record(
             1,
