@@ -38,6 +38,6 @@ def build(shape: ModelShape, seed: int = 1) -> LanguageModel:
     initialise(model, seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.dim() == 1:  # so that a forgotten norm scale shows
+            if parameter.dim() == 1:  # so that a forgotten scale, bias or factor shows
                 parameter.add_(torch.linspace(-0.3, 0.3, parameter.numel()))
     return model

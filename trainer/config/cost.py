@@ -33,10 +33,16 @@ def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded
 def _kept(config: RunConfig) -> int:
     """Numbers per token that the blocks keep for the backward pass; those of one block are there in any case."""
     shape, mode = config.model, config.training.activation_checkpointing
-    block = 6 * shape.d_model + 4 * shape.query_width + 4 * shape.key_width + 4 * shape.feed_forward
+    # up, and of a gated layer the gate, the gate's function and the product
+    fed = (4 if shape.gated else 2) * shape.feed_forward
+    block = 6 * shape.d_model + 4 * shape.query_width + 4 * shape.key_width + fed
+    if shape.positions == "transformer-xl":  # scores by distance, in place, masked and their weights
+        block += 4 * shape.heads * config.data.sequence_length
+    elif shape.positions == "t5":
+        block += 2 * shape.heads * config.data.sequence_length
     if mode == "none":
         return shape.layers * block
-    linear = 2 * shape.d_model + 2 * shape.query_width + 2 * shape.key_width + 2 * shape.feed_forward
+    linear = 2 * shape.d_model + 2 * shape.query_width + 2 * shape.key_width + fed // 2
     return shape.layers * (shape.d_model + (linear if mode == "selective" else 0)) + block
 
 

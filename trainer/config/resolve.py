@@ -119,6 +119,7 @@ def _training(
 ) -> TrainingConfig:
     ramp = _ramp(preset, data, overrides)
     overrides.setdefault("z_loss", preset.z_loss)
+    overrides.setdefault("dropout", preset.dropout)
     asked = asked_steps(options, ramp, data.sequence_length)
     if asked is not None:
         overrides["steps"] = asked

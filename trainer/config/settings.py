@@ -16,7 +16,15 @@ from trainer.config.options import Setting
 from trainer.config.renamed import instead
 from trainer.spikes.detector import SpikeConfig
 
-_OF_PRESET = {"model", "optimizer", "schedule", "training.batch_size", "training.batch_ramp", "training.z_loss"}
+_OF_PRESET = {
+    "model",
+    "optimizer",
+    "schedule",
+    "training.batch_size",
+    "training.batch_ramp",
+    "training.z_loss",
+    "training.dropout",
+}
 """Sections and keys whose values a preset gives."""
 _OF_DATA = {"model.vocabulary", "model.sequence_length"}
 """Keys whose values follow the packed set, unless the preset is fixed."""
@@ -130,4 +138,6 @@ def preset_differences(config: RunConfig) -> list[str]:
 
 def _training_of(preset: Preset) -> TrainingConfig:
     """The part of a preset that is `training`; the number of steps is none of it."""
-    return TrainingConfig(1, preset.batch_size, batch_ramp=preset.batch_ramp, z_loss=preset.z_loss)
+    return TrainingConfig(
+        1, preset.batch_size, batch_ramp=preset.batch_ramp, z_loss=preset.z_loss, dropout=preset.dropout
+    )

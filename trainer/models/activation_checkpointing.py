@@ -19,6 +19,7 @@ MODES = ("none", "selective", "full")
 _aten = torch.ops.aten
 _KEPT = {
     _aten.mm.default,
+    _aten.addmm.default,  # with a bias
     _aten._scaled_dot_product_flash_attention_for_cpu.default,
     _aten._scaled_dot_product_flash_attention.default,
     _aten._scaled_dot_product_efficient_attention.default,

@@ -1,9 +1,9 @@
-"""Causal self-attention with rotary positions and any number of key heads (one: multi-query, Shazeer 2019).
+"""Causal self-attention with any number of key heads (one: multi-query, Shazeer 2019).
 
 No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a sequence are kept
-apart by a boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Rotary
-positions count from the sequence's start in both: attention sees differences of positions alone, so a document need
-not start at 0.
+apart by a boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Positions
+count from the sequence's start in both: where attention sees differences of positions alone (all kinds but learned
+ones), a document need not start at 0.
 
 Shape suffixes: B sequences, T positions, S positions seen, D width, H query heads, K key heads, E head size.
 """
@@ -22,6 +22,7 @@ from torch.nn import functional
 from corpus.errors import UsageError
 from trainer.models.count import Count
 from trainer.models.positions.rope import rotate
+from trainer.models.positions.transformer_xl import RelativePositions, distances
 from trainer.models.shape import ModelShape
 
 
@@ -42,24 +43,30 @@ class LayerCache:
 
 @dataclass(frozen=True)
 class DocumentBlocks:
-    """A document mask for FlexAttention: torch's block mask, whose type loads the compiler when it is imported."""
+    """A document mask for FlexAttention: torch's block mask, whose type loads the compiler when it is imported, and what is
+    added to the scores: [B or 1, H, T, S] or nothing."""
 
     blocks: Any
+    scores: Tensor | None = None
 
 
 Mask = Tensor | DocumentBlocks | None
-"""Which position attends to which: bool [B, 1, T, T] (True: it does), FlexAttention's blocks, or the causal rule (None)."""
+"""Which position attends to which: bool [B, 1, T, T] (True: it does), FlexAttention's blocks, or the causal rule (None).
+Where positions are added to the scores: those and the mask in one, float [B or 1, H, T, S], or as part of the blocks."""
 
 
 class Attention(nn.Module):
-    """Fused query, key and value projection, scaled dot products, output projection; no biases."""
+    """Fused query, key and value projection, scaled dot products, output projection."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.widths = (shape.query_width, shape.key_width, shape.key_width)
         self.heads, self.n_kv_heads, self.head_size = shape.heads, shape.n_kv_heads, shape.head_size
-        self.project = nn.Linear(shape.d_model, sum(self.widths), bias=False)
-        self.output = nn.Linear(shape.query_width, shape.d_model, bias=False)
+        self.rotary = shape.positions == "rope"
+        self.qk_epsilon = shape.norm_epsilon if shape.qk_norm else None
+        self.project = nn.Linear(shape.d_model, sum(self.widths), bias=shape.bias)
+        self.output = nn.Linear(shape.query_width, shape.d_model, bias=shape.bias)
+        self.relative = RelativePositions(shape) if shape.positions == "transformer-xl" else None
 
     @staticmethod
     def check(shape: ModelShape) -> None:
@@ -72,7 +79,10 @@ class Attention(nn.Module):
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """Its parameters."""
-        return Count(2 * shape.d_model * (shape.query_width + shape.key_width))
+        count = Count(2 * shape.d_model * (shape.query_width + shape.key_width))
+        if shape.bias:
+            count += Count(other=shape.query_width + 2 * shape.key_width + shape.d_model)
+        return count + RelativePositions.count(shape) if shape.positions == "transformer-xl" else count
 
     @staticmethod
     def flops(shape: ModelShape, length: int) -> int:
@@ -83,27 +93,49 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        table_2TE: Tensor,
+        table: Tensor,
         mask: Mask = None,
         cache: LayerCache | None = None,
         start: int = 0,
     ) -> Tensor:
         """Attend to earlier positions: [B, T, D] -> [B, T, D].
 
+        `table` is what `LanguageModel` has of the positions: rotary angles [2, T, R/2], or sinusoids of the distances.
         A `mask` replaces the causal rule and contains it. With a `cache` the input is the positions from `start` on: a
         whole prompt at 0, then one at a time.
         """
         B, T, _ = x_BTD.shape
         query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
-        query_BHTE = rotate(query.view(B, T, self.heads, self.head_size).transpose(1, 2), table_2TE)
-        key_BKSE = rotate(key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2), table_2TE)
+        query_BHTE = query.view(B, T, self.heads, self.head_size).transpose(1, 2)
+        key_BKSE = key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
         value_BKSE = value.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
+        if self.rotary:
+            query_BHTE, key_BKSE = rotate(query_BHTE, table), rotate(key_BKSE, table)
+        if self.qk_epsilon is not None:
+            query_BHTE, key_BKSE = _unit(query_BHTE, self.qk_epsilon), _unit(key_BKSE, self.qk_epsilon)
         if cache is not None:
             assert start == 0 or T == 1, "a cache is filled by a prompt, then one position at a time"
             key_BKSE, value_BKSE = cache.extend(start, key_BKSE, value_BKSE)
+        if self.relative is not None:
+            query_BHTE, scores = self.relative(query_BHTE, table, start)
+            mask = with_scores(mask, scores, start)
         mixed_BHTE = _mix(query_BHTE, key_BKSE, value_BKSE, mask)
         output: Tensor = self.output(mixed_BHTE.transpose(1, 2).reshape(B, T, -1))
         return output
+
+
+def _unit(x_BHTE: Tensor, epsilon: float) -> Tensor:
+    """Heads over their RMS, in float32 whatever the dtype."""
+    wide = x_BHTE.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)).type_as(x_BHTE)
+
+
+def with_scores(mask: Mask, scores: Tensor, start: int) -> Mask:
+    """The mask that adds `scores`, float [B or 1, H, T, S] of the positions from `start` on, where `mask` lets attend."""
+    if isinstance(mask, DocumentBlocks):
+        return DocumentBlocks(mask.blocks, scores)
+    allowed = mask if mask is not None else distances(start, scores.shape[2], scores.device) >= 0
+    return scores.masked_fill(~allowed, -torch.inf)
 
 
 def _mix(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask: Mask) -> Tensor:
@@ -125,8 +157,15 @@ def _attend_in_documents(
 ) -> Tensor:
     from torch.nn.attention.flex_attention import flex_attention
 
+    added, scores = None, mask.scores
+    if scores is not None:
+        scores_BHTS = scores.expand(query_BHTE.shape[0], -1, -1, -1)
+
+        def added(score: Tensor, row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return score + scores_BHTS[row, head, query, key]
+
     mixed: Tensor = _compiled(flex_attention)(
-        query_BHTE, key_BKSE, value_BKSE, block_mask=mask.blocks, enable_gqa=shared
+        query_BHTE, key_BKSE, value_BKSE, score_mod=added, block_mask=mask.blocks, enable_gqa=shared
     )
     return mixed
 

@@ -35,8 +35,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         scale: float,
         z_weight: float,
         denominator: float,
+        cap: float,
     ) -> tuple[Tensor, Tensor]:
-        work = _Working(hidden_ND, output_VD, scale)
+        work = _Working(hidden_ND, output_VD, scale, cap)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             grad_hidden_ND = torch.empty_like(hidden_ND)
             grad_output_VD = torch.empty_like(output_VD)
@@ -44,11 +45,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             for chunk in work.chunks:
                 targets_C1 = targets_N[chunk, None]
                 counted_C1 = targets_C1 != IGNORED
-                target_logits_C1, log_z_C1, softmax_CV = _softmax(work.logits(chunk), targets_C1)
+                logits_CV = work.logits(chunk)
+                slope_CV = 1.0 - (logits_CV / cap).square_() if cap else None
+                target_logits_C1, log_z_C1, softmax_CV = _softmax(logits_CV, targets_C1)
                 sums_2[0] += ((log_z_C1 - target_logits_C1) * counted_C1).sum(dtype=torch.float64)
                 sums_2[1] += (log_z_C1 * counted_C1).square().sum(dtype=torch.float64)
                 gradient_CV = softmax_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1) if z_weight else softmax_CV
                 gradient_CV.scatter_add_(1, targets_C1.clamp(min=0), torch.full_like(log_z_C1, -1.0))
+                if slope_CV is not None:
+                    gradient_CV.mul_(slope_CV)
                 # the weights 1/denominator or 0 of the positions go on the thin side of both products
                 weight_C1 = counted_C1 * (1.0 / denominator)
                 gradient_CV = gradient_CV.to(work.dtype)
@@ -67,7 +72,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # on a GPU reading the factor would wait for the whole forward pass
         if factor.device.type != "cpu" or float(factor) != 1.0:
             gradients = [gradient.mul_(factor) for gradient in gradients]
-        return gradients.pop(0), gradients.pop(0), None, None, None, None
+        return gradients.pop(0), gradients.pop(0), None, None, None, None, None
 
 
 def chunk_rows(positions: int, vocabulary: int, device: str = "cpu") -> int:
@@ -79,13 +84,13 @@ def chunk_rows(positions: int, vocabulary: int, device: str = "cpu") -> int:
 class _Working:
     """Hidden states (times the logits' scale) and output matrix in the dtype of the products, and a chunk's logits."""
 
-    def __init__(self, hidden_ND: Tensor, output_VD: Tensor, scale: float) -> None:
+    def __init__(self, hidden_ND: Tensor, output_VD: Tensor, scale: float, cap: float) -> None:
         device = hidden_ND.device.type
         casting = torch.is_autocast_enabled(device)
         self.dtype = torch.get_autocast_dtype(device) if casting else hidden_ND.dtype
         hidden_ND = hidden_ND.to(self.dtype)
         self.hidden_ND = hidden_ND if scale == 1.0 else hidden_ND * scale
-        self.output_VD = output_VD.to(self.dtype)
+        self.output_VD, self._cap = output_VD.to(self.dtype), cap
         positions, vocabulary = hidden_ND.shape[0], output_VD.shape[0]
         size = chunk_rows(positions, vocabulary, device)
         self.chunks = [slice(start, min(start + size, positions)) for start in range(0, positions, size)]
@@ -95,7 +100,14 @@ class _Working:
         """The logits of a chunk: float32 [C, V], in memory that the next chunk uses again."""
         logits_CV = self._logits_CV[: chunk.stop - chunk.start]
         torch.mm(self.hidden_ND[chunk], self.output_VD.T, out=logits_CV)
-        return logits_CV.float()
+        return capped(logits_CV.float(), self._cap)
+
+
+def capped(logits: Tensor, cap: float) -> Tensor:
+    """cap · tanh(logits / cap), in the memory of the logits where they need no gradient; at 0 the logits (Gemma 2)."""
+    if not cap:
+        return logits
+    return torch.tanh(logits / cap) * cap if logits.requires_grad else logits.div_(cap).tanh_().mul_(cap)
 
 
 def _softmax(logits_CV: Tensor, targets_C1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,24 +130,31 @@ def _add_product(sum_VD: Tensor, left_VC: Tensor, right_CD: Tensor, first: bool)
 
 
 def training_loss(
-    hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, scale: float, z_weight: float, denominator: int
+    hidden_ND: Tensor,
+    output_VD: Tensor,
+    targets_N: Tensor,
+    scale: float,
+    z_weight: float,
+    denominator: int,
+    cap: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The loss to differentiate, and the sums it is made of.
 
-    hidden: [N, D]; output: [V, D]; targets: int64 [N], `IGNORED` where there is none; logits = scale · hidden · outputᵀ.
+    hidden: [N, D]; output: [V, D]; targets: int64 [N], `IGNORED` where there is none; logits = scale · hidden · outputᵀ,
+    none larger than `cap` where that is not 0 (`capped`).
     Gives (Σ cross-entropy + z_weight · Σ log²Z) / denominator, and float64 [2]: both sums. `denominator` is the number
     of targets (without the ignored) of the *global* batch, so that micro-batches add up to the loss of the whole.
     PaLM's z_weight is 1e-4 (section 5).
     """
     apply: Callable[..., tuple[Tensor, Tensor]] = _ChunkedCrossEntropy.apply
-    return apply(hidden_ND, output_VD, targets_N, scale, z_weight, float(denominator))
+    return apply(hidden_ND, output_VD, targets_N, scale, z_weight, float(denominator), cap)
 
 
 @torch.no_grad()
-def position_losses(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, scale: float) -> Tensor:
+def position_losses(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, scale: float, cap: float = 0.0) -> Tensor:
     """Cross-entropy of every position in nats, 0 where the target is `IGNORED`: float32 [N]; arguments as above."""
     losses_N = torch.empty(hidden_ND.shape[0], dtype=torch.float32, device=hidden_ND.device)
-    work = _Working(hidden_ND, output_VD, scale)
+    work = _Working(hidden_ND, output_VD, scale, cap)
     with torch.autocast(hidden_ND.device.type, enabled=False):
         for chunk in work.chunks:
             target_logits_C1, log_z_C1, _ = _softmax(work.logits(chunk), targets_N[chunk, None])

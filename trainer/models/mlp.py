@@ -1,8 +1,9 @@
-"""The SwiGLU feed-forward layer (Shazeer 2020): output(silu(gate(x)) · up(x)), no biases."""
+"""The feed-forward layer: output(f(up(x))), or gated (Shazeer 2020): output(f(gate(x)) · up(x))."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,24 +14,49 @@ from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
-class SwiGLU(nn.Module):
-    """Fused gate and up projection; [B, T, D] -> [B, T, D]."""
+def _relu_squared(x: Tensor) -> Tensor:
+    return functional.relu(x).square()
+
+
+_FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu-tanh": partial(functional.gelu, approximate="tanh"),
+    "relu": functional.relu,
+    "relu-squared": _relu_squared,
+}
+
+
+class MLP(nn.Module):
+    """One projection up, or a fused one of gate and up, and one back; [B, T, D] -> [B, T, D]."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.widths = (shape.feed_forward, shape.feed_forward)
-        self.project = nn.Linear(shape.d_model, 2 * shape.feed_forward, bias=False)
-        self.output = nn.Linear(shape.feed_forward, shape.d_model, bias=False)
+        self.widths = (shape.feed_forward,) * (2 if shape.gated else 1)
+        self.function = shape.activation
+        self.project = nn.Linear(shape.d_model, sum(self.widths), bias=shape.bias)
+        self.output = nn.Linear(shape.feed_forward, shape.d_model, bias=shape.bias)
 
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """Its parameters."""
-        return Count(3 * shape.d_model * shape.feed_forward)
+        matrices = 3 if shape.gated else 2
+        biases = (matrices - 1) * shape.feed_forward + shape.d_model if shape.bias else 0
+        return Count(matrices * shape.d_model * shape.feed_forward, biases)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply the layer to every position."""
-        output: Tensor = self.output(_gated(self.project(x_BTD)))
+        output: Tensor = self.output(self._activate(self.project(x_BTD)))
         return output
+
+    def _activate(self, projected: Tensor) -> Tensor:
+        """[B, T, F], or of gates and ups [B, T, 2F] -> [B, T, F]."""
+        if len(self.widths) == 1:
+            return _FUNCTIONS[self.function](projected)
+        if self.function == "silu":
+            return _gated(projected)
+        gate, up = projected.chunk(2, dim=-1)
+        return _FUNCTIONS[self.function](gate) * up
 
 
 def _gated(both_BTF: Tensor) -> Tensor:

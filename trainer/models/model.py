@@ -1,4 +1,4 @@
-"""The language model: embedding, blocks, final norm, output layer.
+"""The language model: embedding, blocks, last norm, output layer.
 
 Shape suffixes: B sequences, T positions, D width, V vocabulary.
 """
@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.models.activation_checkpointing import MODES
-from trainer.models.attention import Attention, LayerCache, Mask
-from trainer.models.block import ParallelBlock, PreNormBlock, block_class
+from trainer.models.attention import Attention, LayerCache, Mask, with_scores
+from trainer.models.block import Block, block_class
 from trainer.models.count import Count
 from trainer.models.dropout import Dropout
+from trainer.models.loss import capped
 from trainer.models.memory import make_room_for_gradient
 from trainer.models.norm import build_norm, check_norm, count_norm
-from trainer.models.positions.rope import check_rotary, rotary_table
+from trainer.models.positions.learned import LearnedPositions
+from trainer.models.positions.rope import check_rotary
+from trainer.models.positions.t5 import RelativeScores
+from trainer.models.positions.table import at_distances, position_table
 from trainer.models.shape import ModelShape
 
 
@@ -34,32 +38,47 @@ class Cache:
 class LanguageModel(nn.Module):
     """A decoder-only transformer of a given shape. Weights are float32; `initialisation` has their first values."""
 
-    rotary: Tensor
+    table: Tensor
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.check(shape)
         self.shape = shape
-        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
+        self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.embedding_width))
         self.blocks = nn.ModuleList([block_class(shape)(shape) for _ in range(shape.layers)])
-        self.norm = build_norm(shape)
-        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.d_model))
-        self.register_buffer("rotary", self._table(), persistent=False)
+        self.norm = nn.Identity() if block_class(shape).ends_normed else build_norm(shape)
+        self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.embedding_width))
+        self.positions = LearnedPositions(shape) if shape.positions == "learned" else None
+        self.relative = RelativeScores(shape) if shape.positions == "t5" else None
+        self.embedding_norm = build_norm(shape) if shape.embedding_norm else None
+        narrow = shape.embedding_width != shape.d_model
+        self.widen = nn.Linear(shape.embedding_width, shape.d_model, bias=False) if narrow else None
+        self.narrow = nn.Linear(shape.d_model, shape.embedding_width, bias=False) if narrow else None
+        self.register_buffer("table", position_table(shape), persistent=False)
 
     @staticmethod
     def check(shape: ModelShape) -> None:
         """A UsageError where the settings of a module do not go together."""
         Attention.check(shape)
-        check_rotary(shape)
+        if shape.positions == "rope":
+            check_rotary(shape)
         check_norm(shape)
 
     @staticmethod
     def count(shape: ModelShape) -> Count:
         """The parameters of a model of this shape; the tests compare it with the modules' own."""
-        embedding = shape.vocabulary * shape.d_model
+        embedding = shape.vocabulary * shape.embedding_width
         # the output layer multiplies, by the embedding itself where they are tied
-        ends = Count(matrix=embedding, other=0 if shape.tied else embedding) + count_norm(shape)
-        return shape.layers * block_class(shape).count(shape) + ends
+        count = Count(matrix=embedding, other=0 if shape.tied else embedding)
+        block = block_class(shape)
+        count += shape.layers * block.count(shape) + (not block.ends_normed) * count_norm(shape)
+        if shape.embedding_width != shape.d_model:
+            count += Count(2 * shape.embedding_width * shape.d_model)
+        if shape.positions == "learned":
+            count += LearnedPositions.count(shape)
+        if shape.positions == "t5":
+            count += RelativeScores.count(shape)
+        return count + count_norm(shape) if shape.embedding_norm else count
 
     @staticmethod
     def flops_per_token(shape: ModelShape, length: int) -> int:
@@ -67,15 +86,12 @@ class LanguageModel(nn.Module):
         6·N + 12·layers·heads·head_size·length (PaLM appendix B), N the matrix parameters."""
         return 6 * LanguageModel.count(shape).matrix + shape.layers * Attention.flops(shape, length)
 
-    def _table(self) -> Tensor:
-        return rotary_table(self.shape.sequence_length, self.shape.head_size, self.shape.rope_base)
-
     def materialise(self, device: torch.device) -> None:
         """Give a model that was made on the meta device its memory, of sharded weights only this rank's part. The
         weights have no values yet."""
         self.to_empty(device=device)
         with torch.device("cpu"):
-            self.rotary.copy_(self._table())
+            self.table.copy_(position_table(self.shape))
 
     @property
     def output_VD(self) -> Tensor:
@@ -90,19 +106,41 @@ class LanguageModel(nn.Module):
         The loss works on these chunk by chunk, so that the logits of a whole batch never exist at once. `mask` is that
         of `attention.document_mask`, None for the causal one; `dropout` is for training alone.
         """
-        start = 0 if cache is None else cache.length
-        table = self.rotary[:, start : start + tokens_BT.shape[1]]
-        x_BTD = functional.embedding(tokens_BT, self.embedding)
-        make_room_for_gradient(x_BTD, self.embedding)
+        start, length = 0 if cache is None else cache.length, tokens_BT.shape[1]
+        x_BTD = self._embed(tokens_BT, start)
         if dropout is not None:
             x_BTD = dropout.at(len(self.blocks))(x_BTD)
+        table, mask = self._placed(mask, start, length)
         for index, block in enumerate(self.blocks):
             layer_cache = None if cache is None else cache.layers[index]
             x_BTD = block(x_BTD, table, mask, layer_cache, start, None if dropout is None else dropout.at(index))
         if cache is not None:
-            cache.length += tokens_BT.shape[1]
+            cache.length += length
         normed: Tensor = self.norm(x_BTD)
-        return normed
+        return normed if self.narrow is None else self.narrow(normed)
+
+    def _embed(self, tokens_BT: Tensor, start: int) -> Tensor:
+        """What goes into the first block: [B, T, D]."""
+        x_BTD = functional.embedding(tokens_BT, self.embedding)
+        make_room_for_gradient(x_BTD, self.embedding)
+        if self.widen is not None:
+            x_BTD = self.widen(x_BTD)
+        if self.positions is not None:
+            x_BTD = x_BTD + self.positions(start, tokens_BT.shape[1])
+        return x_BTD if self.embedding_norm is None else self.embedding_norm(x_BTD)
+
+    def _placed(self, mask: Mask, start: int, length: int) -> tuple[Tensor, Mask]:
+        """What the blocks get of the positions from `start` on: a table, and the mask with the scores of the distances."""
+        seen = start + length
+        kind = self.shape.positions
+        if kind == "rope":
+            return self.table[:, start:seen], mask
+        if kind == "transformer-xl":
+            return self.table[:seen], mask
+        if kind in ("alibi", "t5"):
+            scores_HL = self.table[:, :seen] if self.relative is None else self.relative(self.table[:seen])
+            return self.table, with_scores(mask, at_distances(scores_HL, start, length), start)
+        return self.table, mask
 
     def logits(self, tokens_BT: Tensor, mask: Mask = None, cache: Cache | None = None) -> Tensor:
         """Logits of the next token at every position: float32 [B, T, V]."""
@@ -113,13 +151,14 @@ class LanguageModel(nn.Module):
         return self._head(self(tokens_BT, None, cache)[:, -1])
 
     def _head(self, hidden: Tensor) -> Tensor:
-        return functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
+        logits = functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
+        return capped(logits, self.shape.logit_cap)
 
     def checkpoint_activations(self, mode: str) -> None:
         """Set what the blocks make again in the backward pass (see `trainer.models.activation_checkpointing`)."""
         assert mode in MODES
         for block in self.blocks:
-            assert isinstance(block, PreNormBlock | ParallelBlock)
+            assert isinstance(block, Block)
             block.checkpointing = mode
 
     def compile_blocks(self) -> None:
@@ -146,4 +185,6 @@ def fused_sizes(model: LanguageModel) -> dict[str, tuple[int, ...]]:
         widths = getattr(module, "widths", None)
         if widths is not None:
             sizes[f"{name}.project.weight"] = tuple(widths)
+            if module.project.bias is not None:
+                sizes[f"{name}.project.bias"] = tuple(widths)
     return sizes

@@ -1,4 +1,4 @@
-"""Norms without bias. Shapes: any leading dimensions, the last is the width."""
+"""Norms. Shapes: any leading dimensions, the last is the width."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from trainer.models.shape import ModelShape
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + ε) · scale (Zhang & Sennrich 2019; LLaMA section 2.2)."""
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    scale: nn.Parameter | None
+
+    def __init__(self, width: int, epsilon: float, scaled: bool = True) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(width))
+        self.register_parameter("scale", nn.Parameter(torch.ones(width)) if scaled else None)
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
@@ -24,26 +26,35 @@ class RMSNorm(nn.Module):
         # by hand: on a CPU torch's own rms_norm is three times slower than this
         wide = x.float()
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
-        return (normed * self.scale).type_as(x)
+        return (normed if self.scale is None else normed * self.scale).type_as(x)
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation with a scale and no bias (PaLM section 2)."""
+    """Layer normalisation with a scale and a bias, with a scale alone (PaLM section 2), or with neither."""
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    scale: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, width: int, epsilon: float, scaled: bool = True, biased: bool = False) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(width))
+        self.register_parameter("scale", nn.Parameter(torch.ones(width)) if scaled else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(width)) if biased else None)
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
-        return functional.layer_norm(x, (x.shape[-1],), self.scale.type_as(x), None, self.epsilon)
+        scale = None if self.scale is None else self.scale.type_as(x)
+        bias = None if self.bias is None else self.bias.type_as(x)
+        return functional.layer_norm(x, (x.shape[-1],), scale, bias, self.epsilon)
 
 
 def build_norm(shape: ModelShape) -> nn.Module:
     """The norm that `shape.norm` names."""
-    kind = RMSNorm if shape.norm == "rms" else LayerNorm
-    return kind(shape.d_model, shape.norm_epsilon)
+    kind, _, form = shape.norm.partition("-")
+    scaled = form != "unscaled"
+    if kind == "rms":
+        return RMSNorm(shape.d_model, shape.norm_epsilon, scaled)
+    return LayerNorm(shape.d_model, shape.norm_epsilon, scaled, form == "bias")
 
 
 def check_norm(shape: ModelShape) -> None:
@@ -53,5 +64,6 @@ def check_norm(shape: ModelShape) -> None:
 
 
 def count_norm(shape: ModelShape) -> Count:
-    """Parameters of one norm, of either kind."""
-    return Count(other=shape.d_model)
+    """Parameters of one norm."""
+    vectors = {"unscaled": 0, "bias": 2}.get(shape.norm.partition("-")[2], 1)
+    return Count(other=vectors * shape.d_model)

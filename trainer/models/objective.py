@@ -34,12 +34,15 @@ class TrainingModel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The loss of some rows to differentiate, and its sums: `trainer.models.loss.training_loss` of the hidden states."""
         hidden_ND = self.model(tokens_BT, mask, None, dropout).flatten(0, 1)
-        output_VD, scale = self.model.output_VD, self.model.shape.logit_scale
-        return training_loss(hidden_ND, output_VD, targets_BT.flatten(), scale, z_weight, denominator)
+        output_VD, shape = self.model.output_VD, self.model.shape
+        return training_loss(
+            hidden_ND, output_VD, targets_BT.flatten(), shape.logit_scale, z_weight, denominator, shape.logit_cap
+        )
 
     @torch.no_grad()
     def losses(self, tokens_BT: Tensor, targets_BT: Tensor, mask: Mask) -> Tensor:
         """The cross-entropy of every target in nats, 0 where it is ignored: float32 [B, T]. Nothing is learned."""
         hidden_ND = self.model(tokens_BT, mask).flatten(0, 1)
-        output_VD, scale = self.model.output_VD, self.model.shape.logit_scale
-        return position_losses(hidden_ND, output_VD, targets_BT.flatten(), scale).view(targets_BT.shape)
+        output_VD, shape = self.model.output_VD, self.model.shape
+        losses_N = position_losses(hidden_ND, output_VD, targets_BT.flatten(), shape.logit_scale, shape.logit_cap)
+        return losses_N.view(targets_BT.shape)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from corpus.errors import UsageError
+from tests.trainer.models.twin import BUCKET_STARTS, exact_weights, slope, twin_logits
 from tests.trainer.shapes import build, small
 from trainer.config.families.registry import PRESETS, find_preset
-from trainer.export.hf import hf_config
-from trainer.export.llama import llama_tensors
 from trainer.models.attention import document_mask
 from trainer.models.initialisation import initialise
 from trainer.models.model import LanguageModel
 from trainer.models.objective import TrainingModel
+from trainer.models.positions.alibi import slopes
+from trainer.models.positions.t5 import distance_buckets
 from trainer.models.shape import ModelShape
 
+# by hand from the papers' shapes, and as the classes of transformers have them
 PAPER_COUNTS = {
     "llama-7b": 6_738_415_616,
     "llama-13b": 13_015_864_320,
@@ -30,6 +28,58 @@ PAPER_COUNTS = {
     "palm-8b": 8_632_012_800,
     "palm-62b": 62_495_662_080,
     "palm-540b": 540_356_474_880,
+    "llama2-7b": 6_738_415_616,
+    "llama2-13b": 13_015_864_320,
+    "llama2-70b": 68_976_648_192,
+    "llama3-8b": 8_030_261_248,
+    "llama3-70b": 70_553_706_496,
+    "llama3-405b": 405_853_388_800,
+    "llama3.2-1b": 1_235_814_400,
+    "llama3.2-3b": 3_212_749_824,
+    "gpt3-125m": 125_226_240,
+    "gpt3-350m": 355_871_744,
+    "gpt3-760m": 760_300_032,
+    "gpt3-1.3b": 1_315_723_264,
+    "gpt3-2.7b": 2_651_553_280,
+    "gpt3-6.7b": 6_658_404_352,
+    "gpt3-13b": 12_853_386_240,
+    "gpt3-175b": 174_604_259_328,
+    "galactica-125m": 124_909_056,
+    "galactica-1.3b": 1_314_557_952,
+    "galactica-6.7b": 6_655_647_744,
+    "galactica-30b": 29_968_103_424,
+    "galactica-120b": 121_328_947_200,
+    "bloom-560m": 559_214_592,
+    "bloom-1b1": 1_065_314_304,
+    "bloom-1b7": 1_722_408_960,
+    "bloom-3b": 3_002_557_440,
+    "bloom-7b1": 7_069_016_064,
+    "bloom-176b": 176_247_271_424,
+    "pythia-14m": 14_067_712,
+    "pythia-70m": 70_426_624,
+    "pythia-160m": 162_322_944,
+    "pythia-410m": 405_334_016,
+    "pythia-1b": 1_011_781_632,
+    "pythia-1.4b": 1_414_647_808,
+    "pythia-2.8b": 2_775_208_960,
+    "pythia-6.9b": 6_857_302_016,
+    "pythia-12b": 11_846_072_320,
+    "neox-20b": 20_554_567_680,
+    "opt-125m": 125_239_296,
+    "opt-350m": 331_196_416,
+    "opt-1.3b": 1_315_758_080,
+    "opt-2.7b": 2_651_596_800,
+    "opt-6.7b": 6_658_473_984,
+    "opt-13b": 12_853_473_280,
+    "opt-30b": 29_974_540_288,
+    "opt-66b": 65_719_701_504,
+    "opt-175b": 174_604_468_224,
+    "santacoder": 1_124_886_528,
+    "starcoder-1b": 1_137_207_296,
+    "starcoder-3b": 3_043_311_104,
+    "starcoder-7b": 7_327_263_232,
+    "starcoder-15b": 15_517_456_384,
+    "glm-130b": 128_697_794_560,
 }
 PRINTED = {
     "llama-7b": 6.738,
@@ -40,6 +90,18 @@ PRINTED = {
     "palm-62b": 62.50,
     "palm-540b": 540.35,
 }
+# the names that the papers give, in millions; what they do not count is far below the last digit
+NAMED = {
+    "gopher-44m": 44,
+    "gopher-117m": 117,
+    "gopher-417m": 417,
+    "gopher-1.4b": 1400,
+    "gopher-7.1b": 7100,
+    "gopher-280b": 280_000,
+    "chinchilla-70b": 70_000,
+}
+# LaMDA's Table 27 (appendix D) counts without the embedding
+WITHOUT_EMBEDDING = {"lamda-2b": 2.1, "lamda-8b": 8.6, "lamda-137b": 137.4}
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -50,7 +112,12 @@ def test_parameters_on_the_meta_device(name: str) -> None:
     assert count == LanguageModel.count(PRESETS[name].shape).total
     if name in PAPER_COUNTS:
         assert count == PAPER_COUNTS[name]
-        assert count / 1e9 == pytest.approx(PRINTED[name], abs=0.0075)
+        assert count / 1e9 == pytest.approx(PRINTED.get(name, count / 1e9), abs=0.0075)
+    if name in NAMED:
+        assert count / 1e6 == pytest.approx(NAMED[name], rel=0.02)
+    if name in WITHOUT_EMBEDDING:
+        rest = count - PRESETS[name].shape.vocabulary * PRESETS[name].shape.d_model
+        assert rest / 1e9 == pytest.approx(WITHOUT_EMBEDDING[name], abs=0.05)
 
 
 def test_unknown_model_names_the_nearest() -> None:
@@ -58,71 +125,33 @@ def test_unknown_model_names_the_nearest() -> None:
         find_preset("lama-7b")
 
 
-def twin_rotate(vector: Tensor, position: int, base: float) -> Tensor:
-    """Turn each pair (i, i + half) by position · base^(-2i / size), one number at a time."""
-    size = len(vector)
-    turned = vector.clone()
-    for i in range(size // 2):
-        angle = position * base ** (-2 * i / size)
-        a, b = vector[i], vector[i + size // 2]
-        turned[i] = a * math.cos(angle) - b * math.sin(angle)
-        turned[i + size // 2] = a * math.sin(angle) + b * math.cos(angle)
-    return turned
+# every setting of a shape at least once, those that transformers has no class for above all
+FORMS: dict[str, dict[str, object]] = {
+    "llama": {},
+    "palm": {},
+    "gopher": {"positions": "transformer-xl", "activation": "gelu-tanh", "gated": False, "bias": True, "tied": True},
+    "lamda": {"positions": "t5", "activation": "gelu", "head_size": 12, "tied": True},
+    "glm": {"block": "glm", "norm": "layer-bias", "activation": "gelu", "bias": True, "tied": True},
+    "deep-norm": {"block": "deep-norm", "norm": "layer-bias", "positions": "alibi", "gated": False},
+    "post-norm": {"block": "post-norm", "norm": "layer", "positions": "none", "activation": "relu"},
+    "sandwich": {"block": "sandwich", "norm": "layer-unscaled", "positions": "learned", "position_offset": 2},
+    "neox": {"block": "parallel-two-norms", "rope_share": 0.5, "bias": True, "norm": "layer-bias"},
+    "rezero": {"rezero": True, "norm": "rms-unscaled", "qk_norm": True, "logit_cap": 0.7, "activation": "relu-squared"},
+    "rezero-neox": {"rezero": True, "block": "parallel-two-norms"},
+    "llama3": {"rope_scaling": "llama3", "rope_factor": 8.0, "rope_original_length": 24, "rope_base": 50.0},
+    "linear": {"rope_scaling": "linear", "rope_factor": 3.0},
+    "opt-350m": {"embedding_size": 16, "embedding_norm": True, "positions": "learned"},
+    "alibi-cap": {"positions": "alibi", "n_kv_heads": 1, "logit_cap": 0.5, "scaled_logits": True},
+}
 
 
-def twin_attention(shape: ModelShape, weight: Tensor, output: Tensor, x_TD: Tensor) -> Tensor:
-    E, T = shape.head_size, len(x_TD)
-    rows = [weight @ x for x in x_TD]
-    mixed = torch.zeros(T, shape.heads * E, dtype=x_TD.dtype)
-    for head in range(shape.heads):
-        key_head = head * shape.n_kv_heads // shape.heads
-        k0 = shape.query_width + key_head * E
-        v0 = shape.query_width + shape.key_width + key_head * E
-        for t in range(T):
-            query = twin_rotate(rows[t][head * E : head * E + E], t, shape.rope_base)
-            keys = [twin_rotate(rows[s][k0 : k0 + E], s, shape.rope_base) for s in range(t + 1)]
-            scores = torch.stack([query @ key for key in keys]) / math.sqrt(E)
-            weights = scores.exp() / scores.exp().sum()
-            mixed[t, head * E : head * E + E] = sum(weights[s] * rows[s][v0 : v0 + E] for s in range(t + 1))
-    return mixed @ output.T
+def formed(name: str, **changes: object) -> ModelShape:
+    return small("palm" if name == "palm" else "llama", **FORMS[name] | changes)
 
 
-def exact_weights(model: LanguageModel) -> dict[str, Tensor]:
-    """The weights in float64, as leaves of their own."""
-    return {name: value.detach().double().requires_grad_() for name, value in model.named_parameters()}
-
-
-def twin_logits(shape: ModelShape, w: dict[str, Tensor], tokens: Tensor) -> Tensor:
-    """The whole model in float64, a position and a head at a time: [T] -> [T, V]."""
-
-    def norm(x: Tensor, scale: Tensor) -> Tensor:
-        if shape.norm == "layer":
-            x = x - x.mean(-1, keepdim=True)
-        return x / torch.sqrt((x * x).mean(-1, keepdim=True) + shape.norm_epsilon) * scale
-
-    def mlp(x: Tensor, prefix: str) -> Tensor:
-        gate, up = (x @ w[f"{prefix}.project.weight"].T).chunk(2, dim=-1)
-        return (gate / (1 + torch.exp(-gate)) * up) @ w[f"{prefix}.output.weight"].T
-
-    def attention(x: Tensor, prefix: str) -> Tensor:
-        return twin_attention(shape, w[f"{prefix}.project.weight"], w[f"{prefix}.output.weight"], x)
-
-    x = w["embedding"][tokens]
-    for layer in range(shape.layers):
-        name = f"blocks.{layer}"
-        if shape.block == "parallel":
-            normed = norm(x, w[f"{name}.norm.scale"])
-            x = x + mlp(normed, f"{name}.mlp") + attention(normed, f"{name}.attention")
-        else:
-            x = x + attention(norm(x, w[f"{name}.attention_norm.scale"]), f"{name}.attention")
-            x = x + mlp(norm(x, w[f"{name}.mlp_norm.scale"]), f"{name}.mlp")
-    logits = norm(x, w["norm.scale"]) @ w["embedding" if shape.tied else "head"].T
-    return logits / math.sqrt(shape.d_model) if shape.scaled_logits else logits
-
-
-@pytest.mark.parametrize("family", ["llama", "palm"])
-def test_logits_equal_the_twin(family: str) -> None:
-    model = build(small(family))
+@pytest.mark.parametrize("name", FORMS)
+def test_logits_equal_the_twin(name: str) -> None:
+    model = build(formed(name))
     tokens = torch.randint(50, (2, 11), generator=torch.Generator().manual_seed(3))
     logits = model.logits(tokens)
     for row in range(2):
@@ -130,9 +159,9 @@ def test_logits_equal_the_twin(family: str) -> None:
         torch.testing.assert_close(logits[row].double(), wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["llama", "palm"])
-def test_gradients_equal_the_twin(family: str) -> None:
-    model = build(small(family))
+@pytest.mark.parametrize("name", FORMS)
+def test_gradients_equal_the_twin(name: str) -> None:
+    model = build(formed(name))
     tokens = torch.randint(50, (12,), generator=torch.Generator().manual_seed(3))
     loss, _ = TrainingModel(model)(tokens[None, :-1], tokens[None, 1:], None, None, 0.01, 11)
     loss.backward()
@@ -140,38 +169,40 @@ def test_gradients_equal_the_twin(family: str) -> None:
     logits = twin_logits(model.shape, weights, tokens[:-1])
     z = logits.exp().sum(1).log()
     (functional.cross_entropy(logits, tokens[1:]) + 0.01 * z.square().mean()).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.any(), name
-        torch.testing.assert_close(parameter.grad.double(), weights[name].grad, atol=1e-5, rtol=1e-5)
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), key
+        torch.testing.assert_close(parameter.grad.double(), weights[key].grad, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_kv_heads": 2, "head_size": 16, "rope_base": 500.0, "norm_epsilon": 1e-3}])
-def test_llama_tiny_equals_transformers(changes: dict[str, float]) -> None:
-    """Logits, loss and every gradient, in float32 to 1e-5."""
-    transformers = pytest.importorskip("transformers")
-    shape = replace(PRESETS["llama-tiny"].shape, vocabulary=512, sequence_length=96, **changes)  # type: ignore[arg-type]
-    model, gradients = build(shape), LanguageModel(shape)
-    theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**hf_config(shape, 2)))
-    theirs.load_state_dict(llama_tensors(model))
-    tokens = torch.randint(512, (3, 97), generator=torch.Generator().manual_seed(3))
-    output = theirs(input_ids=tokens[:, :-1])
-    torch.testing.assert_close(model.logits(tokens[:, :-1]), output.logits, atol=1e-5, rtol=1e-5)
-    wanted = functional.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
-    loss, _ = TrainingModel(model)(tokens[:, :-1], tokens[:, 1:], None, None, 0.0, 3 * 96)
-    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
-    wanted.backward()
-    loss.backward()
-    gradients.load_state_dict({name: parameter.grad for name, parameter in model.named_parameters()})
-    named = dict(theirs.named_parameters())
-    assert set(llama_tensors(gradients)) == set(named)
-    for name, gradient in llama_tensors(gradients).items():
-        assert gradient.any(), name
-        torch.testing.assert_close(gradient, named[name].grad, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("name", FORMS)
+def test_losses_of_an_evaluation_are_those_of_training(name: str) -> None:
+    model = build(formed(name))
+    tokens = torch.randint(50, (2, 13), generator=torch.Generator().manual_seed(3))
+    loss, _ = TrainingModel(model)(tokens[:, :-1], tokens[:, 1:], None, None, 0.0, 24)
+    losses = TrainingModel(model).losses(tokens[:, :-1], tokens[:, 1:], None)
+    torch.testing.assert_close(losses.mean(), loss.detach())
 
 
-@pytest.mark.parametrize("family", ["llama", "palm"])
-def test_document_mask_lets_nothing_through(family: str) -> None:
-    model = build(small(family))
+def test_t5_buckets_over_long_distances() -> None:
+    buckets = distance_buckets(300)
+    firsts = [int((buckets == n).nonzero()[0]) for n in range(32)]
+    assert firsts == BUCKET_STARTS
+    assert (buckets[113:] == 31).all() and (buckets.diff() >= 0).all()
+
+
+@pytest.mark.parametrize(("heads", "first", "last"), [(112, 0.9170, 0.01632), (12, 0.5, 0.0884), (8, 0.5, 2**-8)])
+def test_alibi_slopes(heads: int, first: float, last: float) -> None:
+    """Those that BLOOM's and MPT's code give, heads that are no power of two included."""
+    found = slopes(heads)
+    assert len(found) == heads
+    assert float(found[0]) == pytest.approx(first, rel=1e-3)
+    assert float(found[-1]) == pytest.approx(last, rel=1e-3)
+    assert found.tolist() == pytest.approx([slope(heads, head) for head in range(heads)])
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_document_mask_lets_nothing_through(name: str) -> None:
+    model = build(formed(name))
     tokens = torch.randint(50, (2, 16), generator=torch.Generator().manual_seed(4))
     changed = tokens.clone()
     changed[:, :7] = (changed[:, :7] + 1) % 50
@@ -184,17 +215,18 @@ def test_document_mask_lets_nothing_through(family: str) -> None:
     assert not torch.equal(model.logits(tokens)[:, 7:], model.logits(changed)[:, 7:])
 
 
-@pytest.mark.parametrize("family", ["llama", "palm"])
-def test_documents_under_a_mask_are_what_they_are_alone(family: str) -> None:
-    """Rotary positions count from the row's start, and only their differences are seen."""
-    model = build(small(family))
+@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form.get("positions") != "learned"])
+def test_documents_under_a_mask_are_what_they_are_alone(name: str) -> None:
+    """Positions count from the row's start, and but for learned ones only their differences are seen."""
+    model = build(formed(name))
     tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(4))
     mask = document_mask(torch.tensor([[0] * 7 + [1] * 9]))
     torch.testing.assert_close(model.logits(tokens, mask)[:, 7:], model.logits(tokens[:, 7:]), atol=1e-5, rtol=1e-5)
 
 
-def test_padding_under_a_mask_is_finite_and_leaks_nothing() -> None:
-    model = build(small("llama"))
+@pytest.mark.parametrize("name", FORMS)
+def test_padding_under_a_mask_is_finite_and_leaks_nothing(name: str) -> None:
+    model = build(formed(name))
     tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(4))
     mask = document_mask(torch.tensor([[0] * 7 + [1] * 4 + [-1] * 5]))
     loss, _ = TrainingModel(model)(tokens, tokens.masked_fill(torch.arange(16) > 9, -100), mask, None, 0.0, 10)
@@ -209,9 +241,9 @@ def test_document_mask_of_one_document_is_the_causal_one() -> None:
     torch.testing.assert_close(masked, model.logits(tokens), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["llama", "palm"])
-def test_cache_gives_the_logits_of_the_whole(family: str) -> None:
-    model = build(small(family))
+@pytest.mark.parametrize("name", FORMS)
+def test_cache_gives_the_logits_of_the_whole(name: str) -> None:
+    model = build(formed(name))
     tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(5))
     cache = model.new_cache(1)
     pieces = [model.logits(tokens[:, :6], cache=cache)]

@@ -13,7 +13,27 @@ from trainer.config.families.preset import Preset
 FAMILIES = Registry(
     "model family",
     "corpusmill.families",
-    {"llama": "trainer.config.families.llama:LLAMA", "palm": "trainer.config.families.palm:PALM"},
+    {
+        name: f"trainer.config.families.{name}:{name.upper()}"
+        for name in (
+            "llama",
+            "palm",
+            "gpt3",
+            "gopher",
+            "chinchilla",
+            "lamda",
+            "galactica",
+            "opt",
+            "bloom",
+            "neox",
+            "pythia",
+            "starcoder",
+            "glm",
+            "llama2",
+            "llama3",
+            "nanochat",
+        )
+    },
 )
 """The families by name: each a table of presets by the names of its models."""
 
