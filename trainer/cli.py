@@ -163,13 +163,21 @@ def trace(run: Path, data: Path, step: int, as_json: bool) -> None:
 @click.argument("run", type=_DIRECTORY)
 @click.option("--format", "kind", type=click.Choice(["hf", "gguf"]), required=True, help="transformers or llama.cpp.")
 @output_option("Directory to make; it must not exist.")
+@click.option("--checkpoint", "step", type=Quantity("count", Bounds(least=0)), help="Its step. Default: the newest.")
+@click.option("--dtype", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="hf: of weights.")
+@click.option(
+    "--shard-bytes", type=Quantity("bytes", Bounds(least=1)), default="5GB", show_default=True,
+    help="hf: most bytes of a file of weights.",
+)  # fmt: skip
+@click.option("--check", type=_DIRECTORY, help="A packed set, of whose first 100 documents the loss is compared too.")
 @quiet_option()
-def export(run: Path, kind: str, output: str, quiet: bool) -> None:
-    """Write the newest checkpoint of RUN for another program (LLaMA shapes), compared with transformers' logits."""
+def export(run: Path, kind: str, output: str, quiet: bool, **options: Any) -> None:
+    """Write a checkpoint of RUN for another program, compared with what transformers computes from it: logits, greedy
+    tokens and losses. hf takes every family that transformers has a class for, gguf LLaMA shapes."""
     share_cores()
     from trainer.export.run import export_run
 
-    export_run(run, kind, Path(output), _silent if quiet else click.echo)
+    export_run(run, kind, Path(output), _silent if quiet else click.echo, **options)
 
 
 @main.command(short_help="The steps that saw records which were removed.")

@@ -18,7 +18,7 @@ from trainer.optim.config import OptimizerConfig
 from trainer.optim.schedules import ScheduleConfig
 from trainer.spikes.detector import SpikeConfig
 
-FORMAT = 3
+FORMAT = 4
 """Of `config.json`: another where its keys change, so that a run of another version is told from a damaged one."""
 _SEEDS = 1 << 63
 """Seeds that torch's generators and 64-bit hashes take."""

@@ -10,9 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
 from tokenizer import proto
-from trainer.export.llama import llama_tensors
+from trainer.export.request import ExportRequest
+from trainer.huggingface.layout import to_theirs
+from trainer.huggingface.llama import LLAMA
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
@@ -37,11 +39,20 @@ _PADDING_SCORE = -1000.0
 """Score of the rows that fill the vocabulary up: no merge makes them."""
 
 
+def refuse_other_shapes(shape: ModelShape) -> None:
+    """A UsageError unless llama.cpp's LLaMA computes what a model of this shape does."""
+    if not LLAMA.computes(shape) or shape.bias or shape.rope_scaling != "none":
+        raise UsageError(
+            "only LLaMA shapes without biases and rope scaling are written as GGUF, and this model is none: give --format hf."
+        )
+
+
 def gguf_tensors(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
     """The weights by llama.cpp's names. Its rotary pairs are neighbours, (0, 1), (2, 3) …, where ours are i and
     i + half: the rows of the query and key matrices are reordered accordingly, head by head."""
     tensors = {}
-    for name, tensor in llama_tensors(model).items():
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name, tensor in to_theirs(LLAMA, model.shape, weights).items():
         if ".q_proj." in name or ".k_proj." in name:
             heads = model.shape.heads if ".q_proj." in name else model.shape.n_kv_heads
             tensor = neighbours(tensor, heads)
@@ -69,17 +80,13 @@ def halves(weight: Tensor, heads: int) -> Tensor:
     return weight.reshape(heads, rows // heads // 2, 2, width).transpose(1, 2).reshape(rows, width).contiguous()
 
 
-def write_gguf(
-    model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path, alone: bool = False
-) -> str:
-    """Write `model.gguf` into `directory`, which exists; gives what is to be said about the tokenizer, or nothing.
-
-    `alone`: the model saw each document by itself, and not after the EOD of the one before.
-    """
+def write_gguf(model: LanguageModel, request: ExportRequest, directory: Path) -> str:
+    """Write `model.gguf` into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
     try:
         import gguf
     except ImportError:
         raise DataError("the GGUF format needs the package gguf: pip install gguf.") from None
+    tokenizer_model = request.tokenizer_model
     if tokenizer_model is None:
         raise DataError(
             "the run carries no tokenizer, which a GGUF file must hold: train on a packed set with its own."
@@ -92,7 +99,7 @@ def write_gguf(
         )
     writer = gguf.GGUFWriter(directory / FILE, "llama")
     _add_shape(writer, model.shape)
-    _add_tokenizer(writer, pieces, eod, model.shape.vocabulary, alone)
+    _add_tokenizer(writer, pieces, request.eod, model.shape.vocabulary, request.alone)
     for name, tensor in gguf_tensors(model).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()

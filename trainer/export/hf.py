@@ -4,57 +4,50 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from tokenizer import huggingface
 from tokenizer.model import Tokenizer
-from trainer.export.llama import llama_tensors
+from trainer.export.request import ExportRequest
+from trainer.huggingface.layout import Layout, to_theirs
+from trainer.huggingface.registry import layout_of
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
-def hf_config(shape: ModelShape, eod: int) -> dict[str, Any]:
+
+def hf_config(layout: Layout, shape: ModelShape, eod: int, dtype: str = "float32") -> dict[str, Any]:
     """The value of `config.json`. A document begins after the EOD of the one before, so that EOD is BOS too."""
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "attention_bias": False,
-        "attention_dropout": 0.0,
+        "architectures": [layout.architecture],
+        "model_type": layout.model_type,
         "bos_token_id": eod,
-        "dtype": "float32",
+        "dtype": dtype,
         "eos_token_id": eod,
-        "head_dim": shape.head_size,
-        "hidden_act": "silu",
-        "hidden_size": shape.d_model,
-        "initializer_range": 0.02,
-        "intermediate_size": shape.feed_forward,
-        "max_position_embeddings": shape.sequence_length,
-        "mlp_bias": False,
-        "num_attention_heads": shape.heads,
-        "num_hidden_layers": shape.layers,
-        "num_key_value_heads": shape.n_kv_heads,
-        "rms_norm_eps": shape.norm_epsilon,
-        "rope_theta": shape.rope_base,
-        "tie_word_embeddings": shape.tied,
-        "torch_dtype": "float32",
+        "torch_dtype": dtype,
         "use_cache": True,
-        "vocab_size": shape.vocabulary,
+        **layout.to_config(shape),
     }
 
 
-def write_hf(model: LanguageModel, eod: int, tokenizer_model: Path | None, directory: Path, alone: bool = False) -> str:
-    """Write everything into `directory`, which exists; gives what is to be said about the tokenizer, or nothing.
-
-    `alone`: the model saw each document by itself, and not after the EOD of the one before.
-    """
-    save_file(llama_tensors(model), directory / "model.safetensors", {"format": "pt"})
-    _write_json(directory / "config.json", hf_config(model.shape, eod))
+def write_hf(model: LanguageModel, request: ExportRequest, directory: Path) -> str:
+    """Write everything into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
+    layout, eod = layout_of(model.shape), request.eod
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    tensors = to_theirs(layout, model.shape, weights)
+    if request.dtype == "bf16":
+        tensors = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    dtype = "bfloat16" if request.dtype == "bf16" else "float32"
+    _write_json(directory / "config.json", hf_config(layout, model.shape, eod, dtype))
     _write_json(directory / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod})
-    # safetensors keeps its file to the owner
-    shutil.copymode(directory / "config.json", directory / "model.safetensors")
+    _write_weights(tensors, request.shard_bytes, directory)
+    tokenizer_model = request.tokenizer_model
     if tokenizer_model is None:
         return "the run carries no tokenizer, so the export has none either"
     shutil.copyfile(tokenizer_model, directory / "tokenizer.model")
@@ -64,8 +57,40 @@ def write_hf(model: LanguageModel, eod: int, tokenizer_model: Path | None, direc
         return f"the export has no {huggingface.TOKENIZER_JSON}, since {reason}: encode with its tokenizer.model"
     piece = tokenizer.processor.id_to_piece(eod)
     # the symbol that the tokenizer was trained with for a beginning stands nowhere in what the model has seen
-    huggingface.write(tokenizer_model, directory, piece, first_piece=None if alone else piece)
+    huggingface.write(tokenizer_model, directory, piece, first_piece=None if request.alone else piece)
     return ""
+
+
+def _write_weights(tensors: Mapping[str, Tensor], shard_bytes: int, directory: Path) -> None:
+    """One file, or files of at most `shard_bytes` (a tensor that is larger has one of its own) and their index."""
+    shards = list(_shards(tensors, shard_bytes))
+    where: dict[str, str] = {}
+    for number, names in enumerate(shards, 1):
+        file = WEIGHTS if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file({name: tensors[name].contiguous() for name in names}, directory / file, {"format": "pt"})
+        # safetensors keeps its file to the owner
+        shutil.copymode(directory / "config.json", directory / file)
+        where |= dict.fromkeys(names, file)
+    if len(shards) > 1:
+        total = sum(map(_bytes, tensors.values()))
+        _write_json(directory / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
+
+
+def _shards(tensors: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
+    """The names of the tensors of each file, in order."""
+    names: list[str] = []
+    size = 0
+    for name, tensor in tensors.items():
+        if names and size + _bytes(tensor) > shard_bytes:
+            yield names
+            names, size = [], 0
+        names.append(name)
+        size += _bytes(tensor)
+    yield names
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _write_json(path: Path, value: Any) -> None:

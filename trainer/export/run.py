@@ -1,4 +1,4 @@
-"""`trainer export`: the newest checkpoint of a run as a directory of another program's format, checked, then renamed."""
+"""`trainer export`: a checkpoint of a run as a directory of another program's format, checked, then renamed."""
 
 from __future__ import annotations
 
@@ -6,35 +6,62 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from corpus.data.files import sync_tree
 from corpus.errors import DataError, UsageError
-from trainer.export.gguf import write_gguf
+from trainer.data.validation_sets import PackedRows
+from trainer.export.gguf import refuse_other_shapes, write_gguf
 from trainer.export.hf import write_hf
-from trainer.export.llama import refuse_other_shapes
+from trainer.export.request import SHARD_BYTES, ExportRequest
 from trainer.export.verify import compare
+from trainer.huggingface.registry import layout_of
+from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
 from trainer.run.load import load_model
 
 FORMATS = {"hf": write_hf, "gguf": write_gguf}
 
 
-def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None]) -> None:
-    """Write the model of `path` to `output`, which must not hold anything yet; an error leaves nothing there."""
+def export_run(
+    path: Path,
+    kind: str,
+    output: Path,
+    report: Callable[[str], None],
+    *,
+    step: int | None = None,
+    dtype: str = "fp32",
+    shard_bytes: int = SHARD_BYTES,
+    check: Path | None = None,
+) -> None:
+    """Write the model of `path` to `output`, which must not hold anything yet; an error leaves nothing there.
+
+    `step`: of this checkpoint, by default the newest valid one; `dtype`: fp32 or bf16, and `shard_bytes`: most bytes of a
+    file of weights, both of the hf format; `check`: a packed set, of whose first documents the loss is compared.
+    """
     run = Run(path)
-    refuse_other_shapes(run.shape())
+    shape, config = run.shape(), run.config()
+    layout_of(shape)
+    if kind == "gguf":
+        refuse_other_shapes(shape)
+        if dtype != "fp32":
+            raise UsageError("a GGUF file is written in fp32: leave --dtype out, and quantise it with llama.cpp's own tool.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} exists already: give another --output.")
-    model, step = load_model(run, report)
-    tokenizer_model = run.checked_tokenizer()
+    data = None if check is None else _checked_set(check, config.data.tokenizer, path)
+    model, step = load_model(run, report, step)
+    if dtype == "bf16":
+        _round(model)
+    request = ExportRequest(
+        config.data.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes
+    )
     unfinished = output.parent / f".{output.name}.unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        config = run.config()
-        note = FORMATS[kind](model, config.data.eod, tokenizer_model, unfinished, config.training.document_mask)
-        difference = compare(model, unfinished, kind)
+        note = FORMATS[kind](model, request, unfinished)
+        comparison = compare(model, unfinished, kind, config.data.eod, data)
         sync_tree(unfinished)
         unfinished.rename(output)
     except (OSError, SafetensorError) as error:
@@ -43,8 +70,19 @@ def export_run(path: Path, kind: str, output: Path, report: Callable[[str], None
         shutil.rmtree(unfinished, ignore_errors=True)
     if note:
         report(f"note        {note}")
-    if difference is None:
-        report("compared    not: transformers is not installed")
-    else:
-        report(f"compared    logits within {difference:.1e} of those of transformers")
+    report(f"compared    {comparison or 'not: transformers is not installed'}")
     report(f"exported    step {step} to {output}")
+
+
+@torch.no_grad()
+def _round(model: LanguageModel) -> None:
+    """Give the weights the values that bfloat16 has, so that what is compared is what is written."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.bfloat16())
+
+
+def _checked_set(path: Path, tokenizer: str, run: Path) -> PackedRows:
+    data = PackedRows(path)
+    if data.identity.tokenizer != tokenizer:
+        raise UsageError(f"--check {path} has another tokenizer than {run}: give a set that is packed with the run's.")
+    return data

@@ -1,19 +1,44 @@
-"""An export is checked before it is published: the logits that transformers computes from it against our own."""
+"""An export is checked before it is published: what transformers computes from it against what we do."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from corpus.errors import DataError
+from trainer.data.validation_sets import PackedRows
 from trainer.export import gguf as gguf_format
 from trainer.models.model import LanguageModel
+from trainer.run.generate import continue_ids
+from trainer.run.sampling import SamplingConfig
 
 TOLERANCE = 1e-4
-"""Largest difference of two logits, as a share of the largest logit (of 1, where that is smaller)."""
+"""Largest difference of two logits, as a share of the largest logit (of 1, where that is smaller), and of two losses."""
 PROMPTS, PROMPT_TOKENS = 4, 48
+GREEDY_TOKENS = 24
+DOCUMENTS = 100
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The largest difference of the logits, as a share of the largest; the tokens whose greedy choice is the same; the
+    documents whose mean loss was compared, and its relative difference."""
+
+    logits: float
+    greedy: int
+    documents: int = 0
+    loss: float = 0.0
+
+    def __str__(self) -> str:
+        loss = f", the loss of {self.documents} documents within {self.loss:.1e}" if self.documents else ""
+        return f"logits within {self.logits:.1e} of those of transformers, {self.greedy} greedy tokens the same{loss}"
 
 
 def prompts(model: LanguageModel) -> Tensor:
@@ -27,29 +52,83 @@ def prompts(model: LanguageModel) -> Tensor:
 
 
 @torch.no_grad()
-def compare(model: LanguageModel, directory: Path, kind: str) -> float | None:
-    """The largest relative difference of the logits on the fixed prompts; None where transformers is not installed.
+def compare(model: LanguageModel, directory: Path, kind: str, eod: int, data: PackedRows | None) -> Comparison | None:
+    """Logits on the fixed prompts, greedy tokens from EOD on, and the loss of the first documents of `data`; None where
+    transformers is not installed.
 
     A difference above `TOLERANCE` is a DataError.
     """
+    theirs = _load(directory, kind)
+    if theirs is None:
+        return None
+    ids = prompts(model)
+    ours_BTV, theirs_BTV = model.logits(ids), theirs(ids).logits
+    scale = ours_BTV.abs().max().clamp(min=1.0)
+    difference = float((ours_BTV - theirs_BTV).abs().max() / scale)
+    if not difference <= TOLERANCE:
+        raise _refused(f"logits differ from the run's by {difference:.1e} of the largest")
+    greedy = _same_choices(model, theirs, eod, float(scale))
+    if data is None:
+        return Comparison(difference, greedy)
+    documents = list(islice(_documents(data, model.shape.sequence_length), DOCUMENTS))
+    if not documents:
+        return Comparison(difference, greedy)
+    ours_loss, their_loss = _mean_loss(model.logits, documents), _mean_loss(lambda ids: theirs(ids).logits, documents)
+    apart = abs(ours_loss - their_loss) / max(ours_loss, 1e-9)
+    if not apart <= TOLERANCE:
+        raise _refused(f"loss of {len(documents)} documents is {their_loss:.6f} and the run's {ours_loss:.6f}")
+    return Comparison(difference, greedy, len(documents), apart)
+
+
+def _load(directory: Path, kind: str) -> Any:
+    """The model that transformers makes of the export, in float32."""
     try:
-        from transformers import LlamaConfig, LlamaForCausalLM
+        from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
         from transformers.utils import logging
     except ImportError:
         return None
     logging.disable_progress_bar()
     if kind == "hf":
-        theirs = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
-    else:
-        # what the file says, not what was meant to be written
-        theirs = LlamaForCausalLM(LlamaConfig(**gguf_format.read_config(directory / gguf_format.FILE))).eval()
-        theirs.load_state_dict(gguf_format.read_tensors(directory / gguf_format.FILE))
-    ids = prompts(model)
-    ours_BTV, theirs_BTV = model.logits(ids), theirs(ids).logits
-    difference = float((ours_BTV - theirs_BTV).abs().max() / ours_BTV.abs().max().clamp(min=1.0))
-    if not difference <= TOLERANCE:
-        raise DataError(
-            f"the exported model's logits differ from the run's by {difference:.1e} of the largest (at most {TOLERANCE:.0e} "
-            "is accepted), and nothing was written: try another version of transformers and report this."
-        )
-    return difference
+        return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    # what the file says, not what was meant to be written
+    theirs = LlamaForCausalLM(LlamaConfig(**gguf_format.read_config(directory / gguf_format.FILE))).eval()
+    theirs.load_state_dict(gguf_format.read_tensors(directory / gguf_format.FILE))
+    return theirs
+
+
+def _refused(difference: str) -> DataError:
+    return DataError(
+        f"the exported model's {difference} (at most {TOLERANCE:.0e} is accepted), and nothing was written: try another "
+        "version of transformers and report this."
+    )
+
+
+def _same_choices(model: LanguageModel, theirs: Any, eod: int, scale: float) -> int:
+    """How many tokens our greedy choice was followed, each theirs too: their most likely one, or as likely to rounding."""
+    tokens = min(GREEDY_TOKENS, model.shape.sequence_length - 1)
+    chosen = continue_ids(model, [eod], SamplingConfig(max_tokens=tokens), stop=-1)
+    logits_TV = theirs(torch.tensor([[eod, *chosen]])).logits[0, :-1]
+    behind = logits_TV.amax(1) - logits_TV.gather(1, torch.tensor(chosen)[:, None])[:, 0]
+    if not float(behind.max()) <= TOLERANCE * scale:
+        raise _refused(f"greedy choice differs from the run's by {float(behind.max()) / scale:.1e} of the largest logit")
+    return len(chosen)
+
+
+def _documents(data: PackedRows, longest: int) -> Iterator[list[int]]:
+    """Pieces of documents as the rows of a packed set hold them, of two tokens at least and `longest` at most."""
+    for row in range(len(data)):
+        tokens, start = data[row : row + 1][0], 0
+        for segment in data.segments(slice(row, row + 1))[0]:
+            piece = tokens[start : start + min(segment.length, longest)]
+            start += segment.length
+            if len(piece) > 1:
+                yield [int(token) for token in piece]
+
+
+def _mean_loss(logits: Any, documents: Sequence[Sequence[int]]) -> float:
+    """The mean cross-entropy of the tokens of all documents but their first."""
+    total = 0.0
+    for document in documents:
+        ids = torch.tensor([document])
+        total += float(functional.cross_entropy(logits(ids[:, :-1])[0], ids[0, 1:], reduction="sum"))
+    return total / sum(len(document) - 1 for document in documents)

@@ -38,6 +38,8 @@ def _config(shape: ModelShape) -> dict[str, Any]:
         "max_position_embeddings": shape.sequence_length,
         "num_attention_heads": shape.heads,
         "num_hidden_layers": shape.layers,
+        # its default is 1, which is a token like any other here
+        "pad_token_id": None,
         "tie_word_embeddings": shape.tied,
         "vocab_size": shape.vocabulary,
         "word_embed_proj_dim": shape.embedding_width,

@@ -48,7 +48,7 @@ def theirs(shape: ModelShape, seed: int = 1) -> tuple[Layout, Any]:
     layout = named_layout(shape)
     kind = getattr(transformers, layout.architecture)
     special = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": None}
-    model = kind(kind.config_class(**layout.to_config(shape), **special)).eval()
+    model = kind(kind.config_class(**layout.to_config(shape) | special)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
