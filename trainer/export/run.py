@@ -46,16 +46,16 @@ def export_run(
     if kind == "gguf":
         refuse_other_shapes(shape)
         if dtype != "fp32":
-            raise UsageError("a GGUF file is written in fp32: leave --dtype out, and quantise it with llama.cpp's own tool.")
+            raise UsageError(
+                "a GGUF file is written in fp32: leave --dtype out, and quantise it with llama.cpp's own tool."
+            )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} exists already: give another --output.")
     data = None if check is None else _checked_set(check, config.data.tokenizer, path)
     model, step = load_model(run, report, step)
     if dtype == "bf16":
         _round(model)
-    request = ExportRequest(
-        config.data.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes
-    )
+    request = ExportRequest(config.data.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes)
     unfinished = output.parent / f".{output.name}.unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)

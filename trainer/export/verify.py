@@ -110,7 +110,9 @@ def _same_choices(model: LanguageModel, theirs: Any, eod: int, scale: float) -> 
     logits_TV = theirs(torch.tensor([[eod, *chosen]])).logits[0, :-1]
     behind = logits_TV.amax(1) - logits_TV.gather(1, torch.tensor(chosen)[:, None])[:, 0]
     if not float(behind.max()) <= TOLERANCE * scale:
-        raise _refused(f"greedy choice differs from the run's by {float(behind.max()) / scale:.1e} of the largest logit")
+        raise _refused(
+            f"greedy choice differs from the run's by {float(behind.max()) / scale:.1e} of the largest logit"
+        )
     return len(chosen)
 
 

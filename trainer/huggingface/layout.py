@@ -88,7 +88,7 @@ class Layout:
 
 def what_is_computed(shape: ModelShape) -> ModelShape:
     """The shape with the fields that do not matter for its function at their defaults."""
-    default = {entry.name: entry.default for entry in fields(ModelShape)}
+    default: dict[str, Any] = {entry.name: entry.default for entry in fields(ModelShape)}
     idle = ["initialisation", "initial_deviation"]
     if shape.positions != "rope":
         idle += [name for name in default if name.startswith("rope_")]
@@ -119,11 +119,12 @@ def _only(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
 
 
 def _rows(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
-    return torch.split(tensor, [shape.query_width, shape.key_width, shape.key_width])
+    query, key = shape.query_width, shape.query_width + shape.key_width
+    return tensor[:query], tensor[query:key], tensor[key:]
 
 
 def _halves(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
-    return torch.split(tensor, shape.feed_forward)
+    return tensor[: shape.feed_forward], tensor[shape.feed_forward :]
 
 
 def _stacked(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
@@ -145,7 +146,8 @@ def _ungrouped(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
     tensor = tensors[0]
     rest = tensor.shape[1:]
     group = shape.query_width // shape.n_kv_heads
-    parts = tensor.reshape(shape.n_kv_heads, -1, *rest).split([group, shape.head_size, shape.head_size], dim=1)
+    groups = tensor.reshape(shape.n_kv_heads, -1, *rest)
+    parts = groups[:, :group], groups[:, group : -shape.head_size], groups[:, -shape.head_size :]
     return torch.cat([part.reshape(-1, *rest) for part in parts])
 
 

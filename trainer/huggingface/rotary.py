@@ -11,11 +11,12 @@ from trainer.models.shape import ModelShape
 
 def read_rotary(config: Config, share: float = 1.0) -> dict[str, Any]:
     """The fields of a shape that say its rotary positions. `share`: the rotated part of a head where nothing is said."""
-    given = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    given: Config = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = given.get("rope_type", given.get("type", "default"))
-    base = given.get("rope_theta", config.get("rope_theta", config.get("rotary_emb_base", 10000.0)))
-    rotated = given.get("partial_rotary_factor", config.get("partial_rotary_factor", config.get("rotary_pct", share)))
-    fields = {"rope_base": float(base), "rope_share": float(rotated)}
+    said = {**config, **given}
+    base = said.get("rope_theta") or said.get("rotary_emb_base") or 10000.0
+    rotated = said.get("partial_rotary_factor") or said.get("rotary_pct") or share
+    fields: dict[str, Any] = {"rope_base": float(base), "rope_share": float(rotated)}
     if kind == "default":
         return fields
     if kind == "linear":

@@ -76,6 +76,7 @@ class PostNormBlock(Block):
     Wang et al. 2022)."""
 
     ends_normed = True
+    alpha: float
 
     def _build(self, shape: ModelShape) -> None:
         super()._build(shape)
@@ -112,6 +113,8 @@ class GLMBlock(Block):
     """α·y + Attention(y) with y = norm(x), then the same with the MLP; α = (2·layers)^½ (GLM-130B section 2.1, as its code
     has it: post-norm whose first norm is that of the embedding, and whose last follows the stack)."""
 
+    alpha: float
+
     def _build(self, shape: ModelShape) -> None:
         super()._build(shape)
         self.alpha = (2 * shape.layers) ** 0.5
@@ -119,7 +122,7 @@ class GLMBlock(Block):
     def _block(
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
     ) -> Tensor:
-        normed_BTD = self.attention_norm(x_BTD)
+        normed_BTD: Tensor = self.attention_norm(x_BTD)
         mixed_BTD = self.attention(normed_BTD, table, mask, cache, start)
         normed_BTD = self.mlp_norm(self.alpha * normed_BTD + self._added(mixed_BTD, 0, dropout))
         return self.alpha * normed_BTD + self._added(self.mlp(normed_BTD), 1, dropout)
@@ -139,7 +142,7 @@ class ParallelBlock(Block):
         self, x_BTD: Tensor, table: Tensor, mask: Mask, cache: LayerCache | None, start: int, dropout: Dropout | None
     ) -> Tensor:
         normed_BTD = self.norm(x_BTD)
-        added_BTD = self.attention(normed_BTD, table, mask, cache, start) + self.mlp(normed_BTD)
+        added_BTD: Tensor = self.attention(normed_BTD, table, mask, cache, start) + self.mlp(normed_BTD)
         return x_BTD + self._added(added_BTD, 0, dropout)
 
 

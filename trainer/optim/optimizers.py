@@ -101,6 +101,7 @@ def build_optimizer(
         {"params": [p for p in named.values() if p.dim() == 1], "weight_decay": 0.0},
     ]
     betas = (config.beta1, config.beta2)
+    groups = [group for group in groups if group["params"]]  # a model may have no vectors
     return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
 
 

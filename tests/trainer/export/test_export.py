@@ -15,9 +15,9 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
+from tests.trainer.huggingface.families import back
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
-from tests.trainer.huggingface.families import back
 from trainer.export import verify
 from trainer.export.gguf import read_tensors
 from trainer.huggingface.llama import LLAMA
@@ -64,6 +64,10 @@ def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
     return directory / f"{kind}.model"
 
 
+FAMILY = {name: SMALL[name] for name in ("layers", "d_model", "heads")} | {"head_size": 8, "feed_forward": 128}
+"""Sizes that every class of transformers can have."""
+
+
 def make_run(
     directory: Path,
     kind: str,
@@ -76,7 +80,7 @@ def make_run(
     packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290, tokenizer_model=carried)
     settings = [
         word
-        for name, value in ({} if model != "llama-tiny" else SMALL | changes).items()
+        for name, value in (changes if model != "llama-tiny" else SMALL | changes).items()
         for word in ("--set", f"model.{name}={value}")
     ]
     usual = ["--model", model, "--steps", "2", "--batch-size", "2", "--threads", "1", *settings]
@@ -216,6 +220,63 @@ def test_tied_embeddings(kind: str, tmp_path: Path) -> None:
     result = call("export", run, "--format", kind, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "logits within" in result.output
+
+
+CLASSES = {
+    "llama3-tiny": "LlamaForCausalLM",
+    "gpt3-tiny": "GPT2LMHeadModel",
+    "pythia-tiny": "GPTNeoXForCausalLM",
+    "opt-tiny": "OPTForCausalLM",
+    "galactica-tiny": "OPTForCausalLM",
+    "bloom-tiny": "BloomForCausalLM",
+    "starcoder-tiny": "GPTBigCodeForCausalLM",
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_family_is_written_for_its_class(name: str, tmp_path: Path) -> None:
+    """In bf16 and in several files, of a chosen checkpoint: transformers computes what we do with the rounded weights."""
+    transformers = pytest.importorskip("transformers")
+    kv = 1 if name == "starcoder-tiny" else 4
+    run = make_run(tmp_path, "bpe", name, options=("--save-every", "1", "--keep", "0"), n_kv_heads=kv, **FAMILY)
+    written = ("--checkpoint", "1", "--dtype", "bf16", "--shard-bytes", "20kB", "--check", tmp_path / "packed")
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "hf", *written)
+    assert result.exit_code == 0, result.output
+    assert "24 greedy tokens the same, the loss of 8 documents within" in result.output
+    assert "exported    step 1" in result.output
+    files = sorted(path.name for path in (tmp_path / "hf").glob("*.safetensors"))
+    index = json.loads((tmp_path / "hf" / "model.safetensors.index.json").read_text())
+    assert len(files) > 2 and set(index["weight_map"].values()) == set(files)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
+    assert type(theirs).__name__ == CLASSES[name]
+    assert theirs.dtype == torch.bfloat16 == next(theirs.parameters()).dtype
+    model, step = load_model(Run(run), print, 1)
+    assert step == 1
+    for parameter in model.parameters():
+        parameter.data = parameter.data.bfloat16().float()
+    ids = torch.randint(290, (3, 32), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(model.logits(ids), theirs.float()(ids).logits, atol=1e-5, rtol=1e-5)
+        added = theirs.generate(torch.tensor([[2]]), max_new_tokens=12, do_sample=False, pad_token_id=0)[0, 1:]
+    assert continue_ids(model, [2], SamplingConfig(max_tokens=12), stop=2) == [n for n in added.tolist() if n != 2]
+
+
+def test_a_checkpoint_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "hf", "--checkpoint", "7")
+    assert result.exit_code == 2 and "has no valid checkpoint of step 7: give one of 0, 2" in result.output
+
+
+def test_a_set_of_another_tokenizer_is_no_check(run: Path, tmp_path: Path) -> None:
+    other = write_packed(tmp_path / "packed", learnable_rows(8, 32, 280), 290)
+    result = call("export", run, "--format", "hf", "--output", tmp_path / "hf", "--check", other)
+    assert result.exit_code == 2 and "has another tokenizer" in result.output
+
+
+@pytest.mark.parametrize("name", ["gpt3-tiny", "bloom-tiny"])
+def test_gguf_of_other_families_is_refused(name: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "bpe", name, n_kv_heads=4, **FAMILY)
+    result = call("export", run, "--format", "gguf", "--output", tmp_path / "out")
+    assert result.exit_code == 2 and "only LLaMA shapes" in result.output
 
 
 def test_palm_is_refused(tmp_path: Path) -> None:

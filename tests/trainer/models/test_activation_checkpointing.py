@@ -49,6 +49,22 @@ def step(model: LanguageModel, mode: str, dropped: bool = True) -> tuple[list[to
     return grads, held, alive.products - products
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bias": True, "norm": "layer-bias", "gated": False, "activation": "gelu-tanh", "positions": "alibi"},
+        {"positions": "t5", "block": "glm"},
+        {"positions": "transformer-xl", "rezero": True},
+    ],
+)
+def test_recomputation_changes_no_bit_of_other_families(changes: dict[str, object]) -> None:
+    model = build(small("llama", layers=3, **changes))
+    results = {mode: step(model, mode) for mode in ("none", "selective", "full")}
+    for mode in ("selective", "full"):
+        assert all(torch.equal(a, b) for a, b in zip(results["none"][0], results[mode][0], strict=True)), mode
+        assert results[mode][1] < results["none"][1]
+
+
 @pytest.mark.parametrize("family", ["llama", "palm"])
 def test_recomputation_changes_no_bit_and_keeps_less(family: str) -> None:
     model = build(small(family, layers=3, tied=True))

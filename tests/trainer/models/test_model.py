@@ -183,6 +183,23 @@ def test_losses_of_an_evaluation_are_those_of_training(name: str) -> None:
     torch.testing.assert_close(losses.mean(), loss.detach())
 
 
+@pytest.mark.filterwarnings("ignore")  # torch warns of its own compiler
+@pytest.mark.parametrize("name", FORMS)
+def test_a_block_compiles_without_graph_breaks(name: str) -> None:
+    """Traced whole, forward and backward; the values are the block's own."""
+    torch.compiler.reset()
+    model, whole = build(formed(name)), build(formed(name))
+    for block in whole.blocks:
+        block.compile(fullgraph=True, backend="aot_eager")
+    tokens = torch.randint(50, (2, 13), generator=torch.Generator().manual_seed(3))
+    for each in (model, whole):
+        loss, _ = TrainingModel(each)(tokens[:, :-1], tokens[:, 1:], None, None, 0.0, 24)
+        loss.backward()
+    for (key, parameter), other in zip(model.named_parameters(), whole.parameters(), strict=True):
+        assert parameter.grad is not None and other.grad is not None
+        torch.testing.assert_close(parameter.grad, other.grad, atol=1e-5, rtol=1e-4, msg=key)
+
+
 def test_t5_buckets_over_long_distances() -> None:
     buckets = distance_buckets(300)
     firsts = [int((buckets == n).nonzero()[0]) for n in range(32)]
