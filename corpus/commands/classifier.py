@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
 from corpus.engine.runner import run_stage
+from corpus.errors import UsageError
 from corpus.quality.classifier import TrainClassifierConfig, TrainClassifierStage, summary
 
 
 @click.command("train-classifier")
-@click.option("--positive", multiple=True, required=True, metavar="DOCS", help="Documents as wanted. (repeatable)")
+@click.option("--positive", multiple=True, metavar="DOCS", help="Documents as wanted. (repeatable)")
 @click.option("--negative", multiple=True, required=True, metavar="DOCS", help="Random documents. (repeatable)")
 @stage_options
 @config_options(TrainClassifierConfig)
@@ -21,12 +21,13 @@ def train_classifier(positive: tuple[str, ...], negative: tuple[str, ...], outpu
     """Train a classifier that tells documents as wanted, such as pages that an encyclopedia cites, from random ones.
 
     It is a fastText model (model.bin), which the library reads, too. As many negative as positive documents of each length
-    are chosen by the hash of their ids. What it is worth, by documents that it was not trained on, is in _report.json.
+    are chosen by the hash of their ids. With --cited the positive ones are those of --negative that an encyclopedia cites. What it is worth, by documents that it was not trained on, is in _report.json.
     `corpus filter --rules reference --set reference.model=OUTPUT` judges documents by it.
     """
     options = run_options(values)
-    documents = existing((*positive, *negative))
-    stage = TrainClassifierStage(documents, len(positive), build_config(TrainClassifierConfig, values))
-    run_stage(stage, output, options)
+    config = build_config(TrainClassifierConfig, values)
+    if not positive and not config.cited:
+        raise UsageError("There are no positive documents: give --positive DOCS, or --cited LINKS.")
+    manifest = run_stage(TrainClassifierStage(existing((*positive, *negative)), len(positive), config), output, options)
     if not options.quiet:
-        click.echo("\n".join(summary(Path(output))))
+        click.echo("\n".join(summary(manifest.extra["classifier"])))

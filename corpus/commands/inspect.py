@@ -23,6 +23,8 @@ _NO_ROWS = {
     "choice": "a choice of validation documents",
     "verdict": "a verdict over several domains",
     "lm": "a language model",
+    "cutoffs": "cutoffs of perplexity",
+    "links": "links of an encyclopedia",
     "classifier": "a classifier",
 }
 

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import Any
 
 import click
 
-from corpus.commands.options import existing
-from corpus.data.files import sync_file
+from corpus.commands.options import existing, run_options, stage_options
 
 
 @click.command()
 @click.argument("dumps", nargs=-1, required=True, metavar="DUMP…")
-@click.option("-o", "--output", required=True, metavar="FILE", help="Text file to write, a link a line.")
-def references(dumps: tuple[str, ...], output: str) -> None:
-    """List the external links in the references of Wikipedia dumps (pages-articles XML), a link a line.
+@stage_options
+def references(dumps: tuple[str, ...], output: str, **values: Any) -> None:
+    """List the external links in the references of Wikipedia dumps (pages-articles XML): OUTPUT/links.txt, a link a line.
 
-    Of a page each link is listed once. `corpus filter --rules cited --set cited.list=FILE` keeps the documents of a crawl that
-    are cited, which train-classifier takes as its positive ones.
+    Of a page each link is listed once. `corpus filter --rules cited --set cited.list=OUTPUT` keeps the documents of a crawl
+    that are cited, which train-classifier takes as its positive ones (`--cited OUTPUT`).
     """
-    from pipelines.readers.references import references as links
+    from corpus.engine.runner import run_stage
+    from pipelines.readers.links import LinksStage, summary
 
-    target = Path(output)
-    part = target.with_name(target.name + ".part")
-    number = 0
-    try:
-        with part.open("w", encoding="utf-8", errors="replace") as file:
-            for dump in existing(dumps):
-                for link in links(Path(dump)):
-                    file.write(link + "\n")
-                    number += 1
-        sync_file(part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-    click.echo(f"{number:,} links", err=True)
+    options = run_options(values)
+    manifest = run_stage(LinksStage(existing(dumps)), output, options)
+    if not options.quiet:
+        click.echo(summary(manifest))

@@ -39,9 +39,12 @@ SIDE_FILES = (
     "sp.model",
     "lm.arpa",
     "model.bin",
+    "cutoffs.csv",
+    "links.txt",
     "_report.json",
 )
-"""Files of the directories of a tokenizer, a language model and a classifier, and the report of them or of a dedup."""
+"""Files of the directories of a tokenizer, a language model and its cutoffs, a classifier and the links of an encyclopedia,
+and the report of them or of a dedup."""
 CLEANED = Path("_log", "cleaned")
 """Lies in a dataset whose shards `corpus clean` removed. Without it missing shards are damage."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "classifier"]
+Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "cutoffs", "links", "classifier"]
 
 DOCUMENT_SCHEMA = pa.schema(
     [

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numba import types
 
-from corpus.data.buffers import Array
+from corpus.data.buffers import Array, text_buffers
+from corpus.data.dataset import Dataset
+from corpus.data.manifest import MANIFEST
 from corpus.errors import DataError, UsageError
 from corpus.kernel import kernel
 from corpus.quality.lm.arpa_reader import read_arpa
@@ -20,6 +25,7 @@ from corpus.quality.lm.normalize import normalize
 from corpus.quality.lm.pieces import load_pieces
 from corpus.quality.lm.segmentation import UNKNOWN_PIECE
 from corpus.quality.lm.spmodel import read_unigram
+from corpus.quality.no_model import why_no_model
 
 PIECES_NAMES = ("{}/sp.model", "{}.sp.model")
 """Where the SentencePiece model of a language lies: as train-lm writes it, and as CCNet names it."""
@@ -43,10 +49,12 @@ class ModelFiles:
 
 
 def find_models(folder: Path) -> dict[str, ModelFiles]:
-    """The models in a folder by language, sorted. A UsageError where there are none, a DataError where half of one is
-    missing."""
+    """The models in a folder by language, sorted; the folder may also be what train-lm wrote for one language, which is empty
+    where there was too little text. A UsageError where there are none, a DataError where half of one is missing."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder of language models: give what train-lm wrote as models.")
+    if (folder / MANIFEST).exists():
+        return _trained(folder)
     if (folder / "sp.model").exists():
         raise UsageError(f"{folder} is the model of one language: give the folder that it lies in.")
     pieces, ngrams = _found(folder, PIECES_NAMES), _found(folder, MODEL_NAMES)
@@ -60,6 +68,14 @@ def find_models(folder: Path) -> dict[str, ModelFiles]:
             " LANGUAGE.sp.model and LANGUAGE.arpa.bin."
         )
     return {language: ModelFiles(language, pieces[language], ngrams[language]) for language in sorted(pieces)}
+
+
+def _trained(folder: Path) -> dict[str, ModelFiles]:
+    """The model in the output of train-lm."""
+    if why_no_model(folder, "lm"):
+        return {}
+    language = Dataset.open(folder, "lm").manifest.extra["lm"]["language"]
+    return {language: ModelFiles(language, folder / "sp.model", folder / "lm.arpa")}
 
 
 def _found(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
@@ -191,6 +207,22 @@ def perplexity(logarithm: float, words: int) -> float:
 def load_model(files: ModelFiles) -> LanguageModel:
     """The model of a language, loaded once in a process."""
     return LanguageModel(files)
+
+
+def score(
+    models: Mapping[str, ModelFiles], texts: pa.Array, languages: pa.Array, by_line: bool
+) -> list[float | None]:
+    """The perplexity of each text by the model of its language; None where there is none, or nothing is left of it."""
+    found: list[float | None] = [None] * len(texts)
+    for language in languages.unique().to_pylist():
+        if language in models:
+            rows = np.flatnonzero(pc.equal(languages, language).to_numpy(zero_copy_only=False))
+            own = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
+            data, bounds = text_buffers(own)
+            values = load_model(models[language]).perplexities(data, bounds, by_line)
+            for row, value in zip(rows.tolist(), values, strict=True):
+                found[row] = value
+    return found
 
 
 def slow_because(files: ModelFiles) -> list[str]:

@@ -34,11 +34,14 @@ from corpus.quality.lm.discounts import discount_table
 from corpus.quality.lm.estimation import PIECES_MODEL, STARTS, SURFACES, WORDS, Estimation, pieces_model
 from corpus.quality.lm.normalize import normalize
 from corpus.quality.lm.pieces import SPECIAL, WordNumbers, load_pieces, parts, train_pieces
+from corpus.quality.no_model import NO_MODEL
 
 LANGUAGE_MODEL = "lm.arpa"
 REPORT = "_report.json"
 OTHER_LANGUAGE = "another language"
 NO_TEXT = "no text"
+NOT_CHOSEN = "not chosen"
+TOO_LITTLE = "too little text for a model"
 _SAMPLE = "sample.txt"
 _MEMORY_PER_BYTE = 28
 """Bytes of memory per byte of sample while SentencePiece trains a unigram model."""
@@ -60,7 +63,17 @@ class TrainLmConfig:
     vocab_size: int = option(65_536, "Pieces at most (CCNet: 65,536); a small text gives fewer.", least=8)
     order: int = option(5, "Words of the longest n-grams (CCNet: 5).", least=2, most=MOST_ORDER)
     sample_bytes: int = option(100_000_000, "About how many bytes of text to train the pieces on.", least=1)
-    seed: int = option(0, "Seed of the choice of these documents.", least=0, below=1 << 64)
+    text_bytes: int = option(
+        0, "About how many bytes of text to count n-grams in, of documents by their hashes; 0: all.", least=0
+    )
+    min_text: int = option(
+        0,
+        "With less text in the language no model is made, and rules that name this output judge nothing; 0: without any"
+        " text it is an error.",
+        least=0,
+        unit="bytes",
+    )
+    seed: int = option(0, "Seed of the choice of documents.", least=0, below=1 << 64)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -84,7 +97,8 @@ class TrainLmStage(ReadingStage):
     @property
     def partitions(self) -> int:
         """Ranges of words, in which the n-grams that end with them are worked on."""
-        return min(_MOST_PARTITIONS, max(1, -(-self.input_bytes() // _PARTITION_BYTES)))
+        size = min(self.settings.text_bytes or self.input_bytes(), self.input_bytes())
+        return min(_MOST_PARTITIONS, max(1, -(-size // _PARTITION_BYTES)))
 
     def phases(self) -> tuple[Phase, ...]:
         pieces, ranges = len(self.pieces), self.partitions
@@ -97,10 +111,16 @@ class TrainLmStage(ReadingStage):
 
     def estimate(self) -> Estimate:
         """SentencePiece holds its whole sample; n-grams take about 30 times the text on the disk."""
-        size = min(self.settings.sample_bytes, self.input_bytes())
-        return Estimate(memory=max(64_000_000, _MEMORY_PER_BYTE * size), disk=30 * self.input_bytes())
+        text = min(self.settings.text_bytes or self.input_bytes(), self.input_bytes())
+        size = min(self.settings.sample_bytes, text)
+        return Estimate(memory=max(64_000_000, _MEMORY_PER_BYTE * size), disk=30 * text)
 
     def run(self, phase: str, index: int, task: Task) -> None:
+        if phase not in ("sample", "pieces") and NO_MODEL in task.results("pieces", 1)[0].notes:
+            if phase == "encode":
+                rows = self.pieces[index].rows
+                task.count(seen=rows, dropped={TOO_LITTLE: rows})
+            return
         estimation = Estimation(self.settings.order, len(self.pieces), self.partitions)
         {
             "sample": self._sample,
@@ -123,21 +143,36 @@ class TrainLmStage(ReadingStage):
         lines = text.split("\n") if self.settings.sentences == "line" else [text]
         return [sentence for line in lines if (sentence := normalize(line))]
 
+    def _limit(self, size: int) -> int:
+        """The hashes of ids below it are of about `size` bytes of the input's text; 0: of all."""
+        return int(min(1.0, size / max(1, self.input_bytes())) * (1 << 64)) if size else 1 << 64
+
+    def _rank(self, id: str) -> int:
+        return xxhash.xxh3_64_intdigest(id.encode(), seed=self.settings.seed)
+
     def _sample(self, index: int, task: Task) -> None:
-        """Sentences of the documents whose keyed hash is low."""
-        rate = min(1.0, self.settings.sample_bytes / max(1, self.input_bytes()))
-        limit = int(rate * (1 << 64))
+        """Sentences of the documents whose keyed hash is low, and how many bytes the language has in all."""
+        limit = min(self._limit(self.settings.sample_bytes), self._limit(self.settings.text_bytes))
+        size = 0
         with (task.directory / _SAMPLE).open("w", encoding="utf-8") as file:
             for batch in self._texts(index, ["id"]):
                 for row in batch.to_pylist():
-                    chosen = xxhash.xxh3_64_intdigest(row["id"].encode(), seed=self.settings.seed) < limit
-                    if chosen and not self._is_other(row["language"]):
+                    if self._is_other(row["language"]):
+                        continue
+                    size += len(row["text"].encode())
+                    if self._rank(row["id"]) < limit:
                         for sentence in self._sentences(row["text"]):
                             file.writelines(part + "\n" for part in parts(sentence))
                 task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
+        task.note("bytes", size)
 
     def _pieces(self, index: int, task: Task) -> None:
-        paths = [result.directory / _SAMPLE for result in task.results("sample", len(self.pieces))]
+        results = task.results("sample", len(self.pieces))
+        size, least = sum(result.notes["bytes"] for result in results), self.settings.min_text
+        if size < least:
+            task.note(NO_MODEL, f"{size:,} bytes of text in {self.settings.language}, fewer than {least:,}")
+            return
+        paths = [result.directory / _SAMPLE for result in results]
         if not any(path.stat().st_size for path in paths):
             raise DataError(
                 f"the documents have no text in {self.settings.language} to train pieces on: check --language, or ask for"
@@ -148,16 +183,18 @@ class TrainLmStage(ReadingStage):
 
     def _encode(self, index: int, task: Task) -> None:
         """The words of all sentences in numbers of this task, and how many of each there are."""
-        numbers = WordNumbers(pieces_model(task))
+        numbers, limit = WordNumbers(pieces_model(task)), self._limit(self.settings.text_bytes)
         counts: Array[np.int64] = np.zeros(0, np.int64)
         sentences = 0
         with (task.directory / WORDS).open("wb") as file:
-            for batch in self._texts(index, []):
-                dropped = {OTHER_LANGUAGE: 0, NO_TEXT: 0}
+            for batch in self._texts(index, ["id"]):
+                dropped = {OTHER_LANGUAGE: 0, NO_TEXT: 0, NOT_CHOSEN: 0}
                 for row in batch.to_pylist():
                     words = np.zeros(0, np.uint32)
                     if self._is_other(row["language"]):
                         dropped[OTHER_LANGUAGE] += 1
+                    elif self._rank(row["id"]) >= limit:
+                        dropped[NOT_CHOSEN] += 1
                     elif not len(words := numbers.words(found := self._sentences(row["text"]))):
                         dropped[NO_TEXT] += 1
                     else:
@@ -197,6 +234,9 @@ class TrainLmStage(ReadingStage):
 
     def finish(self, commit: Commit) -> None:
         """Put the model together from the parts of its partitions, and say what it is."""
+        if no_model := commit.results["pieces"][0].notes.get(NO_MODEL):
+            self._report(commit, {"language": self.settings.language, NO_MODEL: no_model})
+            return
         order = self.settings.order
         pieces = commit.output / PIECES_MODEL
         shutil.copyfile(commit.results["pieces"][0].directory / PIECES_MODEL, pieces)
@@ -224,13 +264,18 @@ class TrainLmStage(ReadingStage):
             "discounts": [[round(float(value), 6) for value in row[1:]] for row in table],
             "fallback_discounts": fallen,
         }
+        self._report(commit, report)
+
+    def _report(self, commit: Commit, report: dict[str, Any]) -> None:
         (commit.output / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         sync_file(commit.output / REPORT)
         commit.extra["lm"] = report
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """What a trained model is, in two lines."""
+    """What a trained model is, in two lines, or why there is none."""
+    if NO_MODEL in report:
+        return f"no model ({report[NO_MODEL]}): rules that name it judge nothing"
     numbers = ", ".join(f"{number:,} {n}-grams" for n, number in enumerate(report["ngrams"], 1))
     fallen = ", ".join(map(str, report["fallback_discounts"]))
     said = f"; the counts of order {fallen} give no discounts: fixed ones are taken" if fallen else ""

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.config import check_options
-from corpus.data.buffers import text_buffers
 from corpus.data.columns import Column
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 from corpus.errors import UsageError
 from corpus.option import nearest, option
-from corpus.quality.lm.cutoffs import BUCKETS, bucket, read_cutoffs
-from corpus.quality.lm.models import ModelFiles, find_models, load_model, slow_because
+from corpus.quality.lm.cutoffs import BUCKETS, bucket, cutoffs_file, read_cutoffs
+from corpus.quality.lm.models import ModelFiles, find_models, load_model, score, slow_because
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class Perplexity(DocumentMap):
         Column("bucket", "string", "head, middle or tail by perplexity; all where no model or no cutoff judges."),
     )
 
-    models: str = option("", "The folder of language models, as train-lm writes it.", metavar="DIR")
-    cutoffs: str = option("", "Perplexities at percentiles by language, as lm-cutoffs writes it.", metavar="FILE")
+    models: str = option("", "Language models, as train-lm writes them.", metavar="DIR")
+    cutoffs: str = option("", "Perplexities at percentiles by language, as lm-cutoffs writes them.", metavar="PATH")
     keep: tuple[str, ...] = option(
         (), "Buckets that stay: head, middle, tail, all; none given: all stay.", metavar="BUCKET"
     )
@@ -60,13 +57,18 @@ class Perplexity(DocumentMap):
                 f"filter rule perplexity: head is {self.head}, above middle, {self.middle}: give a lower one."
             )
         if self.keep and not self.cutoffs:
-            raise UsageError("filter rule perplexity: keep needs cutoffs: give --set perplexity.cutoffs=FILE.")
+            raise UsageError("filter rule perplexity: keep needs cutoffs: give --set perplexity.cutoffs=PATH.")
 
     def _models(self) -> dict[str, ModelFiles]:
         return find_models(Path(self.models))
 
+    def _cutoffs(self) -> dict[str, tuple[float, float]]:
+        file = cutoffs_file(Path(self.cutoffs)) if self.cutoffs else None
+        return read_cutoffs(file, self.head, self.middle) if file else {}
+
     def files(self) -> Mapping[str, Path]:
-        found = {"cutoffs": Path(self.cutoffs)} if self.cutoffs else {}
+        cutoffs = cutoffs_file(Path(self.cutoffs)) if self.cutoffs else None
+        found = {"cutoffs": cutoffs} if cutoffs else {}
         for language, files in self._models().items():
             found |= {f"models.{language}.pieces": files.pieces, f"models.{language}.ngrams": files.ngrams}
         return found
@@ -82,25 +84,15 @@ class Perplexity(DocumentMap):
 
     def prepare(self) -> None:
         models = self._models()
-        if self.cutoffs:
-            read_cutoffs(Path(self.cutoffs), self.head, self.middle)
+        self._cutoffs()
         if len(models) == 1:
             load_model(*models.values())
 
     def apply(self, batch: DocumentBatch) -> Mapped:
         models = self._models()
-        cutoffs = read_cutoffs(Path(self.cutoffs), self.head, self.middle) if self.cutoffs else {}
+        cutoffs = self._cutoffs()
         languages = batch.column("language").fill_null(self.language)
-        texts = batch.column("text")
-        found: list[float | None] = [None] * batch.num_rows
-        for language in languages.unique().to_pylist():
-            if language in models:
-                rows = np.flatnonzero(pc.equal(languages, language).to_numpy(zero_copy_only=False))
-                own = texts if len(rows) == batch.num_rows else texts.take(pa.array(rows))
-                data, bounds = text_buffers(own)
-                values = load_model(models[language]).perplexities(data, bounds, self.behaviour == "corrected")
-                for row, value in zip(rows.tolist(), values, strict=True):
-                    found[row] = value
+        found = score(models, batch.column("text"), languages, self.behaviour == "corrected")
         pairs = zip(found, languages.to_pylist(), strict=True)
         buckets = [bucket(value, cutoffs.get(language)) for value, language in pairs]
         columns = {"perplexity": pa.array(found, pa.float64()), "bucket": pa.array(buckets, pa.string())}

@@ -21,6 +21,7 @@ from corpus.data.dataset import check_listed
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 from corpus.errors import UsageError
 from corpus.option import nearest, option
+from corpus.quality.no_model import why_no_model
 
 if TYPE_CHECKING:
     from corpus.quality.fasttext.model import FastText
@@ -65,14 +66,23 @@ class Reference(DocumentMap):
         """The threshold in force."""
         return THRESHOLDS[self.preset] if self.threshold is None else self.threshold
 
+    @property
+    def _none(self) -> bool:
+        """Whether train-classifier had too few documents for a model: then nothing is judged."""
+        return bool(why_no_model(Path(self.model), "classifier"))
+
     def files(self) -> Mapping[str, Path]:
-        return {"model": self.path}
+        return {} if self._none else {"model": self.path}
 
     def config(self) -> dict[str, Any]:
+        if self._none:
+            return super().config() | {"model": "", "threshold": self.least, "label": ""}
         self.prepare()
         return super().config() | {"threshold": self.least, "label": self._label(self._load())}
 
     def prepare(self) -> None:
+        if self._none:
+            return
         check_listed(self.path)
         self._label(self._load())
 
@@ -96,6 +106,8 @@ class Reference(DocumentMap):
         return self.label or usual
 
     def apply(self, batch: DocumentBatch) -> Mapped:
+        if self._none:
+            return Mapped({SCORE.name: pa.nulls(batch.num_rows, pa.float32())})
         model = self._load()
         number = model.labels.index(self._label(model))
         labels, probabilities = model.predict(*text_buffers(batch.column("text")), k=len(model.labels))

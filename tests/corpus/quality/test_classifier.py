@@ -61,7 +61,7 @@ def test_model_and_report(sides: tuple[Path, Path], tmp_path: Path) -> None:
     counts = manifest.counts["documents"]
     assert not counts.missing and counts.dropped["also positive"] == 10
     assert counts.kept == 2 * totals["positive"]
-    assert "AUC" in "\n".join(summary(tmp_path / "model"))
+    assert "AUC" in "\n".join(summary(manifest.extra["classifier"]))
     again = trained(sides, tmp_path / "again", RunOptions(quiet=True, workers=2, always_pool=True))
     assert again.extra == manifest.extra
     assert [entry.name for entry in manifest.files] == ["model.bin", REPORT]
@@ -123,8 +123,10 @@ def test_what_is_cited_stays(make_documents: Callable[..., Path], tmp_path: Path
     assert manifest.counts["documents"].dropped == {"cited: not in the list": 4}
     assert set(Cited(list=str(listed)).config()) == {"list"}
     assert normalized("HTTPS://WWW.A.b/C/#d") == "a.b/C" and normalized("ftp://a") == "ftp:" + "//a"
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="has no list"):
         FilterConfig(rules=("cited",))
+    with pytest.raises(UsageError, match="is no list of URLs"):
+        Cited(list=str(tmp_path / "none")).files()
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match="has no URLs"):
         Cited(list=str(tmp_path / "empty.txt")).prepare()

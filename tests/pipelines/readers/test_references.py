@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.cli import cli
+from corpus.data.verify import verify_dataset
 from corpus.errors import DataError
 from pipelines.readers.references import links_of, references
 
@@ -38,12 +39,15 @@ def test_the_command(tmp_path: Path) -> None:
     dump = "<mediawiki><siteinfo/>" + page("A", cited) + page("Talk:A", cited, 1) + page("B", "none") + "</mediawiki>"
     path = tmp_path / "dump.xml.bz2"
     path.write_bytes(bz2.compress(dump.encode()))
-    done = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "cited.txt")])
+    done = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "cited")])
     assert done.exit_code == 0 and "1 links" in done.output
-    assert (tmp_path / "cited.txt").read_text(encoding="utf-8").startswith("http://a.test/?x=1&")
+    assert (tmp_path / "cited/links.txt").read_text(encoding="utf-8").startswith("http://a.test/?x=1&")
+    assert verify_dataset(tmp_path / "cited").problems == []
     path.write_bytes(path.read_bytes()[:-8])
-    again = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "again.txt")])
-    assert again.exit_code == 1 and not list(tmp_path.glob("again*"))
+    again = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "again")])
+    assert again.exit_code == 0 and "1 files are no whole dumps in XML" in again.output and "is damaged" in again.output
+    strict = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "strict"), "--strict"])
+    assert strict.exit_code == 1 and "is damaged" in strict.output
     with pytest.raises(DataError, match="is damaged after"):
         list(references(path))
     (tmp_path / "text").write_text("no dump", encoding="utf-8")

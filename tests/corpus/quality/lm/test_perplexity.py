@@ -115,7 +115,7 @@ def run(*arguments: object) -> Result:
 
 def test_from_reference_to_buckets_by_commands(make_documents: MakeDocuments, models: Path, tmp_path: Path) -> None:
     documents = make_documents("docs", made_texts(60, seed=7), language=["en"] * 59 + ["de"])
-    scored, cutoffs, sorted_ = tmp_path / "scored", tmp_path / "cutoffs.csv", tmp_path / "sorted"
+    scored, cutoffs, sorted_ = tmp_path / "scored", tmp_path / "cutoffs", tmp_path / "sorted"
     rule = ("--rules", "perplexity", "--set", f"perplexity.models={models}")
     early = run("lm-cutoffs", documents, "--output", cutoffs)
     assert early.exit_code == 2 and "filter --rules perplexity" in early.output
