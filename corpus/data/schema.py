@@ -6,7 +6,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "cutoffs", "links", "classifier"]
+Kind = Literal[
+    "documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "cutoffs", "links", "classifier"
+]
 
 DOCUMENT_SCHEMA = pa.schema(
     [

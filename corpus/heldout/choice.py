@@ -21,7 +21,9 @@ import pyarrow as pa
 import xxhash
 
 from corpus.data.buffers import text_buffers
-from corpus.errors import DataError
+from corpus.data.dataset import Dataset
+from corpus.errors import DataError, UsageError
+from corpus.option import nearest
 
 DOCUMENT_HASH = np.dtype([("text", "S16"), ("id", np.uint64), ("bytes", np.int64)])
 """Seeded xxh3-128 of the text, seeded xxh3-64 of the id, and the text's bytes."""
@@ -249,6 +251,22 @@ def among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.b
         return np.zeros(len(values), np.bool_)
     at = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.asarray(known[at] == values)
+
+
+def read_choice(path: str, domain: str) -> Choice:
+    """The choice of a domain in a dataset of kind choice, checked; what joins it, too."""
+    place = choice_folder(dataset := Dataset.open(path, "choice"), domain)
+    for file in dataset.files(place.as_posix()).values():
+        file.check()
+    return Choice.load(dataset.path / place, dataset.path / place)
+
+
+def choice_folder(choice: Dataset, domain: str) -> Path:
+    """Where the files of a domain lie in a choice."""
+    domains = choice.manifest.extra["domains"]
+    if domain not in domains:
+        raise UsageError(f"{choice.path} has no choice for domain {domain}: {nearest(domain, domains)}")
+    return Path(FOLDER, f"{domains.index(domain):05d}")
 
 
 def load_mapped(path: Path) -> npt.NDArray[Any]:

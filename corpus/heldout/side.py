@@ -31,11 +31,13 @@ from corpus.heldout.choice import (
     Keys,
     Texts,
     among,
+    choice_folder,
     hash_ids,
     hash_texts,
     load_mapped,
+    read_choice,
 )
-from corpus.option import nearest, option, option_required
+from corpus.option import option, option_required
 
 SIDES = ("train", "validation")
 _OF_BOTH = (LIMIT, LEFT, JOINED)
@@ -75,7 +77,7 @@ class Side(DocumentMap):
 
     def files(self) -> Mapping[str, Path]:
         dataset = Dataset.open(self.choice, "choice")
-        place = _place(dataset, self.domain)
+        place = choice_folder(dataset, self.domain)
         tables = [Path(entry.name) for entry in dataset.manifest.files if Path(entry.name).parent == place]
         wanted = [path for path in tables if path.name in _OF_BOTH or self.side == "validation"]
         return {"choice" if path.name == LIMIT else path.stem: dataset.path / path for path in wanted}
@@ -108,25 +110,15 @@ def side_stage(documents: tuple[str, ...], choice: Path, domain: str, side: str)
     return MapStage(documents, "split", maps=(build("split", Side, settings),))
 
 
-def _place(choice: Dataset, domain: str) -> Path:
-    """Where the files of a domain lie in a choice."""
-    domains = choice.manifest.extra["domains"]
-    if domain not in domains:
-        raise UsageError(f"{choice.path} has no choice for domain {domain}: {nearest(domain, domains)}")
-    return Path(FOLDER, f"{domains.index(domain):05d}")
-
-
 @lru_cache(maxsize=4)
 def _read(choice: str, domain: str, state: tuple[tuple[int, int], ...]) -> _Chosen:
     """Every batch asks; the state of the files tells whether what was read, and checked, still holds."""
     dataset = Dataset.open(choice, "choice")
-    place = _place(dataset, domain)
-    folder = dataset.path / place
-    for file in dataset.files(place.as_posix()).values():
-        file.check()
+    folder = dataset.path / choice_folder(dataset, domain)
+    chosen = read_choice(choice, domain)
     lists = {reason: folder / name for name, reason in _DROPPED.items()}
     dropped = {reason: load_mapped(path) for reason, path in lists.items() if path.exists()}
-    return _Chosen(Choice.load(folder, folder), load_mapped(folder / REPEATED), dropped)
+    return _Chosen(chosen, load_mapped(folder / REPEATED), dropped)
 
 
 def _state(choice: Path) -> tuple[tuple[int, int], ...]:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from corpus.data.dataset import Dataset
 from corpus.data.manifest import Counts
 from corpus.decontaminate.comparison import read_piece
 from corpus.engine.commit import Commit
@@ -57,13 +58,13 @@ from corpus.heldout.choice import (
     choose,
     hash_documents,
     load_mapped,
+    read_choice,
 )
 from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.join import CHOSEN, join
 from corpus.heldout.overlap import PAIRS
 
 if TYPE_CHECKING:
-    from corpus.data.dataset import Dataset
     from corpus.heldout.overlap import Overlap
 
 _CHOSEN_BYTES = 160
@@ -80,12 +81,16 @@ class ChoiceStage(ReadingStage):
     unit: ClassVar[str] = "documents"
 
     settings: ChoiceConfig
+    settled: tuple[tuple[str, str], ...] = ()
+    """Domains whose validation was chosen before, by a choice of each domain alone, since models are trained on the others of
+    its texts: name and directory of the choice. No text joins it; what it trains on is dropped from other validation."""
 
     def config(self) -> Mapping[str, Any]:
         settings = self.settings
         near = {} if settings.near is None else {"near_overlap": str(settings.near)}
         # how many of the inputs, the last ones, are only compared with
-        training = {"training": len(self._training)} if self._training else {}
+        training: dict[str, Any] = {"training": len(self._training)} if self._training else {}
+        training |= {"settled": [name for name, _ in self.settled]} if self.settled else {}
         return {
             "validation": str(settings.wanted.fraction),
             "min_documents": settings.min_documents,
@@ -105,10 +110,12 @@ class ChoiceStage(ReadingStage):
         for path, ref in zip((dataset.path for dataset in self._training), further, strict=True):
             if any(ref.digest == other.digest for other in own):
                 raise UsageError(f"--training {path} is among the documents to split: leave it out there.")
-        return (*own, *further)
+        choices = ((f"choice {name}", Dataset.open(path, "choice").digest) for name, path in self.settled)
+        return (*own, *further, *(InputRef(name, digest, digest) for name, digest in choices))
 
     def input_paths(self) -> tuple[Path, ...]:
-        return (*super().input_paths(), *map(Path, self.settings.training))
+        settled = (path for _, path in self.settled)
+        return (*super().input_paths(), *map(Path, (*self.settings.training, *settled)))
 
     def may_be_empty(self) -> bool:
         """A choice has no rows."""
@@ -207,6 +214,12 @@ class ChoiceStage(ReadingStage):
 
     def _choose(self, index: int, task: Task) -> None:
         name = list(self.domains)[index]
+        if name in dict(self.settled):
+            choice = read_choice(dict(self.settled)[name], name)
+            own = [part["text"][choice.own(part["text"])] for part in self._hashes(task.work, index)]
+            choice.save(task.directory)
+            np.save(task.directory / CHOSEN, np.unique(np.concatenate([np.empty(0, "S16"), *own])))
+            return
         try:
             choice, texts = choose(lambda: self._hashes(task.work, index), self.settings.wanted, self.settings.seed)
         except DataError as error:
@@ -217,12 +230,13 @@ class ChoiceStage(ReadingStage):
     def _join(self, index: int, task: Task) -> None:
         """What the other domains' choices, and copies, mean for a domain."""
         folders = [task_directory(task.work, "choose", number) for number in range(len(self.domains))]
-        further = range(len(self.domains), len(self._place_names))
-        trained = [partial(self._hashes, task.work, place) for place in further]
+        names = list(self.domains)
+        trained = [partial(self._trained_hashes, task.work, place) for place in self._trained_places if place != index]
+        own, known = (0, [folders[index]]) if names[index] in dict(self.settled) else (index, folders)
         try:
-            joined = join(index, folders, self._hashes(task.work, index), trained)
+            joined = join(own, known, self._hashes(task.work, index), trained)
         except DataError as error:
-            raise DataError(f"domain {list(self.domains)[index]}: {error.message}") from None
+            raise DataError(f"domain {names[index]}: {error.message}") from None
         joined.save(task)
 
     def _hashes(self, work: Path, wanted: int) -> Iterator[Hashes]:
@@ -232,6 +246,18 @@ class ChoiceStage(ReadingStage):
                 with _hash_file(work, number).open("rb") as file:
                     while len(part := np.fromfile(file, DOCUMENT_HASH, _CHUNK)):
                         yield part
+
+    @property
+    def _trained_places(self) -> list[int]:
+        """The places whose training is fixed: further training, and the settled domains."""
+        settled = [number for number, name in enumerate(self.domains) if name in dict(self.settled)]
+        return [*range(len(self.domains), len(self._place_names)), *settled]
+
+    def _trained_hashes(self, work: Path, place: int) -> Iterator[Hashes]:
+        """The hashes of the documents of such a place that are trained on."""
+        choice = Choice.load(task_directory(work, "choose", place)) if place < len(self.domains) else None
+        for part in self._hashes(work, place):
+            yield part if choice is None else part[~choice.own(part["text"])]
 
     def _compare(self, phase: str, index: int, task: Task) -> None:
         """Do one task of the comparison that has the phase."""
@@ -332,8 +358,9 @@ class ChoiceStage(ReadingStage):
         for number, result in enumerate(joined):
             for domain, count in result.notes["joined"]:
                 found.setdefault((domain, number), {})["texts"] = count
+            places = [place for place in self._trained_places if place != number]
             for place, count in result.notes["places"]:
-                found.setdefault((number, len(self.domains) + place), {})[IN_TRAINING] = count
+                found.setdefault((number, places[place]), {})[IN_TRAINING] = count
         for overlap in self.overlaps:
             for domain, place, count in commit.results[overlap.decide_phase][0].notes[PAIRS]:
                 found.setdefault((domain, place), {})[overlap.reason] = count

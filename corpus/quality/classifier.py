@@ -27,7 +27,7 @@ from corpus.data.files import checksum, sync_file
 from corpus.engine.commit import Commit
 from corpus.engine.inputs import open_inputs
 from corpus.engine.piecewise import ReadingStage
-from corpus.engine.stage import Estimate, Phase
+from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import DataError
 from corpus.option import option
@@ -115,8 +115,11 @@ class TrainClassifierStage(ReadingStage):
     unit: ClassVar[str] = "documents"
 
     def config(self) -> Mapping[str, Any]:
-        cited = {"cited": checksum(check_listed(self._links))} if self._links else {}
-        return {"positive_inputs": self._positive_inputs, **asdict(self.settings)} | cited
+        return {"positive_inputs": self._positive_inputs, **asdict(self.settings)} | {"cited": bool(self._links)}
+
+    def inputs(self) -> tuple[InputRef, ...]:
+        digests = [checksum(check_listed(self._links))] if self._links else []
+        return (*super().inputs(), *(InputRef("cited", digest, digest) for digest in digests))
 
     @property
     def _links(self) -> Path | None:
@@ -148,7 +151,9 @@ class TrainClassifierStage(ReadingStage):
         return Estimate(memory=max(64_000_000, _MEMORY_PER_BYTE * size), disk=size)
 
     def run(self, phase: str, index: int, task: Task) -> None:
-        {"survey": self._survey, "choose": self._choose, "sample": self._sample, "train": self._train}[phase](index, task)
+        {"survey": self._survey, "choose": self._choose, "sample": self._sample, "train": self._train}[phase](
+            index, task
+        )
 
     def _survey(self, index: int, task: Task) -> None:
         """Of each document of a piece its key, its length and whether it is cited: uint64[3, n]; not of other languages, and
@@ -247,7 +252,9 @@ class TrainClassifierStage(ReadingStage):
         from corpus.quality.fasttext.writing import write_model
 
         settings, choice = self.settings, self._choice(task)
-        positives = {"cited": choice.cited, "positives": "cited" if choice.cited_count else "given"} if self._links else {}
+        positives = (
+            {"cited": choice.cited, "positives": "cited" if choice.cited_count else "given"} if self._links else {}
+        )
         if choice.documents < settings.min_documents:
             said = f"{choice.documents:,} documents of each side, fewer than {settings.min_documents:,}"
             self._report(task, {NO_MODEL: said} | positives)
@@ -317,9 +324,13 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         if report["positives"] == "cited":
             lines.append(f"positive: the {report['cited']:,} documents that are cited")
         else:
-            lines.append(f"positive: the documents given as such, since only {report['cited']:,} others are cited")
+            lines.append(f"positive: the documents given as such, since of the others {report['cited']:,} are cited")
     if NO_MODEL in report:
         return [*lines, f"no model ({report[NO_MODEL]}): rules that name it judge nothing"]
     numbers = [f"{number['trained']:,} {name}" for name, number in report["documents"].items()]
     held = sum(number["held_out"] for number in report["documents"].values())
-    return [*lines, f"trained on {' and '.join(numbers)} documents, measured on {held:,} others", *summary_lines(report)]
+    return [
+        *lines,
+        f"trained on {' and '.join(numbers)} documents, measured on {held:,} others",
+        *summary_lines(report),
+    ]

@@ -3,12 +3,16 @@
 A step reads the one before it in its domain. A setting can also name any other step's output, as
 `{step: wikipedia/filter}` in the place of a path: the step then runs after that one. Neighbours that look at one document
 at a time are joined with the step before them, unless another step reads what lies between.
+
+A model (section `models`) is a step of no domain, `models/<name>`. `domain/train` are the documents of a domain that training
+may see: a domain of which a step reads them is *settled*, its validation is chosen before that of all others, so that the
+choice does not wait for models that wait for it. `domain/raw` are its raw files, which only models read.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +23,8 @@ INGEST = "ingest"
 CHOICE = "validation-choice"
 """Where the choice of validation is below the output of the run."""
 SIDES = ("train", "validation")
+TRAIN, RAW, MODELS = "train", "raw", "models"
+"""The training side of a settled domain, the raw files of a domain, and the place of models among domains."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,15 @@ class Pass:
         return self.steps[0].ref.domain
 
     @property
+    def settles(self) -> bool:
+        """Whether it chooses the validation of its domain, for the documents of the training side."""
+        return self.steps[0].ref.step == TRAIN
+
+    @property
     def output(self) -> str:
         """The folder below the output of the run."""
+        if self.domain == MODELS:
+            return str(self.steps[0].ref)
         return f"documents/{self.domain}/{self.number:02d}-{'+'.join(step.name for step in self.steps)}"
 
 
@@ -97,6 +110,20 @@ def _substituted(settings: Any, paths: Mapping[StepRef, str]) -> Any:
     return settings
 
 
+def without_entries(settings: Mapping[str, Any], lost: Collection[StepRef]) -> dict[str, Any]:
+    """The settings without those entries of lists that name a step in `lost`; a list that would have none left stays."""
+    return {key: _without(value, lost) for key, value in settings.items()}
+
+
+def _without(value: Any, lost: Collection[StepRef]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(entry, lost) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        left = [entry for entry in value if not any(ref in lost for ref in references("", entry))]
+        return [_without(entry, lost) for entry in left] if left else value
+    return value
+
+
 def domain_steps(domain: str, stages: Sequence[tuple[str, Mapping[str, Any], bool]]) -> list[GraphStep]:
     """The steps of a domain from its stages: name, settings, and whether they are document maps."""
     seen: dict[str, int] = {}
@@ -110,18 +137,32 @@ def domain_steps(domain: str, stages: Sequence[tuple[str, Mapping[str, Any], boo
     return steps
 
 
-def passes(domains: Mapping[str, Sequence[GraphStep]], join: bool) -> list[Pass]:
-    """The passes of all domains in the order in which they run: that of the recipe, but each after those it reads.
+def model_step(name: str, kind: str, settings: Mapping[str, Any]) -> GraphStep:
+    """A model of the recipe as a step."""
+    reads = tuple(ref for value in settings.values() for ref in references(f"model {name}", value))
+    return GraphStep(StepRef(MODELS, name), kind, settings, reads, False)
+
+
+def passes(domains: Mapping[str, Sequence[GraphStep]], join: bool, models: Sequence[GraphStep] = ()) -> list[Pass]:
+    """The passes of all domains and the models in the order in which they run: that of the recipe, but each after those it
+    reads.
 
     A UsageError names a step that does not exist, and steps that wait for each other.
     """
-    read = {ref for steps in domains.values() for step in steps for ref in step.reads}
-    _check_known(domains)
-    found = [one for domain, steps in domains.items() for one in _joined(steps, read if join else None)]
+    every = [*(step for steps in domains.values() for step in steps), *models]
+    read = {ref for step in every for ref in step.reads}
+    settled = [domain for domain in domains if StepRef(domain, TRAIN) in read]
+    _check_known(domains, models)
+    chains = {
+        domain: [*steps, *([GraphStep(StepRef(domain, TRAIN), TRAIN, {}, (), False)] if domain in settled else ())]
+        for domain, steps in domains.items()
+    }
+    found = [one for steps in chains.values() for one in _joined(steps, read if join else None)]
+    found += [Pass((step,), number) for number, step in enumerate(models, start=1)]
     owner = {step.ref: one for one in found for step in one.steps}
     before: dict[Pass, Pass] = {}
     for first, second in itertools.pairwise(found):
-        if first.domain == second.domain:
+        if first.domain == second.domain != MODELS:
             before[second] = first
     ordered: list[Pass] = []
     for one in found:
@@ -129,13 +170,14 @@ def passes(domains: Mapping[str, Sequence[GraphStep]], join: bool) -> list[Pass]
     return ordered
 
 
-def _check_known(domains: Mapping[str, Sequence[GraphStep]]) -> None:
-    known = {str(step.ref) for steps in domains.values() for step in steps}
-    known |= {f"{domain}/{INGEST}" for domain in domains}
-    for steps in domains.values():
+def _check_known(domains: Mapping[str, Sequence[GraphStep]], models: Sequence[GraphStep]) -> None:
+    known = {str(step.ref) for steps in (*domains.values(), models) for step in steps}
+    known |= {f"{domain}/{name}" for domain in domains for name in (INGEST, TRAIN)}
+    raw = {f"{domain}/{RAW}" for domain in domains}
+    for steps in (*domains.values(), models):
         for step in steps:
             for ref in step.reads:
-                if str(ref) not in known:
+                if str(ref) not in (known | raw if step.ref.domain == MODELS else known):
                     raise UsageError(
                         f"step {step.ref} reads {{step: {ref}}}, which does not exist: {nearest(str(ref), known)}"
                     )

@@ -1,6 +1,6 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
-Sections: `domains` (per domain its reader, file patterns and stages), `across` (steps over all of them), `validation`, `tokenizer`, `packing`, `mixture`;
+Sections: `domains` (per domain its reader, file patterns and stages), `models` (trained on documents of the run, to judge documents of the run), `across` (steps over all of them), `validation`, `tokenizer`, `packing`, `mixture`;
 `shard_bytes` for all stages, `plugins`, the files that add readers and steps, and `alarms`, also of a domain, which decide
 no byte.
 """
@@ -8,13 +8,13 @@ no byte.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, ValidationError
 
 from corpus.config import build
 from corpus.engine.alarms import Alarms
@@ -28,138 +28,43 @@ from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.mixture.plan.weights import Mixture, parse_mixture
 from corpus.option import nearest
 from corpus.plugins import load_plugins
-from corpus.quantity import parse_float, parse_quantity
 from pipelines.readers.registry import READERS
-from pipelines.recipes.across import AcrossStep
-from pipelines.recipes.graph import Pass, StepRef, domain_steps, passes, substituted
-from pipelines.recipes.registry import MAPS, STAGES
+from pipelines.recipes.graph import MODELS as MODELS_SECTION
+from pipelines.recipes.graph import (
+    TRAIN,
+    GraphStep,
+    Pass,
+    StepRef,
+    domain_steps,
+    model_step,
+    passes,
+    substituted,
+    without_entries,
+)
+from pipelines.recipes.registry import MAPS, MODELS, STAGES
+from pipelines.recipes.sections import (
+    BYTES,
+    COUNT,
+    AcrossRecipe,
+    AlarmsRecipe,
+    DomainRecipe,
+    PackingRecipe,
+    Section,
+    TokenizerRecipe,
+    ValidationRecipe,
+)
 
-
-def _count(value: object) -> int | None:
-    return None if value is None else parse_quantity(value, "count")
-
-
-def _bytes(value: object) -> int | None:
-    return None if value is None else parse_quantity(value, "bytes")
-
-
-def _share(value: object) -> float | None:
-    return None if value is None else parse_float(value)
-
-
-def _part(value: object) -> object:
-    return str(value) if isinstance(value, int | float) else value
-
-
-COUNT, BYTES, SHARE = BeforeValidator(_count), BeforeValidator(_bytes), BeforeValidator(_share)
-"""Whole numbers, also as text with a unit: 32K, 1.4T; of bytes 256MB, 4GiB; and shares, also as 5%."""
-
-
-def _named(value: object) -> object:
-    """A step without settings may be written as its bare name."""
-    return [{entry: {}} if isinstance(entry, str) else entry for entry in value] if isinstance(value, list) else value
-
-
-STEPS = BeforeValidator(_named)
-PART = BeforeValidator(_part)
-"""A part of a whole that is kept as it is written: 75% or 0.75."""
+MODEL_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9-]*")
 BYTES_PER_TOKEN = 16
 """Bytes of text that validation takes for each token it should have: more than any text has, so that it has them."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML's true and false are no numbers, which pydantic takes them for."""
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation is not bool:
-            raise PydanticCustomError(
-                "truth_value", "it is {value}, which is no number or name", {"value": str(value).lower()}
-            )
-        return value
-
-
-class AlarmsRecipe(_Section):
-    """How much may be set aside or dropped before a stage ends with an error; no part of what a recipe makes."""
-
-    max_unreadable: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
-    max_drop: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
-
-    def alarms(self) -> Alarms:
-        """As the engine takes them."""
-        return Alarms(self.max_unreadable, self.max_drop)
-
-
-class DomainRecipe(_Section):
-    """How one domain is made from its folder of raw files."""
-
-    reader: str = ""
-    patterns: tuple[str, ...] = ()
-    settings: dict[str, Any] = Field(default_factory=dict)
-    stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
-    alarms: AlarmsRecipe = AlarmsRecipe()
-
-
-class AcrossRecipe(_Section):
-    """Steps over all domains once each has gone through its own: what stands in several goes from all but the first in
-    `order`; domains that it does not name come after those that it names, as in the recipe."""
-
-    order: tuple[str, ...] = ()
-    stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
-
-    def steps(self) -> list[AcrossStep]:
-        """The steps, checked."""
-        pairs = (next(iter(stage.items())) for stage in self.stages)
-        return [AcrossStep.of(number, *pair) for number, pair in enumerate(pairs, start=1)]
-
-    def ordered(self, domains: Iterable[str]) -> list[str]:
-        """Some domains in order of priority."""
-        there = list(domains)
-        return [name for name in self.order if name in there] + [name for name in there if name not in self.order]
-
-
-class ValidationRecipe(_Section):
-    """What is split off for validation, of each domain and compared with all; the fields are those of `corpus split`."""
-
-    fraction: float = Field(default=0.001, gt=0, le=0.5)
-    min_documents: Annotated[int, COUNT] = Field(default=10, ge=1)
-    min_tokens: Annotated[int | None, COUNT] = Field(default=None, ge=1)
-    max_share_of_one_document: Annotated[str, PART] = "25%"
-    overlap: Literal["exact", "lines", "near"] = "lines"
-    line_overlap: Annotated[str | None, PART] = None
-    near_overlap: Annotated[str | None, PART] = None
-    seed: int = Field(default=0, ge=0)
-
-
-class TokenizerRecipe(_Section):
-    """What tokenizer is trained, or the path of one to take as it is."""
-
-    preset: str = "llama"
-    vocab_size: Annotated[int | None, COUNT] = None
-    model_type: str | None = None
-    sample_bytes: Annotated[int | None, BYTES] = None
-    seed: int = 0
-    path: str | None = None
-    eod_piece: str | None = None
-
-
-class PackingRecipe(_Section):
-    """How token ids become training rows."""
-
-    sequence_length: Annotated[int, COUNT] = Field(default=2048, ge=1, lt=1 << 31)
-    packing: Literal["concatenate", "best-fit"] = "concatenate"
-    row_order: Literal["shuffled", "stream"] = "shuffled"
-    seed: int = Field(default=0, ge=0)
-
-
-class Recipe(_Section):
+class Recipe(Section):
     """A whole recipe as it was written, checked."""
 
     domains: dict[str, DomainRecipe]
     mixture: dict[str, Any]
+    models: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     across: AcrossRecipe = AcrossRecipe()
     validation: ValidationRecipe = ValidationRecipe()
     tokenizer: TokenizerRecipe = TokenizerRecipe()
@@ -175,7 +80,13 @@ class Recipe(_Section):
         """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
         value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
         # named where there are any
-        left = {"plugins": self.plugins, "across": self.across.stages, "limit": self.limit, "sample": self.sample}
+        left = {
+            "models": self.models,
+            "plugins": self.plugins,
+            "across": self.across.stages,
+            "limit": self.limit,
+            "sample": self.sample,
+        }
         return {key: entry for key, entry in value.items() if left.get(key, True)}
 
     def alarms_of(self, domain: str) -> Alarms:
@@ -264,6 +175,7 @@ def _check(name: str, recipe: Recipe) -> None:
                 raise UsageError(
                     f"recipe {name}: a stage of domain {domain} is one name with its settings, not {stage}."
                 )
+    _check_models(name, recipe)
     for stage in recipe.across.stages:
         if len(stage) != 1:
             raise UsageError(f"recipe {name}: a step of section across is one name with its settings, not {stage}.")
@@ -279,9 +191,13 @@ def _check(name: str, recipe: Recipe) -> None:
         ordered = recipe_passes(recipe)
     except UsageError as error:
         raise UsageError(f"recipe {name}: {error.message}") from None
-    nowhere: dict[StepRef, str] = defaultdict(str)
+    nowhere: dict[StepRef, str] = defaultdict(lambda: "a step")  # no path, but not nothing either
     for step in (step for one in ordered for step in one.steps):
-        step_config(f"recipe {name}, domain {step.ref.domain}", step.name, substituted(step.settings, nowhere))
+        settings = substituted(step.settings, nowhere)
+        if step.ref.domain == MODELS_SECTION:
+            MODELS.load(step.name).parts(f"recipe {name}, model {step.ref.step}", settings)
+        elif step.ref.step != TRAIN:
+            step_config(f"recipe {name}, domain {step.ref.domain}", step.name, settings)
     tokenizer_config(recipe, ())
     recipe.ingest_config()
     if recipe.tokenizer.path is not None and not Path(recipe.tokenizer.path).exists():
@@ -293,6 +209,26 @@ def _check(name: str, recipe: Recipe) -> None:
         )
     for domain in sorted(set(recipe.domains) - weights):
         raise UsageError(f"recipe {name}: domain {domain} has no weight in the mixture: give it a share or epochs.")
+
+
+def _check_models(name: str, recipe: Recipe) -> None:
+    """The names and kinds of the models."""
+    for model, kind in recipe.models.items():
+        if len(kind) != 1:
+            raise UsageError(f"recipe {name}: model {model} is one kind with its settings, not {kind}.")
+        if next(iter(kind)) not in MODELS:
+            raise UsageError(
+                f"recipe {name}: there is no model '{next(iter(kind))}': {nearest(next(iter(kind)), MODELS)}"
+            )
+        if model == "tokenizer" or not MODEL_NAME.fullmatch(model):
+            raise UsageError(f"recipe {name}: a model cannot be called '{model}': take letters, digits and dashes.")
+    if MODELS_SECTION in recipe.domains:
+        raise UsageError(f"recipe {name}: a domain cannot be called models, as the section is.")
+    for domain, entry in recipe.domains.items():
+        if TRAIN in (next(iter(stage)) for stage in entry.stages):
+            raise UsageError(
+                f"recipe {name}: domain {domain}: a stage cannot be called train, as the training side is."
+            )
 
 
 def choice_config(recipe: Recipe) -> ChoiceConfig:
@@ -321,28 +257,58 @@ def make_reader(domain: str, entry: DomainRecipe) -> Any:
 
 
 def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[Pass]:
-    """The passes over the documents of some domains (by default all), in the order in which they run."""
+    """The passes over the documents of some domains (by default all) and the models, in the order in which they run.
+
+    Models that read a domain without input are left out, and so is an entry of a list, such as a rule, that needs one.
+    """
+    there = set(recipe.domains if domains is None else domains)
+    models, lost = _models(recipe, there)
     steps = {}
     for domain in recipe.domains if domains is None else domains:
         entries = [next(iter(stage.items())) for stage in recipe.domains[domain].stages]
         for name, _ in entries:
             if name not in STAGES and name not in MAPS:
                 raise UsageError(f"domain {domain}: there is no stage '{name}': {nearest(name, [*STAGES, *MAPS])}")
-        steps[domain] = domain_steps(domain, [(name, settings, name in MAPS) for name, settings in entries])
+        named = [(name, without_entries(settings, lost), name in MAPS) for name, settings in entries]
+        steps[domain] = domain_steps(domain, named)
     for step in (step for own in steps.values() for step in own):
         for ref in step.reads:
-            if ref.domain in recipe.domains and ref.domain not in steps:
+            missing = ref in lost or (ref.domain in recipe.domains and ref.domain not in there)
+            if missing:
                 raise UsageError(
-                    f"step {step.ref} reads {{step: {ref}}}, and domain {ref.domain} has no input: add it, or take the"
-                    " reference out."
+                    f"step {step.ref} reads {{step: {ref}}}, and domain {lost.get(ref, ref.domain)} has no input: add it, or"
+                    " take the reference out."
                 )
-    return passes(steps, recipe.join)
+    return passes(steps, recipe.join, models)
+
+
+def _models(recipe: Recipe, domains: Collection[str]) -> tuple[list[GraphStep], dict[StepRef, str]]:
+    """The models that can be made of these domains, and the others with the domain that they lack."""
+    every = [model_step(name, *next(iter(kind.items()))) for name, kind in recipe.models.items()]
+    lost: dict[StepRef, str] = {}
+    while True:
+        found = {
+            step.ref: lost.get(ref, ref.domain)
+            for step in every
+            for ref in step.reads
+            if step.ref not in lost and (ref in lost or (ref.domain in recipe.domains and ref.domain not in domains))
+        }
+        if not found:
+            return [step for step in every if step.ref not in lost], lost
+        lost |= found
 
 
 def step_config(where: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The configuration of step `name` with `settings`; unknown names are UsageErrors."""
     config = MAPS.load(name) if name in MAPS else STAGES.load(name).config
     return build(f"{where}, stage {name}", config, settings)
+
+
+def make_model(one: Pass, paths: Mapping[StepRef, str], patterns: tuple[str, ...]) -> Stage:
+    """The stage that trains a model; `patterns` are those of the raw files that it reads."""
+    step = one.steps[0]
+    kind = MODELS.load(step.name)
+    return cast(Stage, kind.make(*kind.parts(f"model {step.ref.step}", substituted(step.settings, paths)), patterns))
 
 
 def make_stage(documents: tuple[str, ...], one: Pass, paths: Mapping[StepRef, str]) -> Stage:

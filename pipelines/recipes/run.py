@@ -106,7 +106,7 @@ def _folder(run: RecipeRun, domain: str, side: str) -> str:
 
 
 def _check_models(run: RecipeRun, steps: list[Step]) -> None:
-    known = [step.output for step in steps if step.model]
+    known = [step.model for step in steps if step.model]
     for name in run.retrain:
         if name not in known:
             raise UsageError(f"--retrain {name}: the recipe trains no such model; {nearest(name, known)}")
@@ -156,8 +156,8 @@ class _Chain:
         """Run a step, or find it done; with `rows_needed` a cleaned one is made again."""
         stage, output = step.make(), self.run.output / step.output
         why = outdated(stage, output)
-        if step.model and why and step.output not in self.run.retrain and not self.options.overwrite:
-            said = f"{step.output} is kept, though its texts have changed; --retrain {step.output} trains it anew"
+        if why in step.keeps_through and step.model not in self.run.retrain and not self.options.overwrite:
+            said = f"{step.output} is kept, though its texts have changed; --retrain {step.model} trains it anew"
             _say(self.options, said)
             return
         done = not why and up_to_date(stage, output) and not (self.options.overwrite and Dataset.open(output).damaged())

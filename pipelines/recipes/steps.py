@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,11 +18,21 @@ from corpus.ingest.stage import IngestStage
 from corpus.mixture.pack.stage import MixConfig, MixStage
 from corpus.mixture.plan.weights import Mixture
 from corpus.option import nearest
-from pipelines.recipes.graph import CHOICE, INGEST, SIDES, Pass, StepRef
-from pipelines.recipes.recipe import Recipe, choice_config, make_reader, make_stage, recipe_passes, tokenizer_config
+from pipelines.recipes.graph import CHOICE, INGEST, MODELS, RAW, SIDES, TRAIN, Pass, StepRef
+from pipelines.recipes.recipe import (
+    Recipe,
+    choice_config,
+    make_model,
+    make_reader,
+    make_stage,
+    recipe_passes,
+    tokenizer_config,
+)
 
 REMOVAL = "removed.json"
 """Where an output says which records it must not hold (`corpus remove`)."""
+SETTLED = "settled"
+"""Where the choices of settled domains lie below an output."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,13 @@ class Step:
     output: str
     make: Callable[[], Stage]
     kept: bool = True
-    model: bool = False
-    """Whether it trains what other steps use: then it is kept where only its texts have changed."""
+    keeps_through: tuple[str, ...] = ()
+    """Of a model: through which changes, of its `inputs` or its `settings`, it is kept unless it is to be trained anew."""
+
+    @property
+    def model(self) -> str:
+        """What the model is called that it trains; empty where it trains none."""
+        return self.output.removeprefix(f"{MODELS}/") if self.keeps_through else ""
 
     @property
     def domain(self) -> str:
@@ -100,28 +116,39 @@ class RecipeRun:
         """The passes over the documents; to know the domains that have input, all raw folders are gone through."""
         return recipe_passes(self.recipe, self.domains())
 
+    @property
+    def settled(self) -> dict[str, Path]:
+        """The domains whose validation is chosen first, and the directory of that choice."""
+        domains = [one.domain for one in self._passes if one.settles]
+        return {domain: self.output / SETTLED / domain / "choice" for domain in domains}
+
+    def _settled_side(self, domain: str) -> Path:
+        """The documents of a settled domain that models are trained on: its training side, unless a step over all domains
+        changes that."""
+        return self.output / SETTLED / domain / TRAIN if self.recipe.across.stages else self.side(domain, TRAIN)
+
     def steps(self) -> Iterator[Step]:
         """All stages in order."""
         domains = self.domains()
         ordered = list(self._passes)
         paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
+        paths |= {StepRef(domain, RAW): str(self.raw / domain) for domain in domains}
         paths |= {one.steps[-1].ref: str(self.output / one.output) for one in ordered}
+        paths |= {StepRef(domain, TRAIN): str(self._settled_side(domain)) for domain in self.settled}
         last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
         ingested: set[str] = set()
         for domain in domains:
             yield from self._ingests([domain], domains, ingested)
             while any(one.domain == domain for one in ordered):
-                one = ordered.pop(0)
-                read = [ref.domain for step in one.steps for ref in step.reads]
-                yield from self._ingests([one.domain, *read], domains, ingested)
-                source, last[one.domain] = last[one.domain], str(self.output / one.output)
-                yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
+                yield from self._pass(ordered.pop(0), paths, last, ingested)
+        for one in ordered:  # models that nothing reads
+            yield from self._pass(one, paths, last, ingested)
         yield from self._across(last)
         yield from self._split(last)
         trained = "tokenizer"
         path = self.recipe.tokenizer.path
         if path is None:
-            yield Step(trained, lambda: self._train_tokenizer(domains), model=True)
+            yield Step(trained, lambda: self._train_tokenizer(domains), keeps_through=("inputs", "settings"))
         model = path or str(self.output / trained)
         for domain in domains:
             yield Step(f"tokens/{domain}", partial(self._tokenize, domain, "train", model))
@@ -130,6 +157,31 @@ class RecipeRun:
             name = f"validation-tokens/{domain}"
             yield Step(name, partial(self._tokenize, domain, "validation", model), kept=False)
             yield Step(f"validation/{domain}", partial(self._pack_validation, domain, model))
+
+    def _pass(
+        self, one: Pass, paths: Mapping[StepRef, str], last: dict[str, str], ingested: set[str]
+    ) -> Iterator[Step]:
+        """A pass, after the reading of what it needs; `last` are the documents of each domain, before and after."""
+        domains = self.domains()
+        read = [ref.domain for step in one.steps for ref in step.reads]
+        yield from self._ingests([name for name in (one.domain, *read) if name in domains], domains, ingested)
+        if one.domain == MODELS:
+            raw = [ref.domain for ref in one.steps[0].reads if ref.step == RAW]
+            patterns = self.patterns()[raw[0]] if raw else ()
+            yield Step(one.output, partial(make_model, one, paths, patterns), keeps_through=("inputs",))
+        elif one.settles:
+            yield from self._settle(one.domain, last[one.domain])
+        else:
+            source, last[one.domain] = last[one.domain], str(self.output / one.output)
+            yield Step(one.output, partial(make_stage, (source,), one, paths), kept=False)
+
+    def _settle(self, domain: str, documents: str) -> Iterator[Step]:
+        """The choice of the validation of a domain by itself, and its training side."""
+        choice, side = self.settled[domain], self._settled_side(domain)
+        alone = dataclasses.replace(choice_config(self.recipe), overlap="exact", line_overlap=None, near_overlap=None)
+        yield Step(self._below(choice), lambda: ChoiceStage((documents,), alone), kept=False)
+        make = partial(side_stage, (documents,), choice, domain, TRAIN)
+        yield Step(self._below(side), make, kept=side == self.side(domain, TRAIN))
 
     def _ingests(
         self, wanted: Iterable[str], domains: dict[str, tuple[str, ...]], ingested: set[str]
@@ -161,7 +213,7 @@ class RecipeRun:
             sources = tuple(last[domain] for domain in self.recipe.across.ordered(last))
             yield Step(step.output, partial(step.verdict, sources), kept=False)
             for domain, source in last.items():
-                done = sum(one.domain == domain for one in self._passes)
+                done = self._done(domain)
                 output = f"documents/{domain}/{done + step.number:02d}-{step.name}"
                 yield Step(output, partial(step.applied, source, str(self.output / step.output)), kept=False)
                 last[domain] = str(self.output / output)
@@ -170,18 +222,25 @@ class RecipeRun:
         """The choice of validation of all domains, which only the sides need, and both sides of each; `last` are the
         documents of each domain."""
         sources = tuple(last.values())
-        yield Step(CHOICE, lambda: ChoiceStage(sources, choice_config(self.recipe)), kept=False)
+        settled = tuple((domain, str(choice)) for domain, choice in self.settled.items())
+        yield Step(CHOICE, lambda: ChoiceStage(sources, choice_config(self.recipe), settled), kept=False)
         for domain, source in last.items():
             for side in SIDES:
+                if side == TRAIN and domain in self.settled and not self.recipe.across.stages:
+                    continue  # it is there
                 make = partial(side_stage, (source,), self.output / CHOICE, domain, side)
                 yield Step(self._below(self.side(domain, side)), make)
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.output).as_posix()
 
+    def _done(self, domain: str) -> int:
+        """How many passes over its documents a domain has of its own."""
+        return sum(one.domain == domain and not one.settles for one in self._passes)
+
     def side(self, domain: str, side: str) -> Path:
         """The directory of a domain's documents for training or for validation."""
-        done = sum(one.domain == domain for one in self._passes) + len(self.recipe.across.stages)
+        done = self._done(domain) + len(self.recipe.across.stages)
         return self.output / f"documents/{domain}/{done + 1 + SIDES.index(side):02d}-{side}"
 
     def _train_tokenizer(self, domains: dict[str, tuple[str, ...]]) -> Stage:

@@ -14,6 +14,8 @@ from corpus.engine.inputs import SAMPLE
 from corpus.heldout.report import report_lines
 from pipelines.recipes.across import ACROSS
 from pipelines.recipes.graph import CHOICE
+from pipelines.recipes.models import model_lines
+from pipelines.recipes.registry import MODELS
 
 _REASONS = 3
 
@@ -26,6 +28,7 @@ def summarize(output: Path) -> str:
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
+        *_model_lines(output, outputs),
         *_across_lines(output, outputs),
         *_validation_lines(output),
         *_packed_lines(output),
@@ -72,6 +75,12 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if lines is not None:
         cells = [f"{number:,}" for number in (lines.seen, lines.kept, sum(lines.dropped.values()), 0)]
         yield _heading("  lines", *cells, ", ".join(sorted(lines.dropped)))
+
+
+def _model_lines(output: Path, outputs: list[str]) -> list[str]:
+    """What the models of the run are, or why there is none."""
+    lines = list(model_lines(output, outputs, {name: MODELS.load(name) for name in MODELS}))
+    return [*lines, ""] if lines else []
 
 
 def _across_lines(output: Path, outputs: list[str]) -> list[str]:

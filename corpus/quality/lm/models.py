@@ -209,9 +209,7 @@ def load_model(files: ModelFiles) -> LanguageModel:
     return LanguageModel(files)
 
 
-def score(
-    models: Mapping[str, ModelFiles], texts: pa.Array, languages: pa.Array, by_line: bool
-) -> list[float | None]:
+def score(models: Mapping[str, ModelFiles], texts: pa.Array, languages: pa.Array, by_line: bool) -> list[float | None]:
     """The perplexity of each text by the model of its language; None where there is none, or nothing is left of it."""
     found: list[float | None] = [None] * len(texts)
     for language in languages.unique().to_pylist():

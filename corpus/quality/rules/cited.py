@@ -75,7 +75,9 @@ class Cited(DocumentMap):
     def __post_init__(self) -> None:
         check_options(self, "filter rule cited: ")
         if not self.list:
-            raise UsageError("filter rule cited has no list: give --set cited.list=PATH, the output of corpus references.")
+            raise UsageError(
+                "filter rule cited has no list: give --set cited.list=PATH, the output of corpus references."
+            )
 
     def files(self) -> Mapping[str, Path]:
         return {"list": links_file(Path(self.list))}

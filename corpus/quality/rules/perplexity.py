@@ -16,6 +16,7 @@ from corpus.errors import UsageError
 from corpus.option import nearest, option
 from corpus.quality.lm.cutoffs import BUCKETS, bucket, cutoffs_file, read_cutoffs
 from corpus.quality.lm.models import ModelFiles, find_models, load_model, score, slow_because
+from corpus.quality.no_model import why_no_model
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,14 @@ class Perplexity(DocumentMap):
         return values | {"models": models, "keep": sorted(set(self.keep))}
 
     def notice(self) -> str:
-        """Say so where SentencePiece or KenLM have to do the work themselves, which is slower."""
-        return "; ".join(why for files in self._models().values() for why in slow_because(files))
+        """Say so where SentencePiece or KenLM have to do the work themselves, which is slower, and where nothing is judged."""
+        none = why_no_model(Path(self.models), "lm")
+        said = [f"rule perplexity judges nothing: there is no model ({none})"] if none else []
+        if self.cutoffs and not none and cutoffs_file(Path(self.cutoffs)) is None:
+            said = [
+                "rule perplexity parts nothing into head, middle and tail: there were too few documents for cutoffs"
+            ]
+        return "; ".join([*said, *(why for files in self._models().values() for why in slow_because(files))])
 
     def prepare(self) -> None:
         models = self._models()

@@ -71,6 +71,10 @@ class Reference(DocumentMap):
         """Whether train-classifier had too few documents for a model: then nothing is judged."""
         return bool(why_no_model(Path(self.model), "classifier"))
 
+    def notice(self) -> str:
+        none = why_no_model(Path(self.model), "classifier")
+        return f"rule reference judges nothing: there is no model ({none})" if none else ""
+
     def files(self) -> Mapping[str, Path]:
         return {} if self._none else {"model": self.path}
 
