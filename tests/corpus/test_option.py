@@ -22,7 +22,7 @@ from corpus.config import build, check_options, options_of, parse_option
 from corpus.errors import UsageError
 from corpus.option import nearest, option
 from pipelines.readers.registry import READERS
-from pipelines.recipes.recipe import PackingRecipe, TokenizerRecipe
+from pipelines.recipes.sections import PackingRecipe, TokenizerRecipe
 from tests.corpus.test_cli import HEAVY
 from trainer.cli import main as trainer_cli
 from trainer.config.config import SECTIONS

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import Manifest
+from corpus.engine.document_map import DocumentBatch
 from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
@@ -98,6 +100,65 @@ def test_the_rule(sides: tuple[Path, Path], make_documents: Callable[..., Path],
     rule = Reference(model=str(tmp_path / "model"), preset="redpajama-v1")
     assert rule.least == 0.25 and set(rule.config()) == {field.name for field in dataclasses.fields(rule)}
     assert Reference(model=str(tmp_path / "model"), preset="redpajama-v1", threshold=0.4).least == 0.4
+
+
+@pytest.fixture
+def crawl(make_documents: Callable[..., Path]) -> tuple[Path, Path]:
+    """Pages of which every third is cited and like an encyclopedia; and German and English articles of one."""
+    texts = [prose(CITED if n % 3 == 0 else RANDOM, n, 60 + n % 40) for n in range(600)]
+    urls = [f"https://www.site{n}.test/" for n in range(600)]
+    articles = [prose(CITED, 2000 + n, 60 + n % 40) for n in range(400)]
+    return (
+        make_documents("wiki", articles, id=[f"w/{n}" for n in range(400)], language=["en", "de"] * 200),
+        make_documents("pages", texts, shard_rows=170, id=[f"c/{n}" for n in range(600)], url=urls),
+    )
+
+
+def links(folder: Path, number: int) -> Path:
+    path = folder / f"links-{number}.txt"
+    path.write_text("".join(f"http://site{3 * n}.test\n" for n in range(number)), encoding="utf-8")
+    return path
+
+
+def test_cited_documents_are_the_positive_ones(crawl: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = {"cited": str(links(tmp_path, 200)), "min_positives": 150, "language": "en"}
+    manifest = trained(crawl, tmp_path / "model", **settings)
+    report = manifest.extra["classifier"]
+    assert (report["cited"], report["positives"]) == (200, "cited") and report["auc"] > 0.99
+    assert "the 200 documents that are cited" in summary(report)[0]
+    assert sum(report["documents"]["positive"].values()) <= 200
+    counts = manifest.counts["documents"]
+    assert not counts.missing and counts.dropped["another language"] == 200
+    again = trained(crawl, tmp_path / "again", RunOptions(quiet=True, workers=2, always_pool=True), **settings)
+    assert (tmp_path / "again/model.bin").read_bytes() == (tmp_path / "model/model.bin").read_bytes()
+    assert again.digest == manifest.digest
+    # without documents given as positive it is the same
+    alone = TrainClassifierStage(
+        (str(crawl[1]),),
+        0,
+        TrainClassifierConfig(dim=16, rate=0.5, **settings),  # type: ignore[arg-type]  # of several types
+    )
+    run_stage(alone, tmp_path / "alone", QUIET)
+    assert (tmp_path / "alone/model.bin").read_bytes() == (tmp_path / "model/model.bin").read_bytes()
+
+
+def test_too_few_cited_documents_give_way_to_those_given(crawl: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = {"cited": str(links(tmp_path, 20)), "min_positives": 150, "language": "en"}
+    manifest = trained(crawl, tmp_path / "model", **settings)
+    report = manifest.extra["classifier"]
+    assert (report["cited"], report["positives"]) == (20, "given") and "20 are cited" in summary(report)[0]
+    assert manifest.counts["documents"].dropped["also positive"] == 20  # cited ones are not negative either
+    assert sum(report["documents"]["positive"].values()) > 150
+
+
+def test_no_model_of_too_few_documents(crawl: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest = trained(crawl, tmp_path / "model", cited=str(links(tmp_path, 20)), min_documents=5000)
+    said = "\n".join(summary(manifest.extra["classifier"]))
+    assert "fewer than 5,000" in said and "judge nothing" in said
+    rule = Reference(model=str(tmp_path / "model"))
+    found = rule.apply(DocumentBatch(pa.RecordBatch.from_pydict({"text": ["a", "b"]})))
+    assert found.reasons is None and found.columns["reference"].null_count == 2
+    assert rule.config()["model"] == "" and "judges nothing" in rule.notice()
 
 
 def test_wrong_models(tmp_path: Path) -> None:

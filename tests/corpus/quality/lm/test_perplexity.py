@@ -140,3 +140,30 @@ def test_batches_and_tasks_change_nothing(make_documents: MakeDocuments, models:
         run_stage(stage, tmp_path / f"out{number}", RunOptions(quiet=True))
         found.append([row["perplexity"] for row in corpus.open(tmp_path / f"out{number}")])
     assert found[0] == found[1] and None not in found[0]
+
+
+def test_cutoffs_of_documents_that_are_scored_on_the_way(
+    make_documents: MakeDocuments, models: Path, tmp_path: Path
+) -> None:
+    documents = make_documents("docs", made_texts(60, seed=7), language=["en"] * 59 + ["de"], shard_rows=25)
+    rule = ("--rules", "perplexity", "--set", f"perplexity.models={models}")
+    assert run("filter", documents, *rule, "--output", tmp_path / "scored", "--quiet").exit_code == 0
+    assert run("lm-cutoffs", tmp_path / "scored", "--output", tmp_path / "a", "--quiet").exit_code == 0
+    done = run("lm-cutoffs", documents, "--models", models, "--output", tmp_path / "b", "--workers", 2)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a/cutoffs.csv").read_bytes() == (tmp_path / "b/cutoffs.csv").read_bytes()
+    manifest = Manifest.load(tmp_path / "b")
+    assert manifest.counts["documents"].dropped == {"no perplexity": 1} and not manifest.counts["documents"].missing
+    part = run("lm-cutoffs", documents, "--models", models, "--output", tmp_path / "c", "--sample-documents", 30)
+    measured = Manifest.load(tmp_path / "c").counts["documents"]
+    assert part.exit_code == 0 and 10 < measured.kept < 50
+
+
+def test_too_few_documents_give_no_cutoffs(make_documents: MakeDocuments, models: Path, tmp_path: Path) -> None:
+    documents = make_documents("docs", made_texts(20, seed=7), language=["en"] * 20)
+    few = run("lm-cutoffs", documents, "--models", models, "--output", tmp_path / "few", "--min-documents", 21)
+    assert few.exit_code == 0 and "en: 20 documents, fewer than 21: no cutoffs" in few.output
+    step = Perplexity(models=str(models), cutoffs=str(tmp_path / "few"), keep=("head", "all"))
+    out = step.apply(batch(made_texts(3), ["en"] * 3))
+    assert out.columns["bucket"].to_pylist() == ["all"] * 3 and "too few documents" in step.notice()
+    assert None not in out.columns["perplexity"].to_pylist()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sentencepiece
 from click.testing import CliRunner, Result
@@ -14,10 +15,13 @@ from click.testing import CliRunner, Result
 from corpus.cli import cli
 from corpus.data.manifest import Manifest
 from corpus.data.verify import verify_dataset
+from corpus.engine.document_map import DocumentBatch
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
+from corpus.quality.lm.models import find_models
 from corpus.quality.lm.normalize import normalize
-from corpus.quality.lm.stage import TrainLmConfig, TrainLmStage
+from corpus.quality.lm.stage import TrainLmConfig, TrainLmStage, summary
+from corpus.quality.rules.perplexity import Perplexity
 from tests.corpus.quality.lm.kneser_ney import kneser_ney, read_arpa
 from tests.corpus.quality.lm.texts import made_texts
 
@@ -123,3 +127,32 @@ def test_the_command_names_the_folder_after_the_language(make_documents: MakeDoc
         *("_report.json", "lm.arpa", "manifest.json", "sp.model"),
     ]
     assert "3-grams" in done.output
+
+
+def test_too_little_text_gives_no_model_where_that_is_asked_for(make_documents: MakeDocuments, tmp_path: Path) -> None:
+    documents = make_documents("docs", made_texts(30), language=["en"] * 20 + ["de"] * 10, shard_rows=12)
+    output = train(tmp_path / "lm", documents, min_text=1_000_000)
+    manifest = Manifest.load(output)
+    assert "fewer than 1,000,000" in summary(manifest.extra["lm"]) and "judge nothing" in summary(manifest.extra["lm"])
+    assert [file.name for file in manifest.files] == ["_report.json"]
+    counts = manifest.counts["documents"]
+    assert (counts.seen, counts.dropped) == (30, {"too little text for a model": 30})
+    assert verify_dataset(output).problems == []
+    rule = Perplexity(models=str(output))
+    rows = pa.RecordBatch.from_pydict({"text": ["a b c"], "language": ["en"]})
+    found = rule.apply(DocumentBatch(rows))
+    assert found.columns["bucket"].to_pylist() == ["all"] and found.columns["perplexity"].to_pylist() == [None]
+    assert rule.config()["models"] == {} and "judges nothing" in rule.notice()
+    size = sum(len(text.encode()) for text in made_texts(30)[:20])
+    assert find_models(train(tmp_path / "enough", documents, min_text=size)).keys() == {"en"}
+
+
+def test_ngrams_of_a_part_of_the_text(make_documents: MakeDocuments, tmp_path: Path) -> None:
+    texts = made_texts(300)
+    documents = make_documents("docs", texts, shard_rows=70)
+    size = sum(len(text.encode()) for text in texts)
+    counts = Manifest.load(train(tmp_path / "part", documents, text_bytes=size // 3)).counts["documents"]
+    assert counts.kept == pytest.approx(100, abs=30) and counts.dropped["not chosen"] == 300 - counts.kept
+    whole, all_of_it = train(tmp_path / "whole", documents), train(tmp_path / "all", documents, text_bytes=2 * size)
+    assert (whole / "lm.arpa").read_bytes() == (all_of_it / "lm.arpa").read_bytes()
+    assert (whole / "lm.arpa").read_bytes() != (tmp_path / "part/lm.arpa").read_bytes()
