@@ -41,12 +41,12 @@ models:
   classifier:
     train-classifier:
       {cited: {step: models/links}, min_positives: 20, positive: {step: wikipedia/train}, negative: {step: crawl/filter},
-       language: en, dim: 8, min_documents: 20}
+       language: en, dim: 8, rate: 1, epochs: 20, min_documents: 20}
   lm: {train-lm: {documents: {step: wikipedia/train}, language: en, vocab_size: 120, min_text: 8K}}
   cutoffs:
     lm-cutoffs: {documents: {step: crawl/filter}, models: {step: models/lm}, language: en, sample_documents: 200, min_documents: 30}
   links: {references: {dumps: {step: wikipedia/raw}}}
-validation: {fraction: 0.02}
+validation: {fraction: 0.02, overlap: exact}
 tokenizer: {preset: llama, vocab_size: 400}
 packing: {sequence_length: 32}
 mixture: {crawl: 80, wikipedia: 20}
@@ -81,7 +81,7 @@ def place(tmp_path: Path) -> Path:
     rng = random.Random(1)
     articles = [text for text in made_texts(260, seed=3) if len(text) > 30]
     junk = ["\n".join("buy cheap " + " ".join(rng.choices("xyzzy plugh qwfp zxcv".split(), k=8)) for _ in range(4)) for _ in range(60)]  # fmt: skip
-    pages = [text for text in made_texts(200, seed=4) if len(text) > 30]
+    pages = [f"Read on. {text}" for text in articles[100:160]] + [t for t in made_texts(200, seed=4) if len(t) > 30]
     # articles that the crawl has too: some of them will be validation on either side
     write_crawl(tmp_path / "raw/crawl/0.jsonl", [*pages, *junk, *("\n".join(["T", text]) for text in articles[:30])])
     write_wiki(tmp_path / "raw/wikipedia/enwiki-pages-articles.xml", articles, cited=40)
@@ -171,7 +171,7 @@ def test_models_are_kept_where_only_their_texts_change(place: Path) -> None:
 
 
 def test_too_little_is_said_and_judges_nothing(place: Path) -> None:
-    write_wiki(place / "raw/wikipedia/enwiki-pages-articles.xml", made_texts(25, seed=77), cited=1)
+    write_wiki(place / "raw/wikipedia/enwiki-pages-articles.xml", made_texts(15, seed=77), cited=1)
     out = run(place, "out")
     said = summarize(out)
     assert "no model (" in said and "no cutoffs" in said
