@@ -123,6 +123,9 @@ def test_models_are_found_by_our_names_and_by_ccnets(models: Path, tmp_path: Pat
     (tmp_path / "fr.arpa").unlink()
     with pytest.raises(DataError, match=r"fr.sp.model has no other half"):
         find_models(tmp_path)
+    # what train-lm wrote itself is taken too; a folder of that form of others is not
+    assert find_models(models / "en").keys() == {"en"}
+    (tmp_path / "en/manifest.json").unlink(missing_ok=True)
     with pytest.raises(UsageError, match="one language"):
         find_models(tmp_path / "en")
     (tmp_path / "empty").mkdir()
