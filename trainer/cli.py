@@ -10,6 +10,7 @@ import click
 
 from corpus.cli_options import (
     Group,
+    Number,
     Quantity,
     build_config,
     config_options,
@@ -24,6 +25,7 @@ from trainer.api import share_cores
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.run.sampling import SamplingConfig
 from trainer.science.plan import PlanOptions
+from trainer.science.scale_options import ScaleFitOptions
 
 _DIRECTORY = click.Path(path_type=Path)
 _device_option = click.option("--device", type=click.Choice(DEVICES), help=DEVICE_DOC)
@@ -244,6 +246,62 @@ def plan_command(as_json: bool, **options: Any) -> None:
         print_json({**plan_json(plan), "shape": footprint_json(plan)})
         return
     for line in footprint_lines(plan):
+        click.echo(line)
+
+
+@main.group(cls=Group, short_help="Scaling laws: train a ladder, fit, extrapolate.")
+def scale() -> None:
+    """Scaling laws from runs of this machine."""
+
+
+@scale.command(name="run", short_help="Train the ladder of a YAML file.")
+@click.argument("grid", type=_DIRECTORY)
+@quiet_option()
+def scale_run(grid: Path, quiet: bool) -> None:
+    """Train the runs that GRID names, smallest first; the same command again goes on where it was stopped."""
+    share_cores()
+    from trainer.science.ladder import run_ladder
+
+    for path in run_ladder(grid, _note(quiet)):
+        click.echo(path)
+
+
+@scale.command(name="fit", short_help="Fit a law to runs, and extrapolate.")
+@click.argument("runs", type=_DIRECTORY, nargs=-1, required=True)
+@config_options(ScaleFitOptions)
+@json_option()
+def scale_fit(runs: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Fit a law to the losses of finished RUNS, or of CSV files with the columns parameters, tokens and loss: its numbers with
+    intervals, what it predicts for a target and for the largest runs, IsoFLOP minima."""
+    share_cores()
+    from trainer.science.scale_fit import draw_fit, fit_json, fit_lines, fit_scale, read_measurements
+
+    asked = build_config(ScaleFitOptions, options)
+    fitted = fit_scale(read_measurements(runs, asked), asked)
+    if asked.plot is not None:
+        draw_fit(fitted, asked.plot)
+    if as_json:
+        print_json(fit_json(fitted))
+        return
+    for line in fit_lines(fitted):
+        click.echo(line)
+
+
+@scale.command(name="pass-rate", short_help="Fit pass rates, and extrapolate.")
+@click.argument("table", type=_DIRECTORY)
+@click.option("--target-compute", type=Number(Bounds(above=0)), required=True, help="FLOPs to extrapolate to.")
+@json_option()
+def scale_pass_rate(table: Path, target_compute: float, as_json: bool) -> None:
+    """Fit -E[log pass rate] = a·C^-k, the form of GPT-4's report, to TABLE, a CSV file with the columns compute, pass_rate
+    and problem; problems that a model never solves are left out."""
+    from trainer.science.pass_rate import fit_pass_rates, pass_rate_json, pass_rate_lines, read_pass_rates
+
+    rates = read_pass_rates(table)
+    law = fit_pass_rates(rates)
+    if as_json:
+        print_json(pass_rate_json(rates, law, target_compute))
+        return
+    for line in pass_rate_lines(rates, law, target_compute):
         click.echo(line)
 
 
