@@ -5,6 +5,7 @@ It is our own because Python's `tarfile` takes a damaged header, or a missing en
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ _EXTENSIONS = (
 )
 _DATALESS = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+
+_FIELDS = re.compile(
+    rb"(?:[0-7]{7}[\0 ]){3}([0-7]{11})[\0 ][0-7]{11}[\0 ]([0-7]{6}\0 |[0-7]{7}[\0 ])([0xgL])\0{100}ustar"
+)
+"""From the mode to the magic of a header as it is usually written: size, checksum, type."""
 
 Keep = Callable[[str, int], int]
 """How many bytes of the data of a file of this name and size are wanted."""
@@ -187,6 +193,14 @@ class _Tar:
 
 def _header(block: bytes) -> tarfile.TarInfo | None:
     """The header a block is, if its checksum says it is one."""
+    fields = _FIELDS.match(block, 100)
+    name = block[:100].partition(b"\0")[0]
+    if fields is not None and name and name[-1:] != b"/" and not block[345]:  # what tarfile needs ten times as long for
+        checksum = sum(block) - sum(block[148:156]) + 8 * 32  # its own field counts as blanks
+        if checksum == int(fields[2].rstrip(b"\0 "), 8):
+            info = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+            info.size, info.type = int(fields[1], 8), fields[3]
+            return info
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):

@@ -8,12 +8,16 @@ entries of a set hold at once. What is not recognised is `unknown`; a condition 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 
 from pipelines.markup.licences.phrases import LEGAL, licences_of_words, named_licences, words_of
 
 UNKNOWN, RESTRICTED = "unknown", "restricted"
+
+Match = tuple[str, int, int]
+"""An SPDX identifier, and where in a text its licence lies: begin and end in characters."""
 
 _CODE_SUFFIX = re.compile(
     r"\.(py|pyi|pyc|ipynb|js|mjs|ts|tsx|jsx|c|cc|h|hpp|cpp|cs|java|go|rs|rb|php|kt|swift|m|hs|pl|pm|lua|sql|sh|bat|ps1|r"
@@ -35,6 +39,12 @@ _CHOICE = re.compile(
     r"\bchoose (one|any|either|whichever|between)\b|\bwhichever\b|\byour choice\b|\bdual(ly)? licen[cs]ed\b|\beither (under|of)\b"
     r"|\bat your (option|discretion)\b(?! any later)"
 )
+_HOLDER = re.compile(
+    r"^[^\w\n(©]{0,8}(?:copyright[ \t]*(?:\(c\)|©|:)?|\(c\)|©)[ \t]*[12]\d{3}\b"
+    r"(?:(?!licen|permi|redistribut|public|terms|rights|gnu|apache|software foundation|\bmit\b|\bbsd\b)[^\n]){0,200}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that says nothing but who holds the copyright."""
 _MOST_WORDS_OF_A_CHOICE = 120
 """More words outside of licences are lists of parts, of which each has its own."""
 _FILE = re.compile(r"\b(?:licen[cs]e|copying)[-._]\w+", re.IGNORECASE)
@@ -84,24 +94,49 @@ def refers_elsewhere(text: str) -> bool:
 
 def covered(text: str) -> tuple[set[str], str]:
     """The licences whose texts or notices `text` holds, and what is left of it without them."""
-    found: set[str] = set()
+    return _covered(text, matches(text))
+
+
+def covered_in_header(text: str) -> tuple[set[str], str]:
+    """`covered`, for the head of a source file."""
+    return _covered(text, matches_of_header(text))
+
+
+def _covered(text: str, found: Iterable[Match]) -> tuple[set[str], str]:
+    names: set[str] = set()
     rest: list[str] = []
     last = 0
-    for identifier, start, end in matches(text):
-        found.add(canonical(identifier))
+    for identifier, start, end in found:
+        names.add(canonical(identifier))
         rest.append(text[last:start])
         last = end
-    return found, "\n\n".join([*rest, text[last:]])
+    return names, "\n\n".join([*rest, text[last:]])
 
 
-def spans(text: str) -> list[tuple[int, int]]:
-    """Where in `text` texts and notices of licences lie, in characters."""
-    return [(start, end) for _, start, end in matches(text)]
+def matches_of_header(text: str) -> list[Match]:
+    """`matches` for the head of a source file: lines that say who holds the copyright are left out of what is compared, so
+    that each notice is compared once, whoever wrote the file."""
+    pieces: list[str] = []
+    cuts: list[tuple[int, int]] = []  # where lines were left out, in what is compared, and how much up to there
+    last = left_out = 0
+    for holder in _HOLDER.finditer(text):
+        pieces.append(text[last : holder.start()])
+        left_out += len(holder[0])
+        last = holder.end()
+        cuts.append((last - left_out, left_out))
+    if not cuts:
+        return list(matches(text))
+    places = [place for place, _ in cuts]
+    shifts = [0, *(shift for _, shift in cuts)]
+    return [
+        (name, start + shifts[bisect_right(places, start)], end + shifts[bisect_left(places, end)])
+        for name, start, end in matches("".join([*pieces, text[last:]]))
+    ]
 
 
-@lru_cache(maxsize=256)
-def matches(text: str) -> tuple[tuple[str, int, int], ...]:
-    """The licences whose texts, notices or links lie in `text`: SPDX identifier, begin and end in characters."""
+@lru_cache(maxsize=4096)
+def matches(text: str) -> tuple[Match, ...]:
+    """The licences whose texts, notices or links lie in `text`."""
     from licenseclassifier import identify_license  # its tables take a tenth of a second
 
     return tuple((match.id, match.start, match.end) for match in identify_license(text, 0))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from pipelines.markup.licences.expression import licences_of_expression
-from pipelines.markup.licences.header import GRANT, leading_comments
-from pipelines.markup.licences.licences import RESTRICTED, canonical, covered, matches, restricts
+from pipelines.markup.licences.header import GRANT, has_word, leading_comments
+from pipelines.markup.licences.licences import RESTRICTED, canonical, covered_in_header, matches_of_header, restricts
 from pipelines.markup.licences.phrases import licences_of_words, words_of
 
 _TAG = re.compile(
@@ -14,13 +14,23 @@ _TAG = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _TAG_END = re.compile(r"\s*(\*+/|--+>|--\]\]|-\}|#>|\"{3}|'{3}|\*\)|<|\"|').*$")
-_WORD = re.compile(
-    r"licen[cs]e|\bpublic domain\b|permission|redistribut|\bgpl|proprietary|unauthori[sz]ed", re.IGNORECASE
+_WORDS = (
+    "licens",
+    "licenc",
+    "public domain",
+    "permission",
+    "redistribut",
+    "gpl",
+    "proprietary",
+    "unauthoris",
+    "unauthoriz",
 )
 _LIKELY = re.compile(
     r"general public|licen[cs]ed? (under|to|is)|redistribut|permission is hereby|permission to use|mozilla public|apache licen",
     re.IGNORECASE,
 )
+_LIKELY_WORDS = ("general public", "licens", "licenc", "redistribut", "permission", "mozilla public")
+"""Of which `_LIKELY` needs one."""
 _LINK = re.compile(r"\W*https?://\S+\W*$")
 _WITH_DOCSTRINGS = frozenset(("Python", "Cython", "Starlark"))
 _DOCSTRING = re.compile(r"""(?:[ \t]*(?:\#[^\n]*)?\n)*[rRuU]?(\"{3}|'{3})(.*?)\1""", re.DOTALL)
@@ -38,9 +48,9 @@ def licences_of_notice(text: str, language: str) -> frozenset[str]:
     comments = leading_comments(text, language)
     if language in _WITH_DOCSTRINGS and (docstring := _DOCSTRING.match(text[:_HEAD])):
         comments += "\n\n" + docstring[2]
-    if not _WORD.search(comments):
+    if not has_word(comments, _WORDS):
         return _whole_notices(text[:_HEAD])
-    found, rest = covered(comments)
+    found, rest = covered_in_header(comments)
     granting = [words_of(part) for part in _PARAGRAPH.split(rest) if GRANT.search(" ".join(part.split()))]
     for words in granting:
         found |= licences_of_words(words)
@@ -51,6 +61,8 @@ def licences_of_notice(text: str, language: str) -> frozenset[str]:
 
 def _whole_notices(text: str) -> frozenset[str]:
     """The licences whose whole notices or texts stand in `text`, after lines of code, too; a link alone is none."""
-    if not _LIKELY.search(text):
+    if not (has_word(text, _LIKELY_WORDS) and _LIKELY.search(text)):
         return frozenset()
-    return frozenset(canonical(name) for name, start, end in matches(text) if not _LINK.match(text, start, end))
+    return frozenset(
+        canonical(name) for name, start, end in matches_of_header(text) if not _LINK.match(text, start, end)
+    )
