@@ -85,14 +85,15 @@ class TrainedRun:
 def fit(
     data: Path | str,
     *,
-    model: str,
     output: Path | str,
+    model: str | None = None,
     settings: Mapping[str, object] | None = None,
     plugins: Iterable[Path | str] = (),
     say: Callable[[str], None] = print,
     **options: Any,
 ) -> TrainedRun:
-    """Train `model` on a packed set, or go on with the run in `output`, and give the finished run.
+    """Train `model` on a packed set, or go on with the run in `output`, and give the finished run. It may be left out with
+    `init_from`.
 
     `options` are those of `trainer fit` with underscores (steps, batch_size, validation, save_every, …), `settings` those
     of its --set, as `{"optimizer.lr": 3e-4}`. `plugins` are files that add model families; `say` hears the progress.
@@ -108,7 +109,9 @@ def fit(
             raise UsageError(f"there is no option '{name}': {nearest(name, known)}")
     given = {name: Path(value) if name in _PATHS else value for name, value in options.items() if value is not None}
     texts = tuple(f"{key}={_text(value)}" for key, value in (settings or {}).items())
-    wanted = given | {"data": Path(data), "model": model, "output": Path(output), "settings": texts}
+    wanted = given | {"data": Path(data), "output": Path(output), "settings": texts}
+    if model is not None:
+        wanted["model"] = model
     run_fit(make_options(wanted, None), say)
     return TrainedRun(output, options.get("device"))
 

@@ -73,11 +73,13 @@ class RunConfig:
     skip_log: str = ""
     plugins: Mapping[str, str] = field(default_factory=dict)
     """The digest of the plug-in file that the model comes from, by its name."""
+    initial: str = ""
+    """The digest of the weights that it began with, where these are not random."""
 
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
         value = {"kind": "run", "format": FORMAT, **asdict(self)}
-        return value if self.plugins else {key: entry for key, entry in value.items() if key != "plugins"}
+        return {key: entry for key, entry in value.items() if entry or key not in ("plugins", "initial")}
 
     @property
     def digest(self) -> str:

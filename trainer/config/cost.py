@@ -65,6 +65,8 @@ def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: 
         f"cost        {flops:.3g} FLOPs, about {memory / 1e6:,.0f} MB of memory{each}, "
         f"{checkpoint / 1e6:,.0f} MB per checkpoint",
     ]
+    if config.initial:
+        lines.append(f"begins      with the weights {config.initial} of --init-from")
     lines += [f"differs     {line}" for line in preset_differences(config)]
     warmup = length_of(config.schedule.warmup, training.steps)
     if warmup >= training.steps:

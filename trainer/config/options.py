@@ -12,6 +12,8 @@ from corpus.errors import UsageError
 from corpus.option import meant_name, option, option_required
 from trainer.config.renamed import RENAMED, instead
 
+CHECKPOINT = "checkpoint"
+"""The name of a model whose shape is that of --init-from."""
 Setting = str | tuple[str, Any]
 """A setting as text, `optimizer.lr=3e-4`, or as the key and the value of a file."""
 DEVICES = ("cpu", "cuda")
@@ -23,7 +25,7 @@ class FitOptions:
     """The options of `trainer fit`. Those below `settings` change how the run is made, and nothing of its result."""
 
     data: Path = option_required("The packed set to train on (from corpus mix).")
-    model: str = option_required("Name of a model, such as llama-tiny, llama-7b, palm-8b.")
+    model: str = option_required("Name of a model, such as llama-tiny, llama-7b. With --init-from: of a recipe.")
     output: Path = option_required("Directory of the run; an unfinished run goes on, with other settings too.")
     steps: int | None = option(None, "Number of updates. Default: one reading of the set, less a reserve.", least=1)
     tokens: int | None = option(None, "Instead of --steps: tokens to train on, such as 10B, rounded up.", least=1)
@@ -36,6 +38,11 @@ class FitOptions:
     seed: int | None = option(None, "Seed of the first weights. Default: 0.", least=0)
     source: str | None = option(
         None, "A run to leave at its newest or a named checkpoint.", flag="--from", metavar="RUN[@STEP]"
+    )
+    init_from: str | None = option(
+        None,
+        "Begin with the weights of a model: DIR of transformers, or RUN[@STEP]; the optimizer is new.",
+        metavar="DIR",
     )
     skip_log: Path | None = option(None, "A skip_log.json to replay: what it skips is skipped from the start.")
     settings: tuple[Setting, ...] = option(
@@ -67,6 +74,8 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.init_from is not None and self.source is not None:
+            raise UsageError("--from goes on with a run and --init-from begins a new one: give one of them.")
         keys = {_key(setting) for setting in self.settings}
         for name, key in _OF_TRAINING.items():
             if getattr(self, name) is not None and getattr(self, name) is not False and key in keys:
@@ -97,6 +106,8 @@ def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
         values, settings = read_config_file(file)
     values, settings = _without(values, settings, given)
     values.update({name: value for name, value in given.items() if name != "settings"})
+    if values.get("init_from") is not None:
+        values.setdefault("model", CHECKPOINT)
     missing = [f"--{name}" for name in ("data", "model", "output") if name not in values]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be given, on the command line or in the --config file.")

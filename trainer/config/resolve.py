@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from corpus.errors import UsageError
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
 from trainer.config.families.registry import family_digest, find_preset
-from trainer.config.options import FitOptions
+from trainer.config.options import CHECKPOINT, FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.validation_sets import DataIdentity
@@ -22,16 +22,36 @@ _RESERVE = 50
 """One update in so many is kept for rewinds where no length is given."""
 
 
+class Initial(Protocol):
+    """The weights that a run begins with, as far as they decide its configuration."""
+
+    @property
+    def digest(self) -> str:
+        """Their identity."""
+
+    def shape(self, overrides: Mapping[str, Any]) -> ModelShape:
+        """The shape of their model, with these settings of it."""
+
+
 def resolve_config(
-    options: FitOptions, data: DataIdentity, validation: Mapping[str, DataIdentity], skip_log: str = ""
+    options: FitOptions,
+    data: DataIdentity,
+    validation: Mapping[str, DataIdentity],
+    skip_log: str = "",
+    initial: Initial | None = None,
 ) -> RunConfig:
     """The run that `options` describes on this data; a UsageError says in one sentence what does not fit.
 
-    `skip_log`: the digest of a skip log that is replayed.
+    `skip_log`: the digest of a skip log that is replayed; `initial`: the weights of --init-from, whose shape it then has.
     """
     preset = find_preset(options.model)
     overrides = asked_settings(options)
-    shape = _shape(options.model, preset, data, overrides["model"])
+    if initial is not None:
+        shape = _initial_shape(options, initial, data, overrides["model"])
+    elif options.model == CHECKPOINT:
+        raise UsageError(f"the model '{CHECKPOINT}' is that of --init-from DIR: give it, or the name of a model.")
+    else:
+        shape = _shape(options.model, preset, data, overrides["model"])
     spikes = SpikeConfig(**overrides["spikes"])
     training = _training(options, preset, data, overrides["training"], spikes)
     check_validation(data, validation)
@@ -46,6 +66,7 @@ def resolve_config(
         {name: identity.digest for name, identity in sorted(validation.items())},
         skip_log,
         family_digest(options.model),
+        "" if initial is None else initial.digest,
     )
 
 
@@ -110,6 +131,25 @@ def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str
         raise UsageError(
             f"{name} has sequences of {shape.sequence_length:,} tokens and the packed set {data.sequence_length:,}: "
             f"mix with --sequence-length {shape.sequence_length}, or set model.sequence_length."
+        )
+    return shape
+
+
+def _initial_shape(
+    options: FitOptions, initial: Initial, data: DataIdentity, overrides: Mapping[str, Any]
+) -> ModelShape:
+    shape = initial.shape(overrides)
+    if shape.vocabulary < data.vocabulary:
+        raise UsageError(
+            f"{options.init_from} has a vocabulary of {shape.vocabulary:,} and the packed set one of {data.vocabulary:,}: "
+            "pack it with the model's tokenizer, or add rows, at first the mean of the others, with "
+            f"--set model.vocabulary={round_up(data.vocabulary)}."
+        )
+    if shape.sequence_length < data.sequence_length:
+        raise UsageError(
+            f"{options.init_from} has sequences of {shape.sequence_length:,} tokens and the packed set "
+            f"{data.sequence_length:,}: mix with --sequence-length {shape.sequence_length}, or set model.sequence_length "
+            "(of learned positions there are no more)."
         )
     return shape
 

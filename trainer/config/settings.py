@@ -123,7 +123,8 @@ def preset_differences(config: RunConfig) -> list[str]:
         adapted |= _OF_DATA
     found = []
     for section, ours, theirs in (
-        ("model", config.model, preset.shape),
+        # the shape of --init-from is that of its weights, and no departure
+        ("model", config.model, config.model if config.initial else preset.shape),
         ("optimizer", config.optimizer, preset.optimizer),
         ("schedule", config.schedule, preset.schedule),
         ("training", config.training, usual),

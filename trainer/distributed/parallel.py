@@ -5,6 +5,7 @@ Replicas add their gradients in the order of the ranks on a CPU, so that a resum
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,9 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainer.distributed.ranks import Ranks
 from trainer.distributed.shards import local, rows_here
-from trainer.models.initialisation import first_weights
 from trainer.models.model import LanguageModel
 from trainer.models.objective import Losses, TrainingModel
+
+FirstWeights = Callable[[LanguageModel], Iterator[tuple[nn.Parameter, Tensor]]]
 
 
 class ParallelModel:
@@ -27,11 +29,11 @@ class ParallelModel:
     `call` is `TrainingModel.forward` and `losses` its `losses`; sharded, all ranks meet in both.
     """
 
-    def __init__(self, model: LanguageModel, ranks: Ranks, kind: str, seed: int) -> None:
+    def __init__(self, model: LanguageModel, ranks: Ranks, kind: str, first_weights: FirstWeights) -> None:
         """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own, but
         for one matrix at a time.
 
-        `kind`: "ddp" or "fsdp"; it says nothing for one rank.
+        `first_weights` gives each parameter with its whole value; `kind`: "ddp" or "fsdp"; it says nothing for one rank.
         """
         self.alone = TrainingModel(model)
         self.call: nn.Module = self.alone
@@ -46,7 +48,7 @@ class ParallelModel:
             self.scale = float(ranks.size)
         model.materialise(ranks.device)
         with torch.no_grad():
-            for parameter, whole in first_weights(model, seed):
+            for parameter, whole in first_weights(model):
                 rows = rows_here(parameter)
                 local(parameter).copy_(whole[rows.start : rows.stop])
         if ranks.size > 1 and not self.sharded:

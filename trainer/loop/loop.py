@@ -17,6 +17,8 @@ from trainer.loop.interrupt import StopRequest
 from trainer.loop.restore import first_config, open_run
 from trainer.loop.session import Session
 from trainer.run.directory import Run
+from trainer.run.fork import split_source
+from trainer.run.initial import InitialWeights
 
 Say = Callable[[str], None]
 
@@ -40,13 +42,14 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
     run = Run(options.output)
+    initial = _initial_weights(options, run)
     if ranks.first:
-        first_config(run, options, data, sets, _silence)
+        first_config(run, options, data, sets, _silence, initial)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())
         store = CheckpointStore(run.checkpoints, fault=fault, ranks=ranks)
-        opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say))
+        opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say, initial))
         config = opening.history.last
         store.retention = _retention(options, config)
         deterministic = torch.are_deterministic_algorithms_enabled()
@@ -54,13 +57,22 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
             # without this, compiled code on several threads gives other bits each time
             torch.use_deterministic_algorithms(True)
             say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")
-        session = Session(options, opening, data, sets, run, store, stop, ranks, say)
+        session = Session(options, opening, data, sets, run, store, stop, ranks, say, initial)
         try:
             session.begin()
             session.train()
         finally:
             session.close()
             torch.use_deterministic_algorithms(deterministic)
+
+
+def _initial_weights(options: FitOptions, run: Run) -> InitialWeights | None:
+    """Those of --init-from; None too for a run that has begun, where they are no longer there."""
+    if options.init_from is None:
+        return None
+    begun = not options.overwrite and run.read_config(any_format=True) is not None
+    gone = not split_source(options.init_from)[0].exists()
+    return None if begun and gone else InitialWeights.find(options.init_from)
 
 
 def _retention(options: FitOptions, config: RunConfig) -> Retention:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
 from trainer.config.config import RunConfig
 from trainer.config.history import History, change_lines
@@ -15,6 +15,7 @@ from trainer.config.resume import resumed_config, schedule_line
 from trainer.data.validation_sets import DataIdentity, PackedRows
 from trainer.run.directory import Run
 from trainer.run.fork import find_source, fork
+from trainer.run.initial import InitialWeights
 from trainer.spikes.skip_log import SkipLog, read_skip_log
 
 
@@ -37,14 +38,18 @@ def open_run(
     data: PackedRows,
     sets: Mapping[str, PackedRows],
     say: Callable[[str], None],
+    initial: InitialWeights | None = None,
 ) -> Opening:
-    """Make the run that `options` describe, or find where the one that is there goes on."""
-    config, replayed, source = first_config(run, options, data, sets, say)
+    """Make the run that `options` describe, of the `initial` weights that they name, or find where the one that is there goes
+    on."""
+    config, replayed, source = first_config(run, options, data, sets, say, initial)
     if source is not None:
         run.clear()
         fork(*source, run, say)
     elif config is not None:
         run.prepare(config, data.tokenizer_model, replayed)
+        if initial is not None and (note := initial.note(data.identity.tokenizer)):
+            say(f"note: {note}")
         return Opening(History(config), History(config), replayed, None)
     known = run.history()
     checkpoint, skip_log = find_checkpoint(run, store, say)
@@ -64,6 +69,7 @@ def first_config(
     data: PackedRows,
     sets: Mapping[str, PackedRows],
     say: Callable[[str], None],
+    initial: InitialWeights | None = None,
 ) -> tuple[RunConfig | None, SkipLog, tuple[Run, Checkpoint] | None]:
     """The configuration of a run that is to be made, None where one goes on, the skip log that is replayed, and the run
     and checkpoint that it leaves.
@@ -80,7 +86,12 @@ def first_config(
             config = resumed_config(history, options, data.identity, identities, replayed.digest, checkpoint.step)
             return config, replayed, source
     elif options.overwrite or run.read_config() is None:
-        return resolve_config(options, data.identity, identities, replayed.digest), replayed, None
+        return resolve_config(options, data.identity, identities, replayed.digest, initial), replayed, None
+    elif initial is not None and run.first_config().initial != initial.digest:
+        raise UsageError(
+            f"{run.path} did not begin with the weights of --init-from {initial.name}: give another --output, or leave it out "
+            "to go on."
+        )
     return None, replayed, None
 
 

@@ -29,6 +29,7 @@ from trainer.loop.selfcheck import check_record, compare
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured, measure, skip_batch, update
 from trainer.run.directory import Run
+from trainer.run.initial import InitialWeights
 from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
 from trainer.spikes.skip_log import SkipEntry
 
@@ -51,6 +52,7 @@ class Session:
     stop: StopRequest
     ranks: Ranks
     say: Callable[[str], None]
+    initial: InitialWeights | None = None
     state: TrainingState = field(init=False)
     log: MetricsLog = field(init=False)
     line: LiveLine = field(init=False)
@@ -80,7 +82,9 @@ class Session:
             sharded = self.ranks.size > 1 and self.options.parallel == "fsdp"
             for line in plan_lines(opening.history.last, self.ranks.device.type, self.ranks.size, sharded):
                 self.say(line)
-        self.state = TrainingState(opening.history, self.ranks, self.options.parallel)
+        self.state = TrainingState(
+            opening.history, self.ranks, self.options.parallel, self.initial if checkpoint is None else None
+        )
         self.state.skip_log = opening.skip_log
         if self.ranks.first:
             self.run.save_training_shares(training_shares(self.data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,11 @@ from trainer.data.rows import RowRange, next_batch
 from trainer.distributed.parallel import ParallelModel
 from trainer.distributed.ranks import Ranks
 from trainer.distributed.shards import local, rows_here
+from trainer.models.initialisation import first_weights
 from trainer.models.model import LanguageModel, fused_sizes
 from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors, set_hyperparameters
 from trainer.optim.schedules import in_warmup
+from trainer.run.initial import InitialWeights
 from trainer.spikes.detector import SpikeDetector
 from trainer.spikes.skip_log import SkipLog
 
@@ -25,8 +28,14 @@ class TrainingState:
     """What changes from step to step. `step` updates are done; the next one begins at `next_row` (in disk order), and is
     done with `config`."""
 
-    def __init__(self, history: History, ranks: Ranks | None = None, parallel: str = "ddp") -> None:
-        """The state before the first step: a function of the configuration alone.
+    def __init__(
+        self,
+        history: History,
+        ranks: Ranks | None = None,
+        parallel: str = "ddp",
+        initial: InitialWeights | None = None,
+    ) -> None:
+        """The state before the first step: a function of the configuration alone, and of the `initial` weights that it names.
 
         `parallel` says how the ranks share the model: "ddp" or "fsdp". Whether blocks are compiled and activations made
         again is decided here, by the last settings.
@@ -42,7 +51,8 @@ class TrainingState:
         if config.training.compile:
             self.model.compile_blocks()
         sizes = fused_sizes(self.model)
-        self.parallel = ParallelModel(self.model, self.ranks, parallel, config.training.seed)
+        draw = partial(first_weights, seed=config.training.seed) if initial is None else initial.first_weights
+        self.parallel = ParallelModel(self.model, self.ranks, parallel, draw)
         self.named = dict(self.model.named_parameters())
         self.optimizer = build_optimizer(self.config.optimizer, self.named, sizes)
         self.detector = SpikeDetector(self.config.spikes, 0)

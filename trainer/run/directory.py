@@ -119,7 +119,7 @@ class Run:
                 made[section] = kind(**fields) if kind is DataIdentity else build(where, kind, fields)
             except TypeError as error:
                 raise DataError(f"{where}: {error}: restore the file as trainer fit wrote it.") from None
-        rest = {name: value[name] for name in ("name", "validation", "skip_log", "plugins") if name in value}
+        rest = {name: value[name] for name in ("name", "validation", "skip_log", "plugins", "initial") if name in value}
         if not {"name", "validation", "skip_log"} <= rest.keys():
             raise DataError(f"{self.path / CONFIG} lacks a field: restore the file as trainer fit wrote it.")
         return RunConfig(**rest, **made)

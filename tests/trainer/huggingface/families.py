@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.config.families.registry import PRESETS
 from trainer.huggingface.layout import Layout, to_theirs
-from trainer.huggingface.registry import layout_of
+from trainer.huggingface.registry import layout_named, layout_of
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
@@ -43,9 +43,9 @@ SHAPES: Mapping[str, ModelShape] = {
 }
 
 
-def theirs(shape: ModelShape, seed: int = 1) -> tuple[Layout, Any]:
+def theirs(name: str, seed: int = 1) -> tuple[Layout, Any]:
     """The layout of a shape and transformers' model of it, with weights that leave nothing at 0 or 1."""
-    layout = named_layout(shape)
+    layout, shape = named_layout(name), SHAPES[name]
     kind = getattr(transformers, layout.architecture)
     special = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": None}
     model = kind(kind.config_class(**layout.to_config(shape) | special)).eval()
@@ -56,12 +56,9 @@ def theirs(shape: ModelShape, seed: int = 1) -> tuple[Layout, Any]:
     return layout, model
 
 
-def named_layout(shape: ModelShape) -> Layout:
+def named_layout(name: str) -> Layout:
     """BigCode computes with all key heads what GPT-2 does, whose layout comes first."""
-    from trainer.huggingface.registry import layout_named
-
-    many = shape == SHAPES["bigcode-many-heads"]
-    return layout_named("GPTBigCodeForCausalLM") if many else layout_of(shape)
+    return layout_named("GPTBigCodeForCausalLM") if name == "bigcode-many-heads" else layout_of(SHAPES[name])
 
 
 def their_weights(model: Any, layout: Layout, shape: ModelShape) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from tests.trainer.huggingface.families import (  # needs transformers
 @pytest.mark.parametrize("name", SHAPES)
 def test_logits_loss_and_gradients_equal_those_of_transformers(name: str) -> None:
     shape = SHAPES[name]
-    layout, other = theirs(shape)
+    layout, other = theirs(name)
     weights = their_weights(other, layout, shape)
     model = ours(shape, layout, weights)
     tokens = torch.randint(shape.vocabulary, (3, 33), generator=torch.Generator().manual_seed(3))
@@ -54,7 +54,7 @@ def test_logits_loss_and_gradients_equal_those_of_transformers(name: str) -> Non
 @pytest.mark.parametrize("name", SHAPES)
 def test_weights_there_and_back_are_the_same_bytes(name: str) -> None:
     shape = SHAPES[name]
-    layout, other = theirs(shape)
+    layout, other = theirs(name)
     weights = their_weights(other, layout, shape)
     again = back(ours(shape, layout, weights), layout)
     assert set(again) == set(weights)
@@ -69,7 +69,7 @@ def test_weights_there_and_back_are_the_same_bytes(name: str) -> None:
 def test_the_shape_is_read_from_what_transformers_writes(name: str) -> None:
     """Its own `config.json` has the keys of its version, such as rope_parameters."""
     shape = SHAPES[name]
-    layout, other = theirs(shape)
+    layout, other = theirs(name)
     config = other.config.to_dict()
     # BLOOM says its length nowhere
     config["seq_length"] = shape.sequence_length
@@ -79,7 +79,7 @@ def test_the_shape_is_read_from_what_transformers_writes(name: str) -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_cache_gives_the_logits_of_the_whole(name: str) -> None:
     shape = SHAPES[name]
-    layout, other = theirs(shape)
+    layout, other = theirs(name)
     model = ours(shape, layout, their_weights(other, layout, shape))
     tokens = torch.randint(shape.vocabulary, (1, 16), generator=torch.Generator().manual_seed(5))
     cache = model.new_cache(1)
@@ -134,7 +134,7 @@ def test_what_a_class_cannot_say_is_refused() -> None:
 )
 def test_settings_that_are_not_computed_are_errors(architecture: str, changes: dict[str, object], said: str) -> None:
     layout = layout_named(architecture)
-    shape = next(shape for shape in SHAPES.values() if named_layout(shape) == layout)
+    shape = next(shape for name, shape in SHAPES.items() if named_layout(name) == layout)
     config = layout.to_config(shape) | changes
     config = {key: value for key, value in config.items() if value is not None}
     with pytest.raises(DataError, match=said):

@@ -32,6 +32,7 @@ FAMILIES = Registry(
             "llama2",
             "llama3",
             "nanochat",
+            "checkpoint",
         )
     },
 )
