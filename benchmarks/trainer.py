@@ -3,8 +3,8 @@
 The same shapes, batch, precision, threads and amount of data, by turns in one run. Ours is `trainer fit` as a user calls
 it: the seconds are those of its `metrics.jsonl` (data included), the peak that of the whole process with its saves. The
 peers are bare loops over random tokens, so that what they read and save is not counted. The median of the steps after the
-first two counts, and the median of the runs. Where there is a GPU: model FLOPs utilisation of a LLaMA of 1.1 B parameters,
-bf16.
+first two counts, and the median of the runs.
+A GPU is measured by `benchmarks/trainer_gpu.sh`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.environment import environment, installed
 from benchmarks.measure import machine, measure
 from trainer.config.families.registry import PRESETS
-from trainer.config.gpus import peak_flops
-from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
 ROWS, LENGTH = 4, 512
@@ -36,7 +33,6 @@ WARM = 2
 """First steps that do not count: memory is touched for the first time and the optimizer makes its moments."""
 PEERS = Path(__file__).with_name("trainer_peers.py")
 HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
-TINYLLAMA = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
 
 
 @dataclass(frozen=True)
@@ -162,57 +158,21 @@ def cpu(folder: Path, steps: int, large: int, runs: int, litgpt: Path | None) ->
         show(f"llama-60m, {ROWS} × {LENGTH} tokens, vocabulary 256,000", cases, 1)
 
 
-def gpu(folder: Path, steps: int) -> None:
-    """Utilisation of one GPU by a LLaMA of 1.1 B parameters at sequence 2048, on the 6N + 12·L·d·T basis."""
-    import torch
-
-    name = torch.cuda.get_device_name()
-    peak = peak_flops(name)
-    shape = TINYLLAMA
-    write_packed(folder / "long", 32 * steps * 2, shape.sequence_length)
-    sizes: dict[str, Any] = {key: value for key, value in vars(shape).items() if isinstance(value, int)}
-    settings = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}") if key != "tied"]
-    options = [
-        "--model",
-        "llama-tiny",
-        "--device",
-        "cuda",
-        "--precision",
-        "bf16",
-        "--micro-batch-size",
-        "16",
-        *settings,
-    ]
-    print(f"\n{name}, LLaMA of {LanguageModel.count(shape).total / 1e9:.2f} B parameters, 32 × 2,048 tokens, bf16")
-    for compiled in ("false", "true"):
-        row = ours(folder / "long", folder, steps, [*options, "--set", f"training.compile={compiled}"], rows=32)
-        rate = 32 * shape.sequence_length / row.seconds
-        flops = rate * LanguageModel.flops_per_token(shape, shape.sequence_length)
-        used = "n/a" if peak is None else f"{flops / peak:.1%}"
-        print(f"  compile {compiled:5}  {row.seconds:6.3f} s a step, {rate:,.0f} tokens/s, MFU {used}", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="4 steps, without litgpt and the large vocabulary")
     parser.add_argument(
         "--runs", type=int, choices=range(1, 100), metavar="N", default=3, help="times that the table is measured"
     )
-    parser.add_argument("--only", choices=["cpu", "gpu"], help="one of the two parts")
     options = parser.parse_args()
-    import torch
-
     litgpt = None if options.quick else litgpt_python()
     print(machine())
     names = ["torch", "transformers"]
     print(", ".join(installed(Path(sys.executable), name) for name in names), end="")
     print(f", {installed(litgpt, 'litgpt')}" if litgpt else ", litgpt not measured")
     with tempfile.TemporaryDirectory() as folder:
-        if options.only != "gpu":
-            steps, large, runs = (4, 0, 1) if options.quick else (8, 4, options.runs)
-            cpu(Path(folder), steps, large, runs, litgpt)
-        if torch.cuda.is_available() and options.only != "cpu":
-            gpu(Path(folder), 12)
+        steps, large, runs = (4, 0, 1) if options.quick else (8, 4, options.runs)
+        cpu(Path(folder), steps, large, runs, litgpt)
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def test_settings_as_json() -> None:
     value = json.loads(result.output)
     assert value["model.d_model"]["default"] == 4096
     assert value["training.steps"]["default"] is None
-    assert value["training.precision"]["choices"] == ["fp32", "bf16"]
+    assert value["training.precision"]["choices"] == ["fp32", "tf32", "bf16"]
 
 
 def test_a_plan_as_json(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import subprocess
@@ -224,15 +223,6 @@ def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:
     config.write_text("modle: llama-tiny\n")
     errors(call("fit", "--config", config), 2, "did you mean 'model'?")
     errors(call("fit", "--data", packed), 2, "--model and --output must be given")
-
-
-def test_tensorboard_is_a_sentence_or_a_directory(packed: Path, tmp_path: Path) -> None:
-    result = fit(packed, tmp_path / "run", "--tensorboard")
-    if importlib.util.find_spec("tensorboard") is None:
-        errors(result, 2, "--tensorboard needs the package tensorboard")
-    else:
-        assert result.exit_code == 0, result.output
-        assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
 def test_token_bytes_add_up_to_the_text(packed: Path) -> None:

@@ -13,6 +13,7 @@ from corpus.option import option, option_required
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.rows import RowRange, rows_left
 from trainer.data.validation_sets import DataIdentity
+from trainer.models.precision import PRECISIONS
 from trainer.models.shape import ModelShape
 from trainer.optim.config import OptimizerConfig
 from trainer.optim.schedules import ScheduleConfig
@@ -33,15 +34,22 @@ class TrainingConfig:
     batch_ramp: str = option(
         "", "sequences of an update from given updates or tokens on: 0:512,50000:1024 or 0:512,25B:1024"
     )
-    micro_batch_size: int = option(0, "sequences that go through the model at once; 0: the whole batch", least=0)
+    micro_batch_size: int = option(
+        0, "sequences that go through the model at once; 0: the whole batch (a new run on a GPU: what fits)", least=0
+    )
     z_loss: float = option(0.0, "weight of log²Z in the loss (PaLM: 1e-4); 0: none", least=0)
     document_mask: bool = option(False, "let tokens attend within their own document only")
-    precision: str = option("fp32", "arithmetic of the model; weights are float32", choices=("fp32", "bf16"))
+    precision: str = option(
+        "fp32", "products of the model; weights are float32 (a new run on a GPU: bf16)", choices=PRECISIONS
+    )
+    deterministic: bool = option(True, "the same bits in every run on a GPU too, as always on a CPU")
     seed: int = option(0, "seed of the first weights and of dropout", least=0, below=_SEEDS)
     dropout: float = option(
         0.0, "share of activations that are dropped (0 in pretraining; PaLM's fine-tuning: 0.1)", least=0, below=1
     )
-    compile: bool = option(False, "compile the blocks with torch.compile; compiled and eager bits differ")
+    compile: bool = option(
+        False, "compile the blocks with torch.compile; compiled and eager bits differ (a new run on a GPU: true)"
+    )
     activation_checkpointing: str = option(
         "none",
         "activations made again in the backward pass: none, all but the linear outputs, or all",

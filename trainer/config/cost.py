@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from trainer.config.config import RunConfig
+from trainer.config.hardware import Hardware
 from trainer.config.settings import preset_differences
 from trainer.models.loss import chunk_rows
 from trainer.models.model import LanguageModel
 from trainer.optim.optimizers import MOMENTS
 from trainer.optim.schedules import length_of
 
+_CPU = Hardware()
 _FLOAT, _HALF = 4, 2
 
 
-def memory_bytes(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> int:
-    """About how much memory each rank holds: weights, gradients, moments, and what the backward pass needs.
-
-    `device`: "cpu" or "cuda"; `sharded`: the ranks hold a part of the weights each.
-    """
+def memory_bytes(config: RunConfig, hardware: Hardware = _CPU) -> int:
+    """About how much memory each rank holds: weights, gradients, moments, and what the backward pass needs."""
     shape, training = config.model, config.training
     half = training.precision == "bf16"
     parameters = LanguageModel.count(shape).total
-    states = parameters * _FLOAT * (2 + MOMENTS) // (ranks if sharded else 1)
+    states = parameters * _FLOAT * (2 + len(MOMENTS)) // (hardware.ranks if hardware.sharded else 1)
     weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
-    tokens = min(training.micro_rows, -(-max(config.ramp.rows) // ranks)) * config.data.sequence_length
+    tokens = min(training.micro_rows, -(-max(config.ramp.rows) // hardware.ranks)) * config.data.sequence_length
     activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.d_model * _FLOAT)
-    if training.document_mask and device == "cpu":
+    if training.document_mask and hardware.kind == "cpu":
         activations += tokens * config.data.sequence_length
-    logits = chunk_rows(tokens, shape.vocabulary, device) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
+    logits = (
+        chunk_rows(tokens, shape.vocabulary, hardware.kind) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
+    )
     return states + weights + activations + logits
 
 
@@ -46,16 +47,16 @@ def _kept(config: RunConfig) -> int:
     return shape.layers * (shape.d_model + (linear if mode == "selective" else 0)) + block
 
 
-def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: bool = False) -> list[str]:
-    """The plan as lines to print; arguments as for `memory_bytes`."""
+def plan_lines(config: RunConfig, hardware: Hardware = _CPU) -> list[str]:
+    """The plan as lines to print."""
     shape, training, ramp = config.model, config.training, config.ramp
     rows, tokens = ramp.rows_before(training.steps), config.tokens_after(training.steps)
     flops = tokens * LanguageModel.flops_per_token(shape, config.data.sequence_length)
     parameters = LanguageModel.count(shape).total
-    checkpoint = parameters * _FLOAT * (1 + MOMENTS)
+    checkpoint = parameters * _FLOAT * (1 + len(MOMENTS))
     sizes = f"{ramp} sequences" if len(ramp.rows) > 1 else f"of {training.batch_size:,} sequences"
     micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
-    memory, each = memory_bytes(config, device, ranks, sharded), " a rank" if ranks > 1 else ""
+    memory, each = memory_bytes(config, hardware), " a rank" if hardware.ranks > 1 else ""
     lines = [
         f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}",
         f"data        {config.data.rows:,} sequences of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
@@ -68,6 +69,11 @@ def plan_lines(config: RunConfig, device: str = "cpu", ranks: int = 1, sharded: 
     if config.initial:
         lines.append(f"begins      with the weights {config.initial} of --init-from")
     lines += [f"differs     {line}" for line in preset_differences(config)]
+    if 0 < hardware.memory < memory:
+        lines.append(
+            f"note        that is more than the {hardware.memory / 1e6:,.0f} MB of the device: give "
+            "--set training.activation_checkpointing=selective (or full), or more ranks with --parallel fsdp"
+        )
     warmup = length_of(config.schedule.warmup, training.steps)
     if warmup >= training.steps:
         lines.append(

@@ -1,4 +1,4 @@
-"""What hardware can do at most, for model FLOPs utilisation (MFU; PaLM appendix B).
+"""The hardware of a run, and what it can do at most, for model FLOPs utilisation (MFU; PaLM appendix B).
 
 Both formulas are reported: 6·N, and 6·N + 12·layers·heads·head_size·length, which counts attention too. Unknown hardware
 has no MFU, and neither has a CPU.
@@ -13,6 +13,23 @@ import torch
 from trainer.config.gpus import peak_flops
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run is planned for: `ranks` devices of a kind ("cpu", "cuda") with `memory` bytes each (0: not known), which
+    hold the whole model or, `sharded`, a part of it."""
+
+    kind: str = "cpu"
+    memory: int = 0
+    ranks: int = 1
+    sharded: bool = False
+
+    @classmethod
+    def of(cls, device: torch.device, ranks: int, sharded: bool) -> Hardware:
+        """`ranks` devices like `device`."""
+        memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+        return cls(device.type, memory, ranks, sharded)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from corpus.config import Option, check_options, options_of, sentence
 from corpus.errors import UsageError
 from corpus.option import meant_name, option, option_required
 from trainer.config.renamed import RENAMED, instead
+from trainer.models.precision import PRECISIONS
 
 CHECKPOINT = "checkpoint"
 """The name of a model whose shape is that of --init-from."""
@@ -30,11 +31,13 @@ class FitOptions:
     steps: int | None = option(None, "Number of updates. Default: one reading of the set, less a reserve.", least=1)
     tokens: int | None = option(None, "Instead of --steps: tokens to train on, such as 10B, rounded up.", least=1)
     batch_size: int | None = option(None, "Sequences of one update. Default: the model's.", least=1)
-    micro_batch_size: int | None = option(None, "Sequences at once. Default: the whole batch.", least=1)
+    micro_batch_size: int | None = option(
+        None, "Sequences at once. Default: the whole batch; on a GPU what fits.", least=1
+    )
     validation: Path | None = option(None, "A packed set, or a directory of them, to evaluate on.")
     validate_every: int | None = option(None, "Steps between evaluations. Default: at the end.", least=1)
     document_mask: bool = option(False, "Let tokens attend within their own document only.")
-    precision: str | None = option(None, "Arithmetic of the model. Default: fp32.", choices=("fp32", "bf16"))
+    precision: str | None = option(None, "Products of the model. Default: fp32; on a GPU bf16.", choices=PRECISIONS)
     seed: int | None = option(None, "Seed of the first weights. Default: 0.", least=0)
     source: str | None = option(
         None, "A run to leave at its newest or a named checkpoint.", flag="--from", metavar="RUN[@STEP]"
@@ -60,7 +63,7 @@ class FitOptions:
     accept_resume: bool = option(False, "Go on where the self-check of a resume fails, and note it.")
     save_every: int = option(100, "Steps between saves.", least=1)
     save_minutes: float = option(0.0, "Also save when as many minutes have passed; 0: not.", least=0)
-    background_saves: bool = option(False, "Save from a copy in memory while the training goes on.")
+    background_saves: bool = option(False, "Save from a copy in memory while the training goes on; on a GPU always.")
     keep: int = option(2, "Newest checkpoints to keep; 0: all.", least=0)
     keep_every: int = option(0, "Also keep those of steps that are multiples of this; 0: none.", least=0)
     threads: int | None = option(None, "CPU threads. Default: all; a resumed run keeps its number.", least=1)
@@ -68,7 +71,9 @@ class FitOptions:
     parallel: str = option(
         "ddp", "Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).", choices=("ddp", "fsdp")
     )
-    tensorboard: bool = option(False, "Write the metrics for TensorBoard too.")
+    loggers: tuple[str, ...] = option(
+        (), "Give the metrics to tensorboard, wandb or csv too.", flag="--logger", metavar="NAME"
+    )
     overwrite: bool = option(False, "Start the run anew, with another configuration too.")
     quiet: bool = option(False, "Print errors only.")
 

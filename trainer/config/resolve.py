@@ -10,6 +10,8 @@ from corpus.errors import UsageError
 from trainer.config.config import SECTIONS, RunConfig, TrainingConfig
 from trainer.config.families.preset import Preset
 from trainer.config.families.registry import family_digest, find_preset
+from trainer.config.gpu_defaults import gpu_defaults
+from trainer.config.hardware import Hardware
 from trainer.config.options import CHECKPOINT, FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
@@ -18,6 +20,7 @@ from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape, round_up
 from trainer.spikes.detector import SpikeConfig
 
+_CPU = Hardware()
 _RESERVE = 50
 """One update in so many is kept for rewinds where no length is given."""
 
@@ -39,10 +42,12 @@ def resolve_config(
     validation: Mapping[str, DataIdentity],
     skip_log: str = "",
     initial: Initial | None = None,
+    hardware: Hardware = _CPU,
 ) -> RunConfig:
     """The run that `options` describes on this data; a UsageError says in one sentence what does not fit.
 
-    `skip_log`: the digest of a skip log that is replayed; `initial`: the weights of --init-from, whose shape it then has.
+    `skip_log`: the digest of a skip log that is replayed; `initial`: the weights of --init-from, whose shape it then has;
+    `hardware`: what the run begins on, which decides what the options leave open.
     """
     preset = find_preset(options.model)
     overrides = asked_settings(options)
@@ -53,9 +58,10 @@ def resolve_config(
     else:
         shape = _shape(options.model, preset, data, overrides["model"])
     spikes = SpikeConfig(**overrides["spikes"])
+    asked = dict(overrides["training"])
     training = _training(options, preset, data, overrides["training"], spikes)
     check_validation(data, validation)
-    return RunConfig(
+    config = RunConfig(
         options.model,
         shape,
         replace(preset.optimizer, **overrides["optimizer"]),
@@ -68,6 +74,7 @@ def resolve_config(
         family_digest(options.model),
         "" if initial is None else initial.digest,
     )
+    return gpu_defaults(config, asked, hardware)
 
 
 def asked_settings(options: FitOptions) -> dict[str, dict[str, Any]]:

@@ -53,13 +53,45 @@ def read_inputs(
         targets_BT = torch.full_like(targets_BT, IGNORED)
     elif real is not None:
         targets_BT = targets_BT.masked_fill(~torch.from_numpy(real), IGNORED)
-    targets_BT = targets_BT.contiguous()
-    if device.type == "cuda":
-        tokens, targets_BT = tokens.pin_memory(), targets_BT.pin_memory()
     mask = None
     if masked:
-        mask = document_mask(torch.from_numpy(data.documents(taken)[:, :-1]).to(device))
-    return Inputs(tokens[:, :-1].to(device, non_blocking=True), targets_BT.to(device, non_blocking=True), mask)
+        mask = document_mask(_sent(torch.from_numpy(data.documents(taken)[:, :-1]), device))
+    return Inputs(_sent(tokens[:, :-1], device), _sent(targets_BT, device), mask)
+
+
+def _sent(numbers_BT: Tensor, device: torch.device) -> Tensor:
+    """A tensor on its way to the device: nobody waits for it, and a GPU takes it out of pinned memory by itself."""
+    numbers_BT = numbers_BT.contiguous()
+    return numbers_BT.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers_BT
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `read_inputs` is asked for besides the packed set and the device."""
+
+    rows: range
+    masked: bool
+    counted: bool
+
+
+class InputsAhead:
+    """The inputs that are read before they are asked for, at most those of one micro-batch."""
+
+    def __init__(self) -> None:
+        self._found: tuple[Wanted, Inputs] | None = None
+
+    def read(self, data: PackedRows, wanted: Wanted | None, device: torch.device) -> None:
+        """Read what will be asked for next, as far as is known."""
+        self._found = None
+        if wanted is not None:
+            self._found = wanted, read_inputs(data, wanted.rows, wanted.masked, device, wanted.counted)
+
+    def take(self, data: PackedRows, wanted: Wanted, device: torch.device) -> Inputs:
+        """The inputs of some rows, read now where it was not these that were read."""
+        found, self._found = self._found, None
+        if found is not None and found[0] == wanted:
+            return found[1]
+        return read_inputs(data, wanted.rows, wanted.masked, device, wanted.counted)
 
 
 def count_targets(data: PackedRows, ranges: Sequence[RowRange]) -> int:

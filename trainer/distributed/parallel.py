@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.distributed.ranks import Ranks
@@ -23,13 +24,32 @@ from trainer.models.objective import Losses, TrainingModel
 FirstWeights = Callable[[LanguageModel], Iterator[tuple[nn.Parameter, Tensor]]]
 
 
+@dataclass(frozen=True)
+class Gathering:
+    """How the sharded weights of a block are gathered: as `dtype` (None: as they are), gradients staying float32, and
+    whether they are `kept` from the forward pass to the backward one, which gathers once where it else does twice."""
+
+    dtype: torch.dtype | None = None
+    kept: bool = False
+
+
+_PLAIN = Gathering()
+
+
 class ParallelModel:
     """Calls the model over the ranks; `scale` makes the ranks' mean of gradients, where they make one, a sum.
 
     `call` is `TrainingModel.forward` and `losses` its `losses`; sharded, all ranks meet in both.
     """
 
-    def __init__(self, model: LanguageModel, ranks: Ranks, kind: str, first_weights: FirstWeights) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        ranks: Ranks,
+        kind: str,
+        first_weights: FirstWeights,
+        gathering: Gathering = _PLAIN,
+    ) -> None:
         """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own, but
         for one matrix at a time.
 
@@ -41,8 +61,9 @@ class ParallelModel:
         self.scale = 1.0
         if self.sharded:
             mesh = dist.device_mesh.init_device_mesh(ranks.device.type, (ranks.size,))
+            policy = MixedPrecisionPolicy(param_dtype=gathering.dtype, reduce_dtype=torch.float32)
             for block in model.blocks:
-                fully_shard(block, mesh=mesh)
+                fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not gathering.kept)
             fully_shard(self.alone, mesh=mesh)
             register_fsdp_forward_method(self.alone, "losses")
             self.scale = float(ranks.size)

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import click
-import torch
 
 from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
 from trainer.config.config import RunConfig
+from trainer.config.hardware import Hardware
 from trainer.config.options import FitOptions
 from trainer.data.validation_sets import PackedRows, open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
+from trainer.loop.determinism import same_bits
 from trainer.loop.interrupt import StopRequest
 from trainer.loop.restore import first_config, open_run
 from trainer.loop.session import Session
 from trainer.run.directory import Run
 from trainer.run.fork import split_source
 from trainer.run.initial import InitialWeights
+from trainer.run.loggers import find_loggers
 
 Say = Callable[[str], None]
 
@@ -42,28 +44,27 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     data = PackedRows(options.data)
     sets = open_validation(options.validation) if options.validation is not None else {}
     run = Run(options.output)
+    find_loggers(options.loggers)
     initial = _initial_weights(options, run)
+    hardware = Hardware.of(ranks.device, ranks.size, ranks.size > 1 and options.parallel == "fsdp")
     if ranks.first:
-        first_config(run, options, data, sets, _silence, initial)
+        first_config(run, options, data, sets, _silence, initial, hardware)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())
         store = CheckpointStore(run.checkpoints, fault=fault, ranks=ranks)
-        opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say, initial))
+        opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say, initial, hardware))
         config = opening.history.last
         store.retention = _retention(options, config)
-        deterministic = torch.are_deterministic_algorithms_enabled()
         if config.training.compile and ranks.device.type == "cpu":
-            # without this, compiled code on several threads gives other bits each time
-            torch.use_deterministic_algorithms(True)
             say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")
-        session = Session(options, opening, data, sets, run, store, stop, ranks, say, initial)
+        stack.enter_context(same_bits(config.training, ranks.device))
+        session = Session(options, opening, data, sets, run, store, stop, ranks, hardware, say, initial)
         try:
             session.begin()
             session.train()
         finally:
             session.close()
-            torch.use_deterministic_algorithms(deterministic)
 
 
 def _initial_weights(options: FitOptions, run: Run) -> InitialWeights | None:

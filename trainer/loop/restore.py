@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from corpus.errors import DataError, UsageError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
 from trainer.config.config import RunConfig
+from trainer.config.hardware import Hardware
 from trainer.config.history import History, change_lines
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
@@ -17,6 +18,8 @@ from trainer.run.directory import Run
 from trainer.run.fork import find_source, fork
 from trainer.run.initial import InitialWeights
 from trainer.spikes.skip_log import SkipLog, read_skip_log
+
+_CPU = Hardware()
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ def open_run(
     sets: Mapping[str, PackedRows],
     say: Callable[[str], None],
     initial: InitialWeights | None = None,
+    hardware: Hardware = _CPU,
 ) -> Opening:
     """Make the run that `options` describe, of the `initial` weights that they name, or find where the one that is there goes
     on."""
-    config, replayed, source = first_config(run, options, data, sets, say, initial)
+    config, replayed, source = first_config(run, options, data, sets, say, initial, hardware)
     if source is not None:
         run.clear()
         fork(*source, run, say)
@@ -70,6 +74,7 @@ def first_config(
     sets: Mapping[str, PackedRows],
     say: Callable[[str], None],
     initial: InitialWeights | None = None,
+    hardware: Hardware = _CPU,
 ) -> tuple[RunConfig | None, SkipLog, tuple[Run, Checkpoint] | None]:
     """The configuration of a run that is to be made, None where one goes on, the skip log that is replayed, and the run
     and checkpoint that it leaves.
@@ -86,7 +91,7 @@ def first_config(
             config = resumed_config(history, options, data.identity, identities, replayed.digest, checkpoint.step)
             return config, replayed, source
     elif options.overwrite or run.read_config() is None:
-        return resolve_config(options, data.identity, identities, replayed.digest, initial), replayed, None
+        return resolve_config(options, data.identity, identities, replayed.digest, initial, hardware), replayed, None
     elif initial is not None and run.first_config().initial != initial.digest:
         raise UsageError(
             f"{run.path} did not begin with the weights of --init-from {initial.name}: give another --output, or leave it out "

@@ -14,7 +14,7 @@ import torch
 
 from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.cost import plan_lines
-from trainer.config.hardware import Utilisation
+from trainer.config.hardware import Hardware
 from trainer.config.options import FitOptions
 from trainer.data.text import TextCodec, token_bytes
 from trainer.data.validation_sets import PackedRows, training_shares
@@ -22,19 +22,20 @@ from trainer.distributed.ranks import Ranks
 from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.evaluation.summary import Basis, Summary
 from trainer.loop.interrupt import StopRequest, stopped
+from trainer.loop.memory import MemoryGuard
 from trainer.loop.recovery import Recovery
+from trainer.loop.reporting import Reporter
 from trainer.loop.restore import Opening
 from trainer.loop.saving import Saver
 from trainer.loop.selfcheck import check_record, compare
 from trainer.loop.state import TrainingState
-from trainer.loop.step import Measured, measure, skip_batch, update
+from trainer.loop.step import skip_batch, update
 from trainer.run.directory import Run
 from trainer.run.initial import InitialWeights
-from trainer.run.metrics import LiveLine, MetricsLog, Progress, TensorBoard, clock
+from trainer.run.loggers import find_loggers
+from trainer.run.metrics import LiveLine, clock
 from trainer.spikes.skip_log import SkipEntry
 
-_SMOOTH = 10
-"""Steps over which the last loss and the speed are averaged."""
 _COLLECT = 100
 """Steps between collections of garbage."""
 
@@ -51,26 +52,27 @@ class Session:
     store: CheckpointStore
     stop: StopRequest
     ranks: Ranks
+    hardware: Hardware
     say: Callable[[str], None]
     initial: InitialWeights | None = None
     state: TrainingState = field(init=False)
-    log: MetricsLog = field(init=False)
     line: LiveLine = field(init=False)
+    reporter: Reporter = field(init=False)
+    memory: MemoryGuard = field(init=False)
     saver: Saver = field(init=False)
     recovery: Recovery = field(init=False)
-    _board: TensorBoard | None = field(init=False, default=None)
-    _recent: list[tuple[Measured, int]] = field(init=False, default_factory=list)
     _validated: set[int] = field(init=False, default_factory=set)
     _finished: bool = field(init=False, default=False)
     _check_seconds: float = field(init=False, default=0.0)
     _saved_at: float = field(init=False, default_factory=monotonic)
 
     def __post_init__(self) -> None:
-        self.log = MetricsLog(self.run.metrics)
         self.line = LiveLine(
             self.opening.history.last.training.steps, silent=self.options.quiet or not self.ranks.first
         )
-        self.saver = Saver(self.store, self.options.background_saves)
+        self.reporter = Reporter(self.run, self.ranks, self.line, find_loggers(self.options.loggers), self.say)
+        self.memory = MemoryGuard(self.run, self.data, self.line.say)
+        self.saver = Saver(self.store, self.options.background_saves or self.ranks.device.type == "cuda")
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
 
     def begin(self) -> None:
@@ -79,17 +81,17 @@ class Session:
         self._set_threads(None if checkpoint is None else checkpoint.state)
         if checkpoint is None:
             # before the weights are made: for a model that does not fit this is the last thing that is seen
-            sharded = self.ranks.size > 1 and self.options.parallel == "fsdp"
-            for line in plan_lines(opening.history.last, self.ranks.device.type, self.ranks.size, sharded):
+            for line in plan_lines(opening.history.last, self.hardware):
                 self.say(line)
-        self.state = TrainingState(
-            opening.history, self.ranks, self.options.parallel, self.initial if checkpoint is None else None
-        )
+        initial = self.initial if checkpoint is None else None
+        self.state = TrainingState(opening.history, self.ranks, self.options.parallel, initial, self.hardware)
         self.state.skip_log = opening.skip_log
+        if self.ranks.device.type == "cuda" and not self.state.parallel.sharded:
+            self.saver.reserve(self.state.shapes())
         if self.ranks.first:
             self.run.save_training_shares(training_shares(self.data))
         if checkpoint is None:
-            self._rewind_log(-1)
+            self.reporter.rewind(self.state, -1)
             self._note_changes([])
             self._show_text()
             # the first save comes before the first step: a disk that cannot hold it is known now, not in hours
@@ -101,8 +103,8 @@ class Session:
         for note in notes:
             self.say(f"note: {note}")
         self._note_changes(notes)
-        self._rewind_log(checkpoint.step)
-        self._validated = {record["step"] for record in self.log.records() if record["kind"] == "validation"}
+        self.reporter.rewind(self.state, checkpoint.step)
+        self._validated = {record["step"] for record in self.reporter.log.records() if record["kind"] == "validation"}
         if opening.known.last.validation != opening.history.last.validation:
             self._validated.discard(checkpoint.step)
         steps = self.state.steps
@@ -149,7 +151,7 @@ class Session:
             ):
                 self._save()
         self.saver.wait()
-        self._summary()
+        self.reporter.summary(self.state)
 
     def _flags(self) -> list[int]:
         """The signal to stop at, if any, and whether a save by the clock is due: the same on all ranks."""
@@ -161,7 +163,7 @@ class Session:
         """Do the next step; whether the run is further than before."""
         state = self.state
         rows = state.batch_rows
-        measured = measure(state, self.data)
+        measured = self.memory.measure(state)
         entry = self.recovery.judge(state, measured)
         if entry is not None and entry.action == "rewind":
             self._go_back(entry)
@@ -175,41 +177,13 @@ class Session:
             lr = 0.0
         else:
             lr = update(state, measured)
-        self._recent = [*self._recent, (measured, rows)][-_SMOOTH:]
-        self._record_step(measured, lr)
+        self.reporter.step(state, measured, rows, lr)
         return True
-
-    def _record_step(self, measured: Measured, lr: float) -> None:
-        step, steps = self.state.step, self.state.steps
-        seconds = sum(recent.seconds for recent, _ in self._recent)
-        config = self.state.config
-        speed = sum(rows for _, rows in self._recent) * config.data.sequence_length / seconds
-        use = Utilisation.of(config.model, config.data.sequence_length, self.ranks.device, self.ranks.size)
-        record = {
-            "kind": "train",
-            "step": step,
-            "tokens": config.tokens_after(step),
-            "loss": measured.loss,
-            "log_z": measured.log_z,
-            "lr": lr,
-            "gradient_norm": measured.gradient_norm,
-            "next_row": self.state.next_row,
-            "seconds": round(measured.seconds, 6),
-            "data_seconds": round(measured.data_seconds, 6),
-        }
-        shares = use.mfu(speed)
-        if shares is not None:
-            record |= {"mfu_6n": round(shares[0], 4), "mfu": round(shares[1], 4)}
-        self._append(record)
-        waited = sum(recent.data_seconds for recent, _ in self._recent) / seconds
-        left = seconds / len(self._recent) * (steps - step)
-        self.line.show(Progress(step, steps, measured.loss, speed, use.text(speed), waited, left))
 
     def _go_back(self, entry: SkipEntry) -> None:
         self.recovery.go_back(self.state, entry)
-        self._rewind_log(self.state.step)
+        self.reporter.rewind(self.state, self.state.step)
         self._validated = {step for step in self._validated if step <= self.state.step}
-        self._recent = []
         rows, spikes = entry.rows, self.state.config.spikes
         number = self.state.skip_log.rewinds(entry.step, spikes.budget_steps)
         self.line.say(
@@ -237,7 +211,7 @@ class Session:
         step = self.state.step
         self._validated.add(step)
         summary = Summary(scores, self._basis)
-        self._append({"kind": "validation", "step": step, **summary.record()})
+        self.reporter.append(self.state, {"kind": "validation", "step": step, **summary.record()})
         mean = summary.headline
         self.line.say(f"step {step}  validation loss {mean.loss:.4f}  perplexity {mean.perplexity:,.2f}")
         if step == self.state.steps:
@@ -256,31 +230,11 @@ class Session:
         self.saver.save(self.state.step, self.state.tensors(), record, self.state.parallel.sharded, now)
         self._saved_at = monotonic()
 
-    def _append(self, record: Mapping[str, Any]) -> None:
-        if self.ranks.first:
-            record = {**record, "rewinds": len(self.state.skip_log.went_back_to)}
-            self.log.append(record)
-            if self._board is not None:
-                self._board.append(record)
-
-    def _rewind_log(self, step: int) -> None:
-        if self.ranks.first:
-            self.log.rewind(step, self.state.skip_log.went_back_to)
-            if self.options.tensorboard:
-                self._close_board()
-                self._board = TensorBoard(self.run.tensorboard, step)
-        self.ranks.wait()
-
-    def _close_board(self) -> None:
-        if self._board is not None:
-            self._board.close()
-
     def close(self) -> None:
         """Finish what is being written. An error on its way out is not hidden by one of a background save."""
         gc.enable()
         try:
-            self.log.close()
-            self._close_board()
+            self.reporter.close()
         finally:
             self.saver.join()
 
@@ -302,20 +256,3 @@ class Session:
         if tokenizer := self.run.checked_tokenizer():
             text = TextCodec(tokenizer).decode(self.data[0:1][0].tolist())
             self.say(f"first text  {' '.join(text.split())[:160]}")
-
-    def _summary(self) -> None:
-        losses = [record["loss"] for record in self.log.records() if record["kind"] == "train"]
-        seconds = sum(record["seconds"] for record in self.log.records() if record["kind"] == "train")
-        last = losses[-_SMOOTH:]
-        planned, steps = self.state.config.training.steps, self.state.steps
-        if steps < planned:
-            self.say(
-                f"note        the run ends at step {steps} of {planned}, with its schedule done: "
-                f"{len(self.state.skip_log.went_back_to)} rewinds have spent the sequences that were left"
-            )
-        if losses:
-            self.say(
-                f"loss        {losses[0]:.4f} in the first step, {losses[-1]:.4f} in the last "
-                f"(mean of the last {len(last)}: {sum(last) / len(last):.4f}); {clock(seconds)} of training"
-            )
-        self.say(f"run         {self.run.path}")

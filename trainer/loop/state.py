@@ -10,18 +10,24 @@ import torch
 from torch import Tensor
 
 from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.config.gpu_defaults import gathering
+from trainer.config.hardware import Hardware
 from trainer.config.history import History, moves_loss
 from trainer.data.rows import RowRange, next_batch
+from trainer.data.targets import InputsAhead
 from trainer.distributed.parallel import ParallelModel
 from trainer.distributed.ranks import Ranks
 from trainer.distributed.shards import local, rows_here
 from trainer.models.initialisation import first_weights
 from trainer.models.model import LanguageModel, fused_sizes
-from trainer.optim.optimizers import build_optimizer, load_optimizer, optimizer_tensors, set_hyperparameters
+from trainer.models.precision import set_products
+from trainer.optim.optimizers import MOMENTS, build_optimizer, load_optimizer, optimizer_tensors, set_hyperparameters
 from trainer.optim.schedules import in_warmup
 from trainer.run.initial import InitialWeights
 from trainer.spikes.detector import SpikeDetector
 from trainer.spikes.skip_log import SkipLog
+
+_CPU = Hardware()
 
 
 class TrainingState:
@@ -34,10 +40,11 @@ class TrainingState:
         ranks: Ranks | None = None,
         parallel: str = "ddp",
         initial: InitialWeights | None = None,
+        hardware: Hardware = _CPU,
     ) -> None:
         """The state before the first step: a function of the configuration alone, and of the `initial` weights that it names.
 
-        `parallel` says how the ranks share the model: "ddp" or "fsdp". Whether blocks are compiled and activations made
+        `parallel` says how the ranks share the model, "ddp" or "fsdp", on what `hardware`. Whether blocks are compiled and activations made
         again is decided here, by the last settings.
         """
         config = history.last
@@ -52,13 +59,14 @@ class TrainingState:
             self.model.compile_blocks()
         sizes = fused_sizes(self.model)
         draw = partial(first_weights, seed=config.training.seed) if initial is None else initial.first_weights
-        self.parallel = ParallelModel(self.model, self.ranks, parallel, draw)
+        self.parallel = ParallelModel(self.model, self.ranks, parallel, draw, gathering(config, hardware))
         self.named = dict(self.model.named_parameters())
         self.optimizer = build_optimizer(self.config.optimizer, self.named, sizes)
         self.detector = SpikeDetector(self.config.spikes, 0)
         self.step = 0
         self.next_row = 0
         self.skip_log = SkipLog()
+        self.ahead = InputsAhead()
         self._follow()
 
     def move_on(self, next_row: int) -> None:
@@ -67,10 +75,16 @@ class TrainingState:
         self.next_row = next_row
         self._follow()
 
+    def adopt(self, history: History) -> None:
+        """Go on with a history that has changed."""
+        self.history = history
+        self._follow()
+
     def _follow(self) -> None:
         """Take the configuration of the next step."""
         self.config = self.history.at(self.step + 1)
         set_hyperparameters(self.optimizer, self.config.optimizer)
+        set_products(self.config.training.precision, self.ranks.device)
         spikes = self.config.spikes
         self.detector.config, self.detector.size = spikes, spikes.steps_compared(self.config.training.steps)
         if self.step and moves_loss(self.history.at(self.step), self.config, self.step):
@@ -102,6 +116,13 @@ class TrainingState:
             "optimizer": optimizer_tensors(self.optimizer, self.named),
             "random": {"torch": torch.get_rng_state()},
         }
+
+    def shapes(self) -> dict[str, dict[str, Tensor]]:
+        """Tensors of the shapes that the large ones of a checkpoint have, those that the first update makes among them."""
+        moments: dict[str, Tensor] = {
+            f"{name}/{moment}": parameter for name, parameter in self.named.items() for moment in MOMENTS
+        }
+        return {"model": {**self.named}, "optimizer": moments}
 
     def record(self) -> dict[str, Any]:
         """The rest of a checkpoint: positions, identities, and what bitwise equality depends on."""
@@ -149,11 +170,10 @@ class TrainingState:
     def _restore_shards(self, checkpoint: Checkpoint) -> None:
         from trainer.checkpoints.sharded import load_shards
 
-        moments = ("exp_avg", "exp_avg_sq")
         fresh = {
             f"{name}/{moment}": torch.zeros_like(parameter)
             for name, parameter in self.named.items()
-            for moment in moments
+            for moment in MOMENTS
         }
         fresh |= {f"{name}/step": torch.zeros(()) for name in self.named}
         there = checkpoint.names("optimizer")

@@ -10,8 +10,8 @@ from time import perf_counter
 import torch
 
 from corpus.errors import DataError
-from trainer.data.rows import RowRange, deal
-from trainer.data.targets import count_targets, read_inputs
+from trainer.data.rows import RowRange, deal, next_batch
+from trainer.data.targets import Wanted, count_targets
 from trainer.data.validation_sets import PackedRows
 from trainer.loop.state import TrainingState
 from trainer.models.dropout import Dropout
@@ -57,7 +57,7 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
     for number, batch in enumerate(batches, 1):
         waited = perf_counter()
         filled = batch or range(rows[0].start, rows[0].start + 1)
-        inputs = read_inputs(data, filled, training.document_mask, device, counted=bool(batch))
+        inputs = state.ahead.take(data, Wanted(filled, training.document_mask, bool(batch)), device)
         dropout = Dropout.of(training.dropout, training.seed, state.step, filled, str(device))
         data_seconds += perf_counter() - waited
         with state.parallel.micro_batch(last=number == len(batches)):
@@ -67,9 +67,12 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
                 )
             (loss if state.parallel.scale == 1.0 else loss * state.parallel.scale).backward()
         sums += part
-    norm = clip_gradients(state.named.values(), state.config.optimizer.clip)
+    norm_1 = clip_gradients(state.named.values(), state.config.optimizer.clip).double()[None]
     # the norm of the first rank for all: decisions hang on it
-    sums = torch.cat((sums, sums.new_tensor([norm if ranks.first else 0.0])))
+    sums = torch.cat((sums, norm_1 if ranks.first else torch.zeros_like(norm_1)))
+    if device.type == "cuda":
+        # read while the GPU works, for the next step begins with them; the line below waits for it, as none before
+        state.ahead.read(data, _first_of_next(state, next_row), device)
     loss_sum, square_sum, norm = ranks.all_reduce_sum(sums).tolist()
     return Measured(
         loss_sum / targets,
@@ -80,6 +83,17 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
         data_seconds,
         perf_counter() - began,
     )
+
+
+def _first_of_next(state: TrainingState, next_row: int) -> Wanted | None:
+    """What the step after this one reads first, should the run go straight on; None where there is none."""
+    step = state.step + 2
+    if step > state.steps:
+        return None
+    config, ranks = state.history.at(step), state.ranks
+    rows, _ = next_batch(next_row, config.ramp.rows_at(step), state.skip_log.holes())
+    batch = deal(rows, config.training.micro_rows, ranks.rank, ranks.size)[0]
+    return Wanted(batch, config.training.document_mask, True) if batch else None
 
 
 def update(state: TrainingState, measured: Measured) -> float:

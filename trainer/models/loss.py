@@ -6,6 +6,7 @@ Shape suffixes: N positions, C positions of a chunk, D width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -45,18 +46,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             for chunk in work.chunks:
                 targets_C1 = targets_N[chunk, None]
                 counted_C1 = targets_C1 != IGNORED
-                logits_CV = work.logits(chunk)
-                slope_CV = 1.0 - (logits_CV / cap).square_() if cap else None
-                target_logits_C1, log_z_C1, softmax_CV = _softmax(logits_CV, targets_C1)
-                sums_2[0] += ((log_z_C1 - target_logits_C1) * counted_C1).sum(dtype=torch.float64)
-                sums_2[1] += (log_z_C1 * counted_C1).square().sum(dtype=torch.float64)
-                gradient_CV = softmax_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1) if z_weight else softmax_CV
-                gradient_CV.scatter_add_(1, targets_C1.clamp(min=0), torch.full_like(log_z_C1, -1.0))
-                if slope_CV is not None:
-                    gradient_CV.mul_(slope_CV)
+                gradient_CV, part_2 = work.gradient(work.logits(chunk), targets_C1, z_weight)
+                sums_2 += part_2
                 # the weights 1/denominator or 0 of the positions go on the thin side of both products
                 weight_C1 = counted_C1 * (1.0 / denominator)
-                gradient_CV = gradient_CV.to(work.dtype)
                 grad_hidden_ND[chunk] = (gradient_CV @ work.output_VD).mul_(weight_C1 * scale)
                 weighted_CD = (work.hidden_ND[chunk] * weight_C1).to(work.dtype)
                 _add_product(grad_output_VD, gradient_CV.T, weighted_CD, first=chunk.start == 0)
@@ -77,8 +70,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def chunk_rows(positions: int, vocabulary: int, device: str = "cpu") -> int:
     """Positions of a chunk: its logits are the largest tensor of the loss besides the gradients."""
-    most = CHUNK_LOGITS if device == "cpu" else GPU_CHUNK_LOGITS
-    return min(positions, max(CHUNK_ROWS, most // vocabulary))
+    if device == "cpu":
+        return min(positions, max(CHUNK_ROWS, CHUNK_LOGITS // vocabulary))
+    # equally long, so that one compiled program does for all
+    chunks = -(-positions // max(CHUNK_ROWS, GPU_CHUNK_LOGITS // vocabulary))
+    return -(-positions // chunks)
 
 
 class _Working:
@@ -90,17 +86,21 @@ class _Working:
         self.dtype = torch.get_autocast_dtype(device) if casting else hidden_ND.dtype
         hidden_ND = hidden_ND.to(self.dtype)
         self.hidden_ND = hidden_ND if scale == 1.0 else hidden_ND * scale
-        self.output_VD, self._cap = output_VD.to(self.dtype), cap
+        self.output_VD, self.cap = output_VD.to(self.dtype), cap
         positions, vocabulary = hidden_ND.shape[0], output_VD.shape[0]
         size = chunk_rows(positions, vocabulary, device)
         self.chunks = [slice(start, min(start + size, positions)) for start in range(0, positions, size)]
         self._logits_CV = torch.empty((size, vocabulary), dtype=self.dtype, device=hidden_ND.device)
 
     def logits(self, chunk: slice) -> Tensor:
-        """The logits of a chunk: float32 [C, V], in memory that the next chunk uses again."""
+        """The logits of a chunk, [C, V] in the dtype of the products, in memory that the next chunk uses again."""
         logits_CV = self._logits_CV[: chunk.stop - chunk.start]
-        torch.mm(self.hidden_ND[chunk], self.output_VD.T, out=logits_CV)
-        return capped(logits_CV.float(), self._cap)
+        return torch.mm(self.hidden_ND[chunk], self.output_VD.T, out=logits_CV)
+
+    def gradient(self, logits_CV: Tensor, targets_C1: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
+        """`_gradient` of a chunk; a GPU, to which its passes over the logits are dear, makes them in one or two."""
+        whole = _fused_gradient() if logits_CV.is_cuda else _gradient
+        return whole(logits_CV, targets_C1, z_weight, self.cap)
 
 
 def capped(logits: Tensor, cap: float) -> Tensor:
@@ -108,6 +108,45 @@ def capped(logits: Tensor, cap: float) -> Tensor:
     if not cap:
         return logits
     return torch.tanh(logits / cap) * cap if logits.requires_grad else logits.div_(cap).tanh_().mul_(cap)
+
+
+def _gradient(logits_CV: Tensor, targets_C1: Tensor, z_weight: float, cap: float) -> tuple[Tensor, Tensor]:
+    """d/dlogits of each counted position's loss, [C, V] in the dtype of the logits, and the sums over these of the
+    cross-entropy and of log²Z, float64 [2]."""
+    counted_C1 = targets_C1 != IGNORED
+    wide_CV = capped(logits_CV.float(), cap)
+    slope_CV = 1.0 - (wide_CV / cap).square_() if cap else None
+    target_logits_C1, log_z_C1, softmax_CV = _softmax(wide_CV, targets_C1)
+    entropy = ((log_z_C1 - target_logits_C1) * counted_C1).sum(dtype=torch.float64)
+    sums_2 = torch.stack((entropy, (log_z_C1 * counted_C1).square().sum(dtype=torch.float64)))
+    gradient_CV = softmax_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1) if z_weight else softmax_CV
+    gradient_CV.scatter_add_(1, targets_C1.clamp(min=0), torch.full_like(log_z_C1, -1.0))
+    if slope_CV is not None:
+        gradient_CV.mul_(slope_CV)
+    return gradient_CV.to(logits_CV.dtype), sums_2
+
+
+def _formula(logits_CV: Tensor, targets_C1: Tensor, z_weight: float, cap: float) -> tuple[Tensor, Tensor]:
+    """`_gradient` in terms that a compiler fuses: nothing is changed in place, nothing is scattered."""
+    counted_C1 = targets_C1 != IGNORED
+    wide_CV = logits_CV.float()
+    if cap:
+        wide_CV = torch.tanh(wide_CV / cap) * cap
+    largest_C1 = wide_CV.amax(1, keepdim=True)
+    log_z_C1 = largest_C1 + (wide_CV - largest_C1).exp().sum(1, keepdim=True).log()
+    hit_CV = torch.arange(wide_CV.shape[1], device=wide_CV.device)[None, :] == targets_C1
+    target_logits_C1 = wide_CV.gather(1, targets_C1.clamp(min=0))
+    entropy = ((log_z_C1 - target_logits_C1) * counted_C1).sum(dtype=torch.float64)
+    sums_2 = torch.stack((entropy, (log_z_C1 * counted_C1).square().sum(dtype=torch.float64)))
+    gradient_CV = (wide_CV - log_z_C1).exp() * (1.0 + 2.0 * z_weight * log_z_C1) - hit_CV.float()
+    if cap:
+        gradient_CV = gradient_CV * (1.0 - (wide_CV / cap).square())
+    return gradient_CV.to(logits_CV.dtype), sums_2
+
+
+@cache
+def _fused_gradient() -> Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]:
+    return torch.compile(_formula)
 
 
 def _softmax(logits_CV: Tensor, targets_C1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,6 +196,6 @@ def position_losses(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, sca
     work = _Working(hidden_ND, output_VD, scale, cap)
     with torch.autocast(hidden_ND.device.type, enabled=False):
         for chunk in work.chunks:
-            target_logits_C1, log_z_C1, _ = _softmax(work.logits(chunk), targets_N[chunk, None])
+            target_logits_C1, log_z_C1, _ = _softmax(capped(work.logits(chunk).float(), cap), targets_N[chunk, None])
             losses_N[chunk] = (log_z_C1 - target_logits_C1)[:, 0]
     return losses_N.masked_fill_(targets_N == IGNORED, 0.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate, pairwise
 
 import torch
@@ -13,8 +14,8 @@ from torch.distributed.tensor import DTensor
 from trainer.distributed.shards import local, rows_here, summed_over_shards
 from trainer.optim.config import OptimizerConfig
 
-MOMENTS = 2
-"""Numbers that either optimizer keeps per parameter."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What either optimizer keeps of each number of a parameter."""
 
 
 class PalmAdafactor(torch.optim.Optimizer):
@@ -60,6 +61,13 @@ class PalmAdafactor(torch.optim.Optimizer):
         assert gradient is not None
         state["step"] += 1
         beta2 = 1.0 - float(state["step"]) ** -0.8
+        decay = 1.0 - lr * lr if parameter.dim() > 1 else 1.0
+        if parameter.is_cuda and not isinstance(parameter, DTensor):
+            # filled there: a number that is copied to a GPU waits for it
+            numbers = [torch.full((), number, device=parameter.device) for number in (beta2, lr, beta1, decay)]
+            sizes = self.sizes.get(parameter, (parameter.shape[0],))
+            _fused_update()(parameter, gradient, state["exp_avg"], state["exp_avg_sq"], *numbers, sizes)
+            return
         second: Tensor = state["exp_avg_sq"]
         second.mul_(beta2).add_(gradient.square().add_(self.TINY), alpha=1.0 - beta2)
         update = gradient / second.sqrt()
@@ -68,7 +76,7 @@ class PalmAdafactor(torch.optim.Optimizer):
         first: Tensor = state["exp_avg"]
         first.mul_(beta1).add_(update, alpha=1.0 - beta1)
         if parameter.dim() > 1:
-            parameter.mul_(1.0 - lr * lr)
+            parameter.mul_(decay)
         parameter.sub_(first)
 
     def _scales(self, parameter: nn.Parameter) -> list[tuple[slice, Tensor]]:
@@ -87,6 +95,34 @@ class PalmAdafactor(torch.optim.Optimizer):
         return [
             (rows, (total / (size * columns)).sqrt()) for rows, total, size in zip(pieces, sums, parts, strict=True)
         ]
+
+
+def _palm_update(
+    parameter: Tensor,
+    gradient: Tensor,
+    first: Tensor,
+    second: Tensor,
+    beta2: Tensor,
+    lr: Tensor,
+    beta1: Tensor,
+    decay: Tensor,
+    sizes: tuple[int, ...],
+) -> None:
+    """`PalmAdafactor`'s update of one whole parameter in terms that a compiler fuses; the numbers are tensors, so that one
+    program does for all steps."""
+    second.copy_(beta2 * second + (1.0 - beta2) * (gradient.square() + PalmAdafactor.TINY))
+    update = gradient / second.sqrt()
+    scales = [
+        part.square().mean().sqrt().clamp(min=PalmAdafactor.FLOOR) for part in torch.split(parameter, list(sizes))
+    ]
+    scaled = [part * (scale * lr) for part, scale in zip(torch.split(update, list(sizes)), scales, strict=True)]
+    first.copy_(beta1 * first + (1.0 - beta1) * torch.cat(scaled))
+    parameter.copy_(parameter * decay - first)
+
+
+@cache
+def _fused_update() -> Callable[..., None]:
+    return torch.compile(_palm_update)
 
 
 def build_optimizer(
@@ -116,10 +152,11 @@ def set_hyperparameters(optimizer: torch.optim.Optimizer, config: OptimizerConfi
             group["weight_decay"] = config.weight_decay
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> float:
-    """Scale the gradients so that their global norm is at most `largest` (0: as it is); gives the norm before."""
+def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:
+    """Scale the gradients so that their global norm is at most `largest` (0: as it is); gives the norm before, a number on
+    the gradients' device, so that nobody waits for it here."""
     norm = torch.nn.utils.clip_grad_norm_(parameters, largest or math.inf)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

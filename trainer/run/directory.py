@@ -29,7 +29,7 @@ SKIP_LOG = "skip_log.json"
 CHANGES = "changes.json"
 FORK = "fork.json"
 _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
-TENSORBOARD = "tensorboard"
+LOGGERS = "loggers"
 MIXTURE = "mixture.json"
 """The part of each domain in the tokens that the run trains on."""
 LOCK = "_lock"
@@ -47,7 +47,7 @@ class Run:
         self.skip_log = path / SKIP_LOG
         self.changes = path / CHANGES
         self.fork = path / FORK
-        self.tensorboard = path / TENSORBOARD
+        self.loggers = path / LOGGERS
 
     def checked_tokenizer(self) -> Path | None:
         """The tokenizer's model, None where the run has none; a DataError if it is not the one that made the tokens."""
@@ -183,7 +183,7 @@ class Run:
 
     def clear(self) -> None:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
-        for directory in (self.checkpoints, self.tensorboard):
+        for directory in (self.checkpoints, self.loggers):
             shutil.rmtree(directory, ignore_errors=True)
         for name in (
             METRICS,

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`, one JSON object per step or evaluation; TensorBoard; the live line."""
+"""`metrics.jsonl`, one JSON object per step or evaluation; the live line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from corpus.data.files import write_atomic
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError
 
 
 class MetricsLog:
@@ -80,32 +80,6 @@ class MetricsLog:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-
-
-class TensorBoard:
-    """The same measurements for TensorBoard, in a directory of the run."""
-
-    def __init__(self, directory: Path, step: int) -> None:
-        """Events after `step` are forgotten. A UsageError where TensorBoard is not installed."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard.") from None
-        self._writer = SummaryWriter(str(directory), purge_step=step + 1)
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add the numbers of a record, validation domains each on their own."""
-        kind, step = record["kind"], record["step"]
-        named = {f"{kind}/{name}": value for name, value in record.items()}
-        for domain, values in record.get("domains", {}).items():
-            named |= {f"{kind}/{domain}/{name}": value for name, value in values.items()}
-        for name, value in named.items():
-            if isinstance(value, int | float) and name != f"{kind}/step":
-                self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._writer.close()
 
 
 @dataclass(frozen=True)

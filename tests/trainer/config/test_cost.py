@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.config.cost import memory_bytes, plan_lines
+from trainer.config.hardware import Hardware
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.validation_sets import DataIdentity
@@ -15,7 +16,7 @@ DATA = DataIdentity("d", rows=120, sequence_length=64, vocabulary=100, tokenizer
 def memory(device: str = "cpu", ranks: int = 1, sharded: bool = False, **settings: str) -> int:
     more = tuple(f"training.{name}={value}" for name, value in settings.items())
     request = FitOptions(Path("d"), "llama-tiny", Path("o"), 5, settings=("model.layers=9", *more))
-    return memory_bytes(resolve_config(request, DATA, {}), device, ranks, sharded)
+    return memory_bytes(resolve_config(request, DATA, {}), Hardware(device, 0, ranks, sharded))
 
 
 def test_the_memory_is_that_of_the_run() -> None:
@@ -28,4 +29,4 @@ def test_the_memory_is_that_of_the_run() -> None:
 def test_the_plan_says_whose_memory_it_is() -> None:
     config = resolve_config(FitOptions(Path("d"), "llama-tiny", Path("o"), 5), DATA, {})
     assert "memory," in next(line for line in plan_lines(config) if line.startswith("cost"))
-    assert "memory a rank," in next(line for line in plan_lines(config, ranks=2) if line.startswith("cost"))
+    assert "memory a rank," in next(line for line in plan_lines(config, Hardware(ranks=2)) if line.startswith("cost"))

@@ -122,7 +122,7 @@ def test_units_and_types_of_a_file(tmp_path: Path) -> None:
         (("optimizer.learning_rate", 1), "no setting 'optimizer.learning_rate': did you mean 'optimizer.lr'"),
         (("training.seed", True), "training.seed: True .*is not a whole number"),
         (("training.precision", 16), "training.precision: 16 .*give text"),
-        (("training.precision", "bf61"), "none of fp32, bf16: did you mean 'bf16'"),
+        (("training.precision", "bf61"), "none of fp32, tf32, bf16: did you mean 'bf16'"),
         (("training.compile", "yes please"), "give true or false"),
         (("optimizer.lr", float("nan")), "not finite"),
         ("training.steps=10MB", "unit of bytes"),

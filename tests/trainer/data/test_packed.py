@@ -20,6 +20,7 @@ from corpus.data.packed import PADDING
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.data.rows import RowRange, next_batch, rows_left
+from trainer.data.targets import InputsAhead, Wanted, read_inputs
 from trainer.data.validation_sets import PackedRows, Segment, open_validation, read_tensor
 
 
@@ -224,3 +225,28 @@ def test_next_batch_equals_walking_row_by_row(start: int, size: int, holes: list
     # what follows may lie before a hole or behind it: the next batch is the same
     assert next_batch(following, size, ranges)[0] == next_batch(row, size, ranges)[0]
     assert rows_left(100, start, ranges) == len(set(range(start, 100)) - skipped)
+
+
+def test_inputs_that_were_read_ahead_are_those_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = PackedRows(write_packed(tmp_path / "p", learnable_rows(20, 12, 300), 300))
+    reads: list[range] = []
+
+    def counted(data: PackedRows, rows: range, *rest: object) -> object:
+        reads.append(rows)
+        return read_inputs(data, rows, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("trainer.data.targets.read_inputs", counted)
+    ahead, cpu = InputsAhead(), torch.device("cpu")
+    ahead.read(data, Wanted(range(4, 8), False, True), cpu)
+    taken = ahead.take(data, Wanted(range(4, 8), False, True), cpu)
+    assert torch.equal(taken.tokens_BT, read_inputs(data, range(4, 8), False).tokens_BT)
+    assert reads == [range(4, 8)]
+    # a rewind in between, another mask, or what was taken already
+    ahead.read(data, Wanted(range(4, 8), False, True), cpu)
+    for wanted in (Wanted(range(8, 12), False, True), Wanted(range(4, 8), False, True)):
+        taken = ahead.take(data, wanted, cpu)
+        assert torch.equal(taken.tokens_BT, read_inputs(data, wanted.rows, False).tokens_BT)
+    ahead.read(data, None, cpu)
+    assert reads == [range(4, 8), range(4, 8), range(8, 12), range(4, 8)]

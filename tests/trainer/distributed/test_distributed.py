@@ -63,7 +63,7 @@ def command(packed: Path, run: Path, *more: str) -> list[str]:
     return ["fit", "--data", str(packed), "--output", str(run), *OPTIONS, *model, *more]
 
 
-def launch(ranks: int, arguments: Sequence[str]) -> list[subprocess.Popen[str]]:
+def launch(ranks: int, arguments: Sequence[str], module: str = "trainer") -> list[subprocess.Popen[str]]:
     """The processes that torchrun would start."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -72,7 +72,7 @@ def launch(ranks: int, arguments: Sequence[str]) -> list[subprocess.Popen[str]]:
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "trainer", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,6 +147,18 @@ def test_two_ranks_equal_one_and_can_change_places(packed: Path, alone: Path, tm
     assert "number of ranks 2, now 1" in said[0]
     assert "goes on from step 10 of 12" in said[0]
     assert_close(run, alone)
+
+
+def test_weights_gathered_in_bf16_and_kept_train_as_those_of_one_rank(packed: Path, tmp_path: Path) -> None:
+    train(1, packed, tmp_path / "one", "--precision", "bf16")
+    arguments = command(packed, tmp_path / "two", "--precision", "bf16", "--parallel", "fsdp")
+    processes = launch(2, arguments, "tests.trainer.distributed.gathered")
+    said = [process.communicate(timeout=110)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    for mine, theirs in zip(records(tmp_path / "two"), records(tmp_path / "one"), strict=True):
+        assert mine["loss"] == pytest.approx(theirs["loss"], rel=5e-3)
+        assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=3e-2)
+    assert all(tensor.dtype == torch.float32 for tensor in newest(tmp_path / "two").tensors("model").values())
 
 
 @pytest.mark.slow

@@ -117,6 +117,24 @@ def test_compiled_blocks_compute_the_same(mode: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch warns of its own compiler
+@pytest.mark.parametrize("family", ["llama", "palm"])
+def test_a_compiled_block_is_one_program_for_all_blocks(family: str) -> None:
+    model = build(small(family, layers=3))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    try:
+        model.compile_blocks()
+        tokens = torch.randint(50, (2, 16), generator=torch.Generator().manual_seed(3))
+        model(tokens).square().sum().backward()
+        counters = torch._dynamo.utils.counters
+        assert not counters["graph_break"]
+        assert counters["stats"]["unique_graphs"] == 1
+    finally:
+        torch._dynamo.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch warns of its own compiler
 def test_flex_attention_keeps_documents_apart_as_the_boolean_mask_does() -> None:
     """FlexAttention runs forward on a CPU too; backward and training with it need a GPU."""
     model = build(small("llama", head_size=16, sequence_length=256))

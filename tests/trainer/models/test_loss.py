@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer.models import loss as loss_module
-from trainer.models.loss import IGNORED, position_losses, training_loss
+from trainer.models.loss import IGNORED, _formula, _gradient, chunk_rows, position_losses, training_loss
 
 
 def problem(positions: int = 23, width: int = 6, vocabulary: int = 17) -> tuple[torch.Tensor, ...]:
@@ -106,3 +106,27 @@ def test_gradients_become_the_parameters_without_a_copy() -> None:
     made = loss.grad_fn.gradients[1].data_ptr()  # type: ignore[union-attr]
     loss.backward()
     assert output.grad.data_ptr() == made
+
+
+@pytest.mark.parametrize("cap", [0.0, 5.0])
+@pytest.mark.parametrize("z_weight", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_formula_that_a_gpu_compiles_is_the_gradient(z_weight: float, dtype: torch.dtype, cap: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits = (4 * torch.randn(37, 50, generator=generator)).to(dtype)
+    targets = torch.randint(50, (37, 1), generator=generator)
+    targets[[0, 9, 36]] = IGNORED
+    counted = targets[:, 0] != IGNORED
+    ours, sums = _formula(logits.clone(), targets, z_weight, cap)
+    wanted, wanted_sums = _gradient(logits.clone(), targets, z_weight, cap)
+    assert ours.dtype == wanted.dtype == dtype
+    torch.testing.assert_close(sums, wanted_sums, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours[counted], wanted[counted])
+
+
+def test_chunks_of_a_gpu_are_equally_long() -> None:
+    for positions in (1, 100, 16384, 32768, 40000):
+        size = chunk_rows(positions, 32000, "cuda")
+        assert size * 32000 <= loss_module.GPU_CHUNK_LOGITS
+        chunks = -(-positions // size)
+        assert chunks * size - positions < chunks

@@ -14,6 +14,7 @@ from trainer.models.loss import position_losses, training_loss
 from trainer.optim.optimizers import (
     OptimizerConfig,
     PalmAdafactor,
+    _palm_update,
     build_optimizer,
     clip_gradients,
     load_optimizer,
@@ -154,3 +155,21 @@ def test_the_gradient_is_clipped_to_a_norm_or_left() -> None:
         weight.grad = torch.full((4,), 3.0)
         assert clip_gradients([weight], largest) == 6.0
         assert float(weight.grad.norm()) == pytest.approx(norm, rel=1e-5)
+
+
+def test_the_update_that_a_gpu_compiles_is_the_same() -> None:
+    named, copies = parameters(), parameters()
+    sizes = {"fused": (4, 2, 1)}
+    optimizer = build_optimizer(OptimizerConfig(name="palm-adafactor"), named, sizes)
+    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in copies.items()}
+    for step in range(1, 30):
+        run(optimizer, named, step, step)
+        lr, beta2 = rate(step), 1.0 - step**-0.8
+        for name, parameter in copies.items():
+            gradient = torch.tensor(gradients(step)[name], dtype=torch.float32)
+            decay = 1.0 - lr * lr if parameter.dim() > 1 else 1.0
+            numbers = [torch.tensor(number) for number in (beta2, lr, 0.9, decay)]
+            parts = sizes.get(name, (parameter.shape[0],))
+            _palm_update(parameter.data, gradient, *moments[name], *numbers, parts)
+    for name, parameter in copies.items():
+        torch.testing.assert_close(parameter, named[name], rtol=1e-4, atol=1e-6)

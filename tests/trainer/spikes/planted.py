@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainer.data.validation_sets import PackedRows
-from trainer.loop import session as session_module
+from trainer.loop import memory as memory_module
 from trainer.loop.state import TrainingState
 from trainer.loop.step import Measured
 
@@ -21,7 +21,7 @@ SLOPE = 0.01
 def plant(monkeypatch: pytest.MonkeyPatch, spikes: Sequence[int], divergences: Sequence[int]) -> None:
     """Give each batch a loss by its rows alone: noise around 2.5, three times that where it holds a row of `spikes`; once a
     run has trained on a row of `divergences` its loss rises from step to step."""
-    genuine = session_module.measure
+    genuine = memory_module.measure
 
     def measure(state: TrainingState, data: PackedRows) -> Measured:
         measured = genuine(state, data)
@@ -34,4 +34,4 @@ def plant(monkeypatch: pytest.MonkeyPatch, spikes: Sequence[int], divergences: S
                 loss += SLOPE * (first - row) / state.batch_rows
         return replace(measured, loss=loss, gradient_norm=1.0)
 
-    monkeypatch.setattr(session_module, "measure", measure)
+    monkeypatch.setattr(memory_module, "measure", measure)

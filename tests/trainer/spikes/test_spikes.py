@@ -19,7 +19,7 @@ from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.options import FitOptions
 from trainer.data.rows import RowRange, step_rows
 from trainer.data.validation_sets import PackedRows
-from trainer.loop import session as session_module
+from trainer.loop import memory as memory_module
 from trainer.loop import step as step_module
 from trainer.loop.interrupt import Terminated
 from trainer.loop.loop import fit
@@ -293,7 +293,7 @@ def test_a_kill_in_the_middle_of_a_rewind_changes_nothing(ask: Callable[..., Fit
 
 def nan_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """The loss of a step is no number the first time."""
-    genuine = session_module.measure
+    genuine = memory_module.measure
     armed = [True]
 
     def measure(state: TrainingState, data: PackedRows) -> Measured:
@@ -303,7 +303,7 @@ def nan_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             return replace(measured, loss=math.nan)
         return measured
 
-    monkeypatch.setattr(session_module, "measure", measure)
+    monkeypatch.setattr(memory_module, "measure", measure)
 
 
 @pytest.mark.parametrize(

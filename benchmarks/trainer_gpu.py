@@ -1,0 +1,422 @@
+"""`benchmarks/trainer_gpu.sh [PART ...]`: the trainer on one GPU, first whether it is right, then how fast it is.
+
+A line for each result: `ok`, `FAIL`, or a measurement. A part that fails is said and the next one begins. Speeds are of
+`measure` and `update`, as a run makes them, on packed random tokens: medians after the first steps, data included. MFU is
+that of PaLM's appendix B, 6·N + 12·L·d·T, of the card's dense bf16 peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.trainer_peers import transformers
+from tests.trainer.packed import write_packed
+from trainer.checkpoints.checkpoint import CheckpointStore
+from trainer.config.families.registry import PRESETS
+from trainer.config.gpu_defaults import planned_bytes
+from trainer.config.hardware import Hardware, Utilisation
+from trainer.config.history import History
+from trainer.config.options import FitOptions
+from trainer.config.resolve import resolve_config
+from trainer.data.validation_sets import PackedRows
+from trainer.distributed.ranks import Ranks
+from trainer.loop.determinism import same_bits
+from trainer.loop.loop import fit
+from trainer.loop.saving import Saver
+from trainer.loop.state import TrainingState
+from trainer.loop.step import measure, update
+from trainer.models.shape import ModelShape
+
+GPU = torch.device("cuda", 0)
+TINY = ("model.layers=2", "model.d_model=256", "model.heads=4", "model.head_size=64", "model.feed_forward=512")
+TINYLLAMA = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
+WARM = 3
+"""Steps that do not count: compilation, the first moments."""
+_began = time.monotonic()
+
+
+def say(text: str) -> None:
+    """A line with the seconds since the start."""
+    print(f"[{time.monotonic() - _began:5.0f} s] {text}", flush=True)
+
+
+def verdict(name: str, good: bool, seen: str) -> None:
+    """A line for a check."""
+    say(f"{'ok  ' if good else 'FAIL'}  {name}: {seen}")
+
+
+@contextmanager
+def packed(rows: int, length: int, vocabulary: int, documents: bool = False) -> Iterator[Path]:
+    """A packed set of random tokens, four documents a row where it is asked for."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = np.random.default_rng(0).integers(3, vocabulary, (rows, length + 1))
+        spans = [[(0, part) for part in (length // 4, length // 8, length // 2)]] * rows
+        spans = [[*row, (0, length + 1 - sum(size for _, size in row))] for row in spans]
+        yield write_packed(Path(folder) / "packed", tokens, vocabulary, segments=spans if documents else None)
+
+
+def options(data: Path, model: str, steps: int, batch: int, *settings: str, **more: Any) -> FitOptions:
+    """The options of a run."""
+    output = more.pop("output", Path("unused"))
+    return FitOptions(data, model, output, steps, None, batch, settings=settings, **more)
+
+
+def state_of(asked: FitOptions, data: PackedRows, device: torch.device, planned: bool = False) -> TrainingState:
+    """A run's state at step 0; `planned`: with what a new run on a GPU takes where nothing is said."""
+    hardware = Hardware.of(device, 1, False)
+    config = resolve_config(asked, data.identity, {}, hardware=hardware if planned else Hardware())
+    return TrainingState(History(config), Ranks(device=device), "ddp", None, hardware)
+
+
+def fresh() -> None:
+    """Forget programs and memory of the last case."""
+    torch._dynamo.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+
+
+def losses(asked: FitOptions, data: PackedRows, device: torch.device, steps: int) -> list[tuple[float, float]]:
+    """Loss and gradient norm of the first steps."""
+    fresh()
+    state = state_of(asked, data, device)
+    found = []
+    with same_bits(state.config.training, device):
+        for _ in range(steps):
+            measured = measure(state, data)
+            update(state, measured)
+            found.append((measured.loss, measured.gradient_norm))
+    return found
+
+
+def apart(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> tuple[float, float]:
+    """The largest relative difference of losses, and of norms."""
+    pairs = [[abs(a - b) / abs(b) for a, b in zip(x, y, strict=True)] for x, y in zip(ours, theirs, strict=True)]
+    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
+
+
+def processors() -> None:
+    """A GPU's losses are a CPU's: both families, in fp32 and in bf16, compiled and not."""
+    with packed(64, 256, 1000, documents=True) as path:
+        data = PackedRows(path)
+        for model in ("llama-tiny", "palm-tiny"):
+            heads = "4" if model == "llama-tiny" else "1"
+            settings = (*TINY, f"model.n_kv_heads={heads}")
+            wanted = losses(options(path, model, 4, 8, *settings), data, torch.device("cpu"), 4)
+            for precision, allowed in (("fp32", 1e-4), ("tf32", 5e-3), ("bf16", 2e-2)):
+                for compiled in ("false", "true"):
+                    more = (f"training.precision={precision}", f"training.compile={compiled}")
+                    loss, norm = apart(losses(options(path, model, 4, 8, *settings, *more), data, GPU, 4), wanted)
+                    seen = f"losses {loss:.1e}, gradient norms {norm:.1e} from the CPU's fp32"
+                    verdict(f"{model} {precision} compile={compiled}", loss < allowed and norm < 10 * allowed, seen)
+
+
+def masks() -> None:
+    """Document masks, compilation and recomputation give one and the same loss."""
+    with packed(32, 512, 1000, documents=True) as path:
+        data = PackedRows(path)
+        for masked in (False, True):
+            wanted = losses(
+                options(path, "llama-tiny", 2, 4, *TINY, document_mask=masked), data, torch.device("cpu"), 2
+            )
+            for compiled in ("false", "true"):
+                for mode in ("none", "selective", "full"):
+                    more = (f"training.compile={compiled}", f"training.activation_checkpointing={mode}")
+                    asked = options(path, "llama-tiny", 2, 4, *TINY, *more, document_mask=masked)
+                    name = f"mask={masked} compile={compiled} recomputed={mode}"
+                    guarded(name, lambda a=asked, n=name, w=wanted: _mask(n, losses(a, data, GPU, 2), w))  # type: ignore[misc]
+
+
+def _mask(name: str, found: list[tuple[float, float]], wanted: list[tuple[float, float]]) -> None:
+    loss, norm = apart(found, wanted)
+    verdict(name, loss < 1e-4 and norm < 1e-3, f"losses {loss:.1e}, gradient norms {norm:.1e} from the CPU's")
+
+
+def resumes() -> None:
+    """A run that is resumed, and one that is made again, give the bytes of a straight one."""
+    with packed(128, 512, 1000, documents=True) as path, tempfile.TemporaryDirectory() as folder:
+        for name, more in {
+            "llama": {"model": "llama-tiny"},
+            "llama, documents apart": {"model": "llama-tiny", "document_mask": True},
+            "palm": {"model": "palm-tiny"},
+        }.items():
+            heads = ("model.n_kv_heads=1",) if name == "palm" else ("model.n_kv_heads=4",)
+            guarded(f"resume {name}", lambda m=dict(more), h=heads, n=name: _resume(path, Path(folder) / n, m, h))  # type: ignore[misc]
+
+
+def _resume(path: Path, folder: Path, more: dict[str, Any], heads: tuple[str, ...]) -> None:
+    model = more.pop("model")
+    said: list[str] = []
+    rest = {"save_every": 6, "keep": 0, "quiet": True, **more}
+    for run in ("straight", "again"):
+        fit(options(path, model, 12, 8, *TINY, *heads, output=folder / run, **rest), said.append)
+    shutil.copytree(folder / "straight", folder / "resumed")
+    shutil.rmtree(folder / "resumed/checkpoints/step-000012")
+    fit(options(path, model, 12, 8, *TINY, *heads, output=folder / "resumed", **rest), said.append)
+    ends = [folder / run / "checkpoints/step-000012/model.safetensors" for run in ("straight", "again", "resumed")]
+    same = [end.read_bytes() == ends[0].read_bytes() for end in ends]
+    verdict(f"resume {folder.name}", all(same), f"made again: {same[1]}, resumed: {same[2]}")
+
+
+def waits() -> None:
+    """A steady step waits for the GPU once, and a step that does not fit is made in halves."""
+    with packed(256, 512, 1000) as path:
+        data = PackedRows(path)
+        fresh()
+        state = state_of(options(path, "llama-tiny", 20, 8, *TINY, "model.n_kv_heads=4"), data, GPU, planned=True)
+        with same_bits(state.config.training, GPU):
+            for _ in range(4):
+                update(state, measure(state, data))
+            torch.cuda.set_sync_debug_mode("warn")
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                update(state, measure(state, data))
+            torch.cuda.set_sync_debug_mode("default")
+        where = sorted(
+            {f"{Path(entry.filename).name}:{entry.lineno}" for entry in caught if "synchron" in str(entry.message)}
+        )
+        verdict("waits for the GPU in a step", len(where) == 1, f"{where}")
+        with tempfile.TemporaryDirectory() as folder:
+            fresh()
+            said: list[str] = []
+            asked = options(path, "llama-60m", 1, 256, "training.micro_batch_size=256", output=Path(folder) / "run")
+            config = resolve_config(asked, data.identity, {}, hardware=Hardware("cuda"))
+            # between what the plan gives the whole batch and its half
+            room = 0.75 * planned_bytes(config, 256, Hardware("cuda"))
+            torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(GPU).total_memory)
+            try:
+                fit(replace(asked, quiet=True), said.append)
+                history = (Path(folder) / "run/changes.json").read_text(encoding="utf-8")
+                verdict("out of memory", '"training.micro_batch_size": 128' in history, "half of the sequences at once")
+            finally:
+                torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A speed: the shape, sequences of a batch, settings."""
+
+    name: str
+    shape: ModelShape
+    rows: int
+    settings: tuple[str, ...] = ()
+    masked: bool = False
+    model: str = "llama-tiny"
+    steps: int = 5
+    watched: bool = False
+    """Whether its kernels are listed."""
+    saved: bool = False
+    """Whether it is saved too."""
+
+
+def drawn_there(model: nn.Module, seed: int) -> Iterator[tuple[nn.Parameter, torch.Tensor]]:
+    """First weights from the GPU's own generator: it saves minutes of the card and no step takes another time."""
+    generator = torch.Generator(GPU).manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            yield parameter, torch.ones(parameter.shape, device=GPU)
+        else:
+            yield parameter, torch.empty(parameter.shape, device=GPU).normal_(0.0, 0.02, generator=generator)
+
+
+def shape_settings(shape: ModelShape) -> tuple[str, ...]:
+    """The settings that make a LLaMA of this shape."""
+    names = ("layers", "d_model", "heads", "n_kv_heads", "head_size", "feed_forward", "vocabulary", "sequence_length")
+    return tuple(f"model.{name}={getattr(shape, name)}" for name in names)
+
+
+def speed(case: Case) -> None:
+    """Time, utilisation and memory of a case's steps."""
+    fresh()
+    length, steps = case.shape.sequence_length, WARM + case.steps + 1
+    with packed(case.rows * steps, length, case.shape.vocabulary, documents=case.masked) as path:
+        data = PackedRows(path)
+        asked = options(
+            path,
+            case.model,
+            steps,
+            case.rows,
+            *shape_settings(case.shape),
+            "spikes.mode=ignore",
+            *case.settings,
+            document_mask=case.masked,
+        )
+        with mock.patch("trainer.loop.state.first_weights", drawn_there):
+            state = state_of(asked, data, GPU, planned=True)
+        with same_bits(state.config.training, GPU):
+            for _ in range(WARM):
+                update(state, measure(state, data))
+            torch.cuda.synchronize()
+            seconds, waited = [], []
+            for _ in range(case.steps):
+                began = time.perf_counter()
+                measured = measure(state, data)
+                update(state, measured)
+                seconds.append(time.perf_counter() - began)
+                waited.append(measured.data_seconds)
+        _report(case, state, seconds, sum(waited) / sum(seconds))
+        if case.watched:
+            kernels(state, data)
+        if case.saved:
+            saves(state, statistics.median(seconds))
+
+
+def _report(case: Case, state: TrainingState, seconds: list[float], waited: float) -> None:
+    from trainer.config.cost import memory_bytes
+
+    use = Utilisation.of(case.shape, case.shape.sequence_length, GPU, 1)
+    rate = case.rows * case.shape.sequence_length / statistics.median(seconds)
+    planned = memory_bytes(state.config, Hardware.of(GPU, 1, False))
+    say(
+        f"      {case.name}: {statistics.median(seconds):.4f} s a step of {case.rows} x {case.shape.sequence_length} "
+        f"({state.config.training.micro_rows} at once), {rate:,.0f} tokens/s, {use.text(rate)}, data {waited:.2%}, peak "
+        f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB (planned {planned / 1e9:.1f}), spread "
+        f"{min(seconds):.4f} to {max(seconds):.4f}"
+    )
+
+
+def saves(state: TrainingState, step: float) -> None:
+    """What a save takes from the training, and how long its writing goes on behind it."""
+    with tempfile.TemporaryDirectory() as folder:
+        saver = Saver(CheckpointStore(Path(folder) / "checkpoints"), background=True)
+        began = time.perf_counter()
+        saver.reserve(state.shapes())
+        assert saver._reserving is not None
+        saver._reserving.join()
+        say(f"      pinned memory for saves: {time.perf_counter() - began:.1f} s behind the first steps")
+        for number in (1, 2):
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            saver.save(number, state.tensors(), state.record(), sharded=False)
+            handed = time.perf_counter() - began
+            torch.cuda.synchronize()
+            copied = time.perf_counter() - began
+            saver.wait()
+            whole = time.perf_counter() - began
+            say(
+                f"      save {number}: {handed:.3f} s until the training goes on, {copied:.3f} s of copying, "
+                f"{whole:.1f} s until it is on the disk; a step takes {step:.3f} s"
+            )
+            shutil.rmtree(Path(folder) / "checkpoints")
+
+
+def kernels(state: TrainingState, data: PackedRows) -> None:
+    """Where the GPU's time of one step goes."""
+    from torch.profiler import ProfilerActivity, profile
+
+    both = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
+    with same_bits(state.config.training, GPU), profile(activities=both) as seen:
+        update(state, measure(state, data))
+        torch.cuda.synchronize()
+    events = [event for event in seen.key_averages() if event.device_type == torch.autograd.DeviceType.CUDA]
+    whole = sum(event.self_device_time_total for event in events)
+    for event in sorted(events, key=lambda event: -event.self_device_time_total)[:22]:
+        share, count = event.self_device_time_total / whole, event.count
+        say(f"      {share:6.1%} {event.self_device_time_total / 1000:9.2f} ms {count:5} x {event.key[:110]}")
+
+
+def peer() -> None:
+    """transformers' LLaMA of 1.1 B parameters, the same rows at once, fused AdamW, eager and compiled."""
+    for compiled in (False, True):
+        fresh()
+        case = {"vocabulary": 32000, "layers": 22, "width": 2048, "heads": 32, "feed_forward": 5632, "length": 2048}
+        with torch.device(GPU):
+            model, loss = transformers(case)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+        if compiled:
+            model.compile()
+        tokens = torch.randint(3, 32000, (8, 2048), device=GPU)
+        seconds = []
+        for _ in range(WARM + 4):
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(4):
+                with torch.autocast("cuda", torch.bfloat16):
+                    value = loss(tokens, tokens)
+                value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        use = Utilisation.of(replace(TINYLLAMA, n_kv_heads=32), 2048, GPU, 1)
+        rate = 32 * 2048 / statistics.median(seconds[WARM:])
+        peak = torch.cuda.max_memory_allocated() / 1e9
+        say(
+            f"      transformers 1.3b (32 key heads) compile={compiled}: {rate:,.0f} tokens/s, {use.text(rate)}, {peak:.1f} GB"
+        )
+        del model, optimizer, loss
+    speed(Case("ours of that shape", replace(TINYLLAMA, n_kv_heads=32), 32, ("training.micro_batch_size=8",)))
+
+
+def speeds() -> None:
+    """Utilisation at 125 M, 1.1 B and eight of the 32 layers of LLaMA 7B."""
+    # PaLM's blocks and optimizer at a size that fits
+    palm = replace(TINYLLAMA, layers=16, heads=16, n_kv_heads=1, head_size=128, feed_forward=8192)
+    small, large = PRESETS["llama-125m"].shape, PRESETS["llama-7b"].shape
+    slice_of_7b = replace(large, layers=8)
+    for case in (
+        Case("125m", small, 64),
+        Case("1.1b, as it comes", TINYLLAMA, 32, watched=True, saved=True),
+        Case("7b, 8 layers", slice_of_7b, 32),
+        Case("1.1b, any order of additions", TINYLLAMA, 32, ("training.deterministic=false",)),
+        Case("1.1b, documents apart", TINYLLAMA, 32, masked=True),
+        Case("7b, 8 layers, selective", slice_of_7b, 32, ("training.activation_checkpointing=selective",)),
+        Case("palm 1b", palm, 32, model="palm-tiny"),
+        Case("1.1b, not compiled", TINYLLAMA, 32, ("training.compile=false", "training.micro_batch_size=8"), steps=3),
+    ):
+        guarded(case.name, lambda c=case: speed(c))  # type: ignore[misc]
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "processors": processors,
+    "masks": masks,
+    "resumes": resumes,
+    "waits": waits,
+    "speeds": speeds,
+    "peer": peer,
+}
+
+
+def guarded(name: str, work: Callable[[], None]) -> None:
+    """Do a part; what goes wrong is said and is not the end."""
+    try:
+        work()
+    except Exception as error:  # a card is at hand for minutes: the other parts are still worth having
+        import traceback
+
+        traceback.print_exc(limit=-4)
+        say(f"FAIL  {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all of them, in this order")
+    asked = parser.parse_args().parts or list(PARTS)
+    if not torch.cuda.is_available():
+        sys.exit("torch sees no GPU here: run this on a machine with one.")
+    name = torch.cuda.get_device_name()
+    say(f"{name}, torch {torch.__version__}, Python {sys.version.split()[0]}")
+    for part in asked:
+        guarded(part, PARTS[part])
+
+
+if __name__ == "__main__":
+    main()
