@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,15 +92,34 @@ class LibraryTokenizer:
     def prepare(self) -> None:
         """There is nothing left to load."""
 
-    def encode_batch(self, texts: pa.Array, eod: bool = False) -> pa.ListArray:
+    @cached_property
+    def special_ids(self) -> Mapping[str, int]:
+        """The special tokens and their ids."""
+        added = self.library.get_added_tokens_decoder()
+        return {token.content: int(number) for number, token in added.items() if token.special}
+
+    @cached_property
+    def _bare(self) -> Any:
+        """The library's tokenizer without the blank that it may put before a text."""
+        from tokenizers import Tokenizer
+
+        config = json.loads(self.library.to_str())
+        _without_prefix(config["normalizer"])
+        _without_prefix(config["pre_tokenizer"])
+        bare = Tokenizer.from_str(json.dumps(config))
+        bare.encode_special_tokens = True
+        return bare
+
+    def encode_batch(self, texts: pa.Array, eod: bool = False, continued: bool = False) -> pa.ListArray:
         """The ids of a string column without nulls: `list<uint16>` or `list<uint32>`, one list a text, each with the
-        end-of-document id after it if `eod`."""
+        end-of-document id after it if `eod`. `continued` texts go on after others: no blank is put before them."""
+        library = self._bare if continued else self.library
         kind = np.uint32 if self.wide else np.uint16
         end = np.array([self.eod_id] if eod else [], kind)
         parts: list[npt.NDArray[Any]] = [np.zeros(0, kind)]
         lengths = [0]
         for begin, stop in _slices(texts):
-            for found in self.library.encode_batch_fast(texts[begin:stop].to_pylist(), add_special_tokens=False):
+            for found in library.encode_batch_fast(texts[begin:stop].to_pylist(), add_special_tokens=False):
                 parts += [np.array(found.ids, kind), end]
                 lengths.append(len(found.ids) + len(end))
         offsets = np.cumsum(lengths, dtype=np.int64)
@@ -108,6 +129,20 @@ class LibraryTokenizer:
             )
         type_ = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(np.concatenate(parts)), type=type_)
+
+
+def _without_prefix(part: Any) -> None:
+    """Take the blank before a text out of a normalizer or pre-tokenizer, as `tokenizer.json` has them."""
+    if not isinstance(part, dict):
+        return
+    for inner in [*part.get("normalizers", ()), *part.get("pretokenizers", ())]:
+        _without_prefix(inner)
+    if part.get("type") == "Prepend":
+        part["prepend"] = ""
+    if part.get("type") == "Metaspace":
+        part["prepend_scheme"] = "never"
+    if part.get("type") == "ByteLevel":
+        part["add_prefix_space"] = False
 
 
 def _end(file: Path, library: Any, special: dict[str, int], wanted: str | None) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +76,9 @@ class Tokenizer:
         return cls(file, xxhash.xxh3_128_hexdigest(data), piece, number, model, processor)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the encoder, which is made again where it is needed: its lock and its memory stay here."""
-        return {name: value for name, value in self.__dict__.items() if name != "_encoder"}
+        """All but what is made again where it is needed: the lock and the memory of encoders stay here."""
+        made = ("_encoder", "_bare_encoder", "_bare_processor")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @property
     def vocab_size(self) -> int:
@@ -102,20 +103,24 @@ class Tokenizer:
         ids = self.processor.encode(_utf8(text))
         return [*ids, self.eod_id] if eod else ids
 
-    def encode_batch(self, texts: pa.Array | pa.ChunkedArray | Iterable[str], eod: bool = False) -> pa.ListArray:
+    def encode_batch(
+        self, texts: pa.Array | pa.ChunkedArray | Iterable[str], eod: bool = False, continued: bool = False
+    ) -> pa.ListArray:
         """The ids of many texts: `list<uint16>`, or `list<uint32>` over 65,536 pieces, one list a text.
 
+        `continued` texts go on after others, so that none has the blank that the model puts before a text.
         `texts` is an Arrow array of strings of any kind (slices and chunks too; null is taken as empty), or an iterable
         of `str`. Text that is no valid Unicode is a DataError, and so are over 2^31 - 1 ids in one batch.
         """
         array = _as_array(texts)
-        if self._encoder is None:
-            return self._list_array(
-                [self.processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod
-            )
+        bare = continued and self.model.dummy_prefix
+        encoder = self._bare_encoder if bare else self._encoder
+        if encoder is None:
+            processor = self._bare_processor if bare else self.processor
+            return self._list_array([processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod)
         data, offsets = text_buffers(array)
         kind = np.uint32 if self.wide else np.uint16
-        ids, ends = self._encoder.encode(data, offsets, self.eod_id if eod else -1, kind)
+        ids, ends = encoder.encode(data, offsets, self.eod_id if eod else -1, kind)
         return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
 
     def prepare(self) -> None:
@@ -134,6 +139,26 @@ class Tokenizer:
         from tokenizer.encode import Encoder  # compiles; not needed to train or to decode
 
         return Encoder(read_merges(self.model))
+
+    @cached_property
+    def _bare_encoder(self) -> Encoder | None:
+        """The encoder of texts that have no blank before them."""
+        if self.slow_because:
+            return None
+        from tokenizer.encode import Encoder
+
+        return Encoder(replace(read_merges(self.model), prefix=False))
+
+    @cached_property
+    def _bare_processor(self) -> Any:
+        data = self.processor.serialized_model_proto() + proto.NO_DUMMY_PREFIX
+        return sentencepiece.SentencePieceProcessor(model_proto=data)
+
+    @cached_property
+    def special_ids(self) -> Mapping[str, int]:
+        """The control symbols, which no text can produce, and their ids."""
+        pieces = enumerate(self.model.pieces)
+        return {piece.text.decode(): number for number, piece in pieces if piece.type == proto.CONTROL}
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
         """The text of `ids`; control symbols have none, and bytes that are no character become U+FFFD.

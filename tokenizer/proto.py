@@ -15,6 +15,10 @@ UNIGRAM, BPE, WORD, CHAR = 1, 2, 3, 4
 """Types of models, numbered as in the file."""
 TYPE_NAMES = {UNIGRAM: "unigram", BPE: "bpe", WORD: "word", CHAR: "char"}
 
+NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
+"""After the bytes of a model: `normalizer_spec { add_dummy_prefix: false }`; of a field that
+is there twice the last counts."""
+
 _FLOAT = struct.Struct("<f")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from corpus.config import check_options
 from corpus.data.schema import token_schema
+from corpus.data.turns import TEMPLATE
 from corpus.data.writer import GROUP_BYTES
 from corpus.engine.commit import Commit
 from corpus.engine.inputs import inherited_sample
@@ -21,6 +24,7 @@ from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.option import SHARDS_ARE_INHERITED, option
+from tokenizer.conversations import encode_conversations
 from tokenizer.end_of_document import check_ends
 from tokenizer.library import LibraryTokenizer, vocabulary_file
 from tokenizer.model import Tokenizer
@@ -41,6 +45,12 @@ class TokenizeConfig:
     eod_piece: str | None = option(
         None, "The control symbol that ends a document (the model's end of sentence; named for a tokenizer.json)."
     )
+    max_tokens: int | None = option(
+        None, "Cut documents at their end to so many ids, EOD among them. By default none is cut.", least=2
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,15 @@ class TokenizeStage(PiecewiseStage):
 
     def config(self) -> Mapping[str, Any]:
         """The settings, with the piece that ends a document resolved."""
-        return {"eod_piece": _load(self.tokenizer, self.settings.eod_piece).eod_piece}
+        most = self.settings.max_tokens
+        piece = _load(self.tokenizer, self.settings.eod_piece).eod_piece
+        return {"eod_piece": piece} | ({} if most is None else {"max_tokens": most})
+
+    @cached_property
+    def conversations(self) -> bool:
+        """Whether the documents have turns, of which some are trained on."""
+        names = {column.name for dataset in self.datasets for column in dataset.manifest.columns}
+        return TEMPLATE.name in names
 
     def inputs(self) -> tuple[InputRef, ...]:
         """The document datasets, and the model by the digest of its bytes."""
@@ -88,12 +106,14 @@ class TokenizeStage(PiecewiseStage):
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
         tokenizer.prepare()
         task.loaded()
-        writer = task.writer(token_schema(tokenizer.wide), suffix=".arrow", piece=True)
+        writer = task.writer(token_schema(tokenizer.wide, self.conversations), suffix=".arrow", piece=True)
         domains: set[str] = set()
-        for batch in self.pieces[index].batches(["id", "text", "domain"]):
+        encode = encode_conversations if self.conversations else _encode
+        columns = ["id", "text", "domain", *(["metadata"] if self.conversations else [])]
+        for batch in self.pieces[index].batches(columns):
             domains.update(pc.unique(batch.column("domain")).to_pylist())
             check_one_domain(domains)
-            writer.write(_encode(batch, tokenizer, task))
+            writer.write(encode(batch, tokenizer, task, self.settings.max_tokens))
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("domains", sorted(domains))
 
@@ -103,6 +123,8 @@ class TokenizeStage(PiecewiseStage):
         check_one_domain(domains)
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
         commit.extra |= {"domain": min(domains, default=""), **inherited_sample(self.datasets)}
+        if self.conversations:
+            commit.extra["trained"] = True
         commit.extra["tokenizer"] = {
             "digest": tokenizer.digest,
             "vocab_size": tokenizer.vocab_size,
@@ -130,7 +152,9 @@ def _load_once(file: Path, eod_piece: str | None, state: tuple[int, int]) -> Tok
     return (LibraryTokenizer if file.suffix == ".json" else Tokenizer).load(file, eod_piece)
 
 
-def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task) -> pa.RecordBatch:
+def _encode(
+    batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task, most: int | None
+) -> pa.RecordBatch:
     """Encode the documents that have text, and drop and count the others."""
     sizes = pc.binary_length(batch.column("text"))
     task.count(seen=batch.num_rows)
@@ -139,6 +163,24 @@ def _encode(batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task
     batch = batch.filter(pc.greater(sizes, 0))
     ids = tokenizer.encode_batch(batch.column("text"), eod=True)
     check_ends(ids, tokenizer.eod_id)
+    if most is not None:
+        ids = _cut(ids, most, tokenizer.eod_id, task)
     task.count(kept=batch.num_rows)
     task.total(documents=batch.num_rows, bytes=pc.sum(sizes).as_py() or 0, tokens=len(ids.values))
     return pa.RecordBatch.from_arrays([batch.column("id"), ids], schema=token_schema(tokenizer.wide))
+
+
+def _cut(ids: pa.ListArray, most: int, eod: int, task: Task) -> pa.ListArray:
+    """The lists with at most `most` ids each: of a longer one the first, and EOD."""
+    offsets = ids.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
+    values = ids.values.to_numpy(zero_copy_only=True)
+    lengths = np.diff(offsets)
+    long = np.flatnonzero(lengths > most)
+    if not len(long):
+        return ids
+    values = values.copy()
+    values[offsets[long] + most - 1] = eod
+    inside = np.arange(len(values)) - np.repeat(offsets[:-1], lengths)
+    bounds = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))]).astype(np.int32)
+    task.total(cut=len(long))
+    return pa.ListArray.from_arrays(pa.array(bounds), pa.array(values[inside < most]), type=ids.type)

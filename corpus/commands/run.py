@@ -21,6 +21,8 @@ from corpus.option import Bounds
 @drop_alarm
 @click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
+@click.option("--tokenizer", metavar="PATH", help="Take this tokenizer and train none.")
+@click.option("--eod-piece", metavar="PIECE", help="Its symbol that ends a document, where it has no end of sentence.")
 @click.option(
     "--limit", type=Quantity("count", Bounds(least=1)), help="A first look: only so many records of each raw file."
 )
@@ -40,6 +42,8 @@ def run(
     output: str,
     sequence_length: int | None,
     vocab_size: int | None,
+    tokenizer: str | None,
+    eod_piece: str | None,
     retrain: tuple[str, ...],
     allow_missing: bool,
     limit: int | None,
@@ -58,11 +62,15 @@ def run(
     from pipelines.recipes.steps import RecipeRun
     from pipelines.recipes.summary import summarize
 
-    overrides: dict[str, dict[str, int]] = {}
+    overrides: dict[str, dict[str, Any]] = {}
     if sequence_length is not None:
         overrides["packing"] = {"sequence_length": sequence_length}
     if vocab_size is not None:
         overrides["tokenizer"] = {"vocab_size": vocab_size}
+    if tokenizer is not None:
+        overrides.setdefault("tokenizer", {})["path"] = tokenizer
+    if eod_piece is not None:
+        overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
     loaded = load_recipe(recipe, overrides).sampled(limit, sample)
     options = run_options(values)
     wanted = RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain)

@@ -148,8 +148,11 @@ class PackedRows:
         return out
 
     def target_mask(self, rows: slice) -> npt.NDArray[np.bool_] | None:
-        """Which targets (a row's tokens but its first) are tokens of documents: bool [b - a, sequence_length]; None
-        where all are. A loss leaves the others, which are padding, out."""
+        """Which targets (a row's tokens but its first) count in a loss: bool [b - a, sequence_length]; None where all do.
+        It leaves out padding, and of conversations what is not trained on."""
+        if self.trained:
+            parts = [batch.trained(first, last) for batch, first, last in self._ranges(rows)]
+            return np.ascontiguousarray(np.concatenate(parts)[:, 1:])
         if not self.padded:
             return None
         filled = self._filled(rows, *self.segment_lengths(rows))
@@ -159,6 +162,11 @@ class PackedRows:
     def padded(self) -> bool:
         """Whether rows can end with padding: those of concatenated documents cannot."""
         return bool(self.manifest.config.get("packing", "concatenate") == "best-fit")
+
+    @property
+    def trained(self) -> bool:
+        """Whether the set says which tokens are trained on (conversations); padding is not."""
+        return bool(self.manifest.extra.get("trained", False))
 
     def segment_lengths(self, rows: slice) -> tuple[Ints, Ints]:
         """How many segments each of these rows has, and the lengths of all, one after the other."""
@@ -296,6 +304,16 @@ class _Batch:
             dtype = np.uint32 if column.type.value_type == pa.uint32() else np.uint16
             self._tokens = numbers(column.values, dtype).reshape(-1, width)[column.offset : column.offset + self.rows]
         return self._tokens[first:last]
+
+    def trained(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        column = self.batch.column("trained")
+        width = column.type.list_size
+        values = column.values
+        begin = values.offset + (column.offset + first) * width
+        size = (last - first) * width
+        packed = np.frombuffer(values.buffers()[1], np.uint8)[begin // 8 : (begin + size + 7) // 8]
+        bits = np.unpackbits(packed, bitorder="little")[begin % 8 : begin % 8 + size]
+        return bits.view(np.bool_).reshape(-1, width)
 
     def lengths(self, first: int, last: int) -> tuple[Ints, Ints]:
         offsets, values = self._segments(first, last)

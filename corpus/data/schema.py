@@ -60,23 +60,28 @@ def id_type(wide: bool) -> pa.DataType:
     return pa.uint32() if wide else pa.uint16()
 
 
-def token_schema(wide: bool) -> pa.Schema:
-    """One row is a document's ids, EOD last."""
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("ids", pa.list_(pa.field("item", id_type(wide), nullable=False)), nullable=False),
-        ]
-    )
+SPAN = pa.struct([pa.field("start", pa.uint32(), nullable=False), pa.field("length", pa.uint32(), nullable=False)])
+"""A run of a document's ids that is trained on."""
 
 
-def packed_schema(row_tokens: int, wide: bool) -> pa.Schema:
-    """One row is a training sequence of `row_tokens` = sequence length + 1 ids."""
+def token_schema(wide: bool, trained: bool = False) -> pa.Schema:
+    """One row is a document's ids, EOD last; with `trained` also which spans of them are trained on (conversations)."""
+    ids = pa.list_(pa.field("item", id_type(wide), nullable=False))
+    spans = [pa.field("trained", pa.list_(pa.field("item", SPAN, nullable=False)), nullable=False)] if trained else []
+    return pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("ids", ids, nullable=False), *spans])
+
+
+def packed_schema(row_tokens: int, wide: bool, trained: bool = False) -> pa.Schema:
+    """One row is a training sequence of `row_tokens` = sequence length + 1 ids; with `trained` also which of them are
+    trained on where they are targets."""
+    tokens = pa.list_(pa.field("item", id_type(wide), nullable=False), row_tokens)
+    mask = pa.list_(pa.field("item", pa.bool_(), nullable=False), row_tokens)
     return pa.schema(
         [
-            pa.field("tokens", pa.list_(pa.field("item", id_type(wide), nullable=False), row_tokens), nullable=False),
+            pa.field("tokens", tokens, nullable=False),
             pa.field("domain", pa.string(), nullable=False),
             pa.field("epoch", pa.uint16(), nullable=False),
             pa.field("segments", pa.list_(pa.field("item", SEGMENT)), nullable=False),
+            *([pa.field("trained", mask, nullable=False)] if trained else []),
         ]
     )

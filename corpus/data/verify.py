@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -192,12 +193,14 @@ def _check_documents(dataset: Dataset) -> Iterator[str]:
 def _check_tokens(dataset: Dataset) -> Iterator[str]:
     tokenizer = dataset.manifest.extra["tokenizer"]
     eod, vocabulary = tokenizer["eod_id"], tokenizer["vocab_size"]
+    trained = bool(dataset.manifest.extra.get("trained"))
     ids = _UniqueIds()
     rows = tokens = 0
     for shard in dataset.shards():
         path = shard.path
         for batch in read_batches(shard):
-            if not batch.schema.equals(token_schema(pa.types.is_uint32(batch.schema.field("ids").type.value_type))):
+            wide = pa.types.is_uint32(batch.schema.field("ids").type.value_type)
+            if not batch.schema.equals(token_schema(wide, trained)):
                 yield f"{path.name} has not the columns of tokens"
                 return
             ids.add(batch.column("id"))
@@ -208,14 +211,28 @@ def _check_tokens(dataset: Dataset) -> Iterator[str]:
                 yield f"{path.name} holds ids over the vocabulary of {vocabulary}"
             ends = offsets[1:] - offsets[0] - 1
             lengths = np.diff(offsets)
-            if (lengths == 0).any() or (values[ends] != eod).any() or int((values == eod).sum()) != batch.num_rows:
+            # a conversation has one after each answer, where its template says so
+            more = not trained and int((values == eod).sum()) != batch.num_rows
+            if (lengths == 0).any() or (values[ends] != eod).any() or more:
                 yield f"{path.name} holds documents that do not end with the one EOD"
+            if trained and not _inside(batch.column("trained"), lengths):
+                yield f"{path.name} holds spans that are not inside their document"
             rows += batch.num_rows
             tokens += len(values)
     for name, value in (("documents", rows), ("tokens", tokens)):
         if dataset.manifest.totals.get(name) != value:
             yield f"the manifest says {dataset.manifest.totals.get(name)} {name}, the shards hold {value}"
     yield from ids.problems()
+
+
+def _inside(column: pa.ListArray, lengths: npt.NDArray[np.int64]) -> bool:
+    """Whether the spans of each document follow one another inside it."""
+    spans, offsets = column.flatten(), np.asarray(column.offsets).astype(np.int64)
+    starts, sizes = (np.asarray(spans.field(name)).astype(np.int64) for name in ("start", "length"))
+    ends = starts + sizes
+    owner = np.repeat(np.arange(len(lengths)), np.diff(offsets))
+    apart = (owner[1:] != owner[:-1]) | (starts[1:] >= ends[:-1])
+    return bool((ends <= lengths[owner]).all() and (sizes > 0).all() and apart.all())
 
 
 def _check_packed(dataset: Dataset) -> Iterator[str]:
@@ -236,7 +253,7 @@ def _check_packed(dataset: Dataset) -> Iterator[str]:
         path = shard.path
         for batch in read_batches(shard):
             wide = pa.types.is_uint32(batch.schema.field("tokens").type.value_type)
-            if not batch.schema.equals(packed_schema(row_tokens, wide)):
+            if not batch.schema.equals(packed_schema(row_tokens, wide, bool(extra.get("trained")))):
                 yield f"{path.name} has not the columns of packed rows"
                 return
             tokens = np.asarray(batch.column("tokens").flatten())

@@ -149,6 +149,11 @@ def open_sequences(path: Path) -> Sequences:
     kind = dataset.manifest.kind
     if kind not in ("packed", "tokens"):
         raise UsageError(f"{path} holds {kind}: give a packed set (corpus mix) or a token set (corpus tokenize).")
+    if dataset.manifest.extra.get("trained"):
+        raise UsageError(
+            f"{path} says which tokens are trained on (conversations), which no format of export can: train on it with "
+            "trainer fit."
+        )
     if not dataset.manifest.rows:
         raise DataError(f"{path} holds no rows: there is nothing to export.")
     return PackedSequences(dataset) if kind == "packed" else TokenSequences(dataset)

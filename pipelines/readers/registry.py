@@ -17,6 +17,7 @@ READERS = Registry(
         "stackexchange": "pipelines.readers.stackexchange:StackExchangeReader",
         "news": "pipelines.readers.news:NewsReader",
         "conversations": "pipelines.readers.conversations:ConversationsReader",
+        "instructions": "pipelines.readers.instructions:InstructionsReader",
         "jsonl": "pipelines.readers.jsonl:JsonlReader",
         "parquet": "pipelines.readers.parquet:ParquetReader",
         "hub": "pipelines.readers.hub:HubReader",

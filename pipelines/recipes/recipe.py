@@ -80,6 +80,9 @@ class Recipe(Section):
         """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
         value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
         # named where there are any
+        for section, name, usual in (("tokenizer", "train", True), ("packing", "cut", False)):
+            if value[section][name] == usual:
+                del value[section][name]
         left = {
             "models": self.models,
             "plugins": self.plugins,
@@ -198,6 +201,11 @@ def _check(name: str, recipe: Recipe) -> None:
             MODELS.load(step.name).parts(f"recipe {name}, model {step.ref.step}", settings)
         elif step.ref.step != TRAIN:
             step_config(f"recipe {name}, domain {step.ref.domain}", step.name, settings)
+    if recipe.tokenizer.path is None and not recipe.tokenizer.train:
+        raise UsageError(
+            f"recipe {name} trains no tokenizer: give that of the model to be fine-tuned with --tokenizer (in a recipe of "
+            "your own tokenizer.path)."
+        )
     tokenizer_config(recipe, ())
     recipe.ingest_config()
     if recipe.tokenizer.path is not None and not Path(recipe.tokenizer.path).exists():
@@ -329,5 +337,5 @@ def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
     """The configuration of the stage that trains the recipe's tokenizer; domains weigh `weights` (`domain=share`)."""
     from tokenizer.train import TrainTokenizerConfig
 
-    wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece"}, exclude_none=True)
+    wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece", "train"}, exclude_none=True)
     return build("the recipe's tokenizer", TrainTokenizerConfig, wanted | {"weights": weights})

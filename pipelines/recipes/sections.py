@@ -120,6 +120,8 @@ class TokenizerRecipe(Section):
     seed: int = 0
     path: str | None = None
     eod_piece: str | None = None
+    train: bool = True
+    """Whether the recipe trains one where none is given; fine-tuning takes that of its model."""
 
 
 class PackingRecipe(Section):
@@ -129,3 +131,5 @@ class PackingRecipe(Section):
     packing: Literal["concatenate", "best-fit"] = "concatenate"
     row_order: Literal["shuffled", "stream"] = "shuffled"
     seed: int = Field(default=0, ge=0)
+    cut: bool = False
+    """Whether documents are cut at the end to what a sequence holds, and not spread over several."""

@@ -253,7 +253,9 @@ class RecipeRun:
     def _tokenize(self, domain: str, side: str, model: str) -> Stage:
         from tokenizer.tokenize import TokenizeConfig, TokenizeStage
 
-        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece)
+        packing = self.recipe.packing
+        most = packing.sequence_length + 1 if packing.cut else None
+        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece, max_tokens=most)
         return TokenizeStage((str(self.side(domain, side)),), model, config)
 
     def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:

@@ -48,6 +48,8 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
     training, ranks, device = state.config.training, state.ranks, state.ranks.device
     rows, next_row = state.next_rows()
     targets = count_targets(data, rows)
+    if not targets and data.trained:
+        targets = 1  # a long question fills the batch: nothing is learned of it, and the next one is read
     if not targets:
         raise DataError(f"{_where(state.step + 1, rows)} hold no token of a document: make the packed set again.")
     sums = torch.zeros(2, dtype=torch.float64, device=device)

@@ -20,10 +20,11 @@ from corpus.mixture.pack.layout import PlacedShard
 from corpus.mixture.pack.listing import DOCUMENTS_SCHEMA, LISTING_FORMAT, ShardListing
 from corpus.mixture.pack.order import Ints, interleave
 from corpus.mixture.pack.packing import Packing
-from corpus.mixture.pack.sequences import block_batch, pack_block
+from corpus.mixture.pack.sequences import block_batch, pack_block, unmarked
 from corpus.mixture.pack.shards import ShardIndex, ShardReader
 from corpus.mixture.pack.spill import SEGMENT_RECORD, SegmentRecords, Spill, read_runs, run_bytes
 from corpus.mixture.pack.stream import RowOrder, Segments, cut_documents, cut_stream, first_rows
+from corpus.mixture.pack.trained import Marks
 
 _SEGMENT_BYTES = 256
 """Memory of a segment between the look-up of its document and the spill."""
@@ -69,7 +70,7 @@ def interleave_rows(packing: Packing, index: int, task: Task) -> None:
 def distribute(packing: Packing, index: int, task: Task) -> None:
     """Send the documents of one group of token shards to the blocks that hold them, and list them."""
     layout = packing.layout
-    spill = Spill(task.directory, layout.wide, task.memory // 2, packing.block_rows(task.work))
+    spill = Spill(task.directory, layout.wide_spill, task.memory // 2, packing.block_rows(task.work))
     hashes: list[npt.NDArray[np.uint64]] = []
     with pq.ParquetWriter(str(task.directory / "documents"), DOCUMENTS_SCHEMA, **LISTING_FORMAT) as writer:
         for member, ref in enumerate(layout.groups[index]):
@@ -106,10 +107,11 @@ def _distribute_shard(
 ) -> None:
     layout = packing.layout
     domain = _DomainRows(packing, number, task.work)
-    tokenizer = layout.tokenizer
+    tokenizer, file = layout.tokenizer, shard.ref.file.path
+    marks = Marks.of(file, masked=layout.masked[shard.ref.dataset]) if layout.trained else None
     earlier = layout.shards[number][: layout.shards[number].index(shard)]
     chunk = sum(len(list(chunks_of(packing, number, other.ref.rows))) for other in earlier)
-    with ShardReader(shard.ref.file.path, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"])) as reader:
+    with ShardReader(file, index, int(tokenizer["eod_id"]), int(tokenizer["vocab_size"]), marks) as reader:
         for begin, end in chunks_of(packing, number, len(index.lengths)):
             lengths = index.lengths[begin:end]
             at = domain.at(chunk, shard.first + begin, len(lengths))
@@ -175,17 +177,20 @@ def pack_shard(packing: Packing, index: int, task: Task) -> None:
     if index * rows.shard_rows >= rows.rows:
         return
     folders = [task_directory(task.work, "distribute", number) for number in range(len(layout.groups))]
-    writer = task.writer(packed_schema(width, layout.wide), shard_bytes=1 << 62, suffix=".arrow")
+    writer = task.writer(packed_schema(width, layout.wide, layout.trained), shard_bytes=1 << 62, suffix=".arrow")
     begin = index * rows.per_shard
-    held = sum(run_bytes(folder, begin, begin + rows.per_shard, layout.wide) for folder in folders)
+    held = sum(run_bytes(folder, begin, begin + rows.per_shard, layout.wide_spill) for folder in folders)
     for low, high in _steps(np.asarray(held), task.memory // 2):
         first, end = rows.range_of(begin + low, begin + high)
         if first == end:
             continue
         runs = itertools.chain.from_iterable(
-            read_runs(folder, begin + low, begin + high, layout.wide) for folder in folders
+            read_runs(folder, begin + low, begin + high, layout.wide_spill) for folder in folders
         )
-        block = pack_block(runs, first, end, width, int(layout.tokenizer["eod_id"]), layout.wide)
+        block = pack_block(runs, first, end, width, int(layout.tokenizer["eod_id"]), layout.wide_spill)
+        if layout.trained:
+            block = unmarked(block, layout.wide)
+            task.total(trained=int(block.trained[:, 1:].sum()) if block.trained is not None else 0)
         assert packing.best_fit or block.real == block.tokens.size, "sequences without all of their tokens"
         writer.write(block_batch(block, names, layout.wide))
         targets = block.real - (end - first)

@@ -66,6 +66,18 @@ class Layout:
     bucket_groups: tuple[BucketGroup, ...]
     tokenizer: Mapping[str, Any]
     wide: bool
+    masked: tuple[bool, ...]
+    """Of each dataset whether it says which ids are trained on; in a set with one that does, those of others all are."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the set says which ids are trained on."""
+        return any(self.masked)
+
+    @property
+    def wide_spill(self) -> bool:
+        """Whether ids take four bytes on their way to their sequences: a highest bit says which are trained on."""
+        return self.wide or (self.trained and int(self.tokenizer["vocab_size"]) > NARROW_VOCABULARY // 2)
 
     @property
     def listed(self) -> int:
@@ -111,7 +123,8 @@ def make_layout(datasets: tuple[Dataset, ...], mixture: Mixture | None, request:
         for total in [domain.epochs_begun * buckets_per_epoch(documents[number])]
         for begin in range(0, total, step)
     )
-    return Layout(plan, groups, domain_of, shards, documents, bucket_groups, tokenizer, wide)
+    masked = tuple(bool(dataset.manifest.extra.get("trained")) for dataset in datasets)
+    return Layout(plan, groups, domain_of, shards, documents, bucket_groups, tokenizer, wide, masked)
 
 
 def buckets_per_epoch(documents: int) -> int:

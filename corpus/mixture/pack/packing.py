@@ -47,5 +47,8 @@ class Packing:
         """The blocks of the set, whose rows the interleave phase settled below `work`."""
         notes = TaskResult.load(task_directory(work, "interleave", 0)).notes
         rows = sum(entry["rows"] for entry in notes.values())
-        memory = self.row_bytes + blocks.PACKED_SEGMENT_BYTES  # segments take most of the memory of a short sequence
+        items = self.layout.plan.width * (5 if self.layout.wide_spill else 3)
+        memory = (
+            items if self.layout.trained else self.row_bytes
+        ) + blocks.PACKED_SEGMENT_BYTES  # segments take most of the memory of a short sequence
         return blocks.BlockRows(rows, self.shard_rows, max(1, blocks.BLOCK_BYTES // memory))

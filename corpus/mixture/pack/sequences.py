@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.data.schema import SEGMENT, packed_schema
 from corpus.mixture.pack.order import Ints
 from corpus.mixture.pack.shards import Tokens, token_dtype
 from corpus.mixture.pack.spill import SEGMENT_RECORD, SegmentRecords, copy_runs
+from corpus.mixture.pack.trained import mark_bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Block:
     segments: SegmentRecords
     offsets: Ints
     real: int
+    trained: npt.NDArray[np.bool_] | None = None
+    """Which ids are trained on where they are targets, [k, width]; None: all."""
 
 
 def pack_block(
@@ -52,9 +56,17 @@ def pack_block(
     return Block(tokens.reshape(-1, width), everything, offsets, real)
 
 
+def unmarked(block: Block, wide: bool) -> Block:
+    """A block whose ids say by their highest bit which are trained on, as one that says it beside them."""
+    bit = block.tokens.dtype.type(mark_bit(block.tokens.dtype))
+    trained = (block.tokens & bit) != 0
+    tokens = (block.tokens & ~bit).astype(token_dtype(wide), copy=False)
+    return replace(block, tokens=tokens, trained=trained)
+
+
 def block_batch(block: Block, names: Sequence[str], wide: bool) -> pa.RecordBatch:
     """A block as a record batch of `packed_schema`; `names` are the domains."""
-    schema = packed_schema(block.tokens.shape[1], wide)
+    schema = packed_schema(block.tokens.shape[1], wide, block.trained is not None)
     records = block.segments
     values = pa.StructArray.from_arrays(
         [pa.array(np.ascontiguousarray(records[field.name])) for field in SEGMENT], fields=list(SEGMENT)
@@ -66,4 +78,7 @@ def block_batch(block: Block, names: Sequence[str], wide: bool) -> pa.RecordBatc
         pa.array(np.ascontiguousarray(first["epoch"])),
         pa.ListArray.from_arrays(pa.array(block.offsets.astype(np.int32)), values, type=schema.field("segments").type),
     ]
+    if block.trained is not None:
+        mask = pa.array(block.trained.reshape(-1))
+        columns.append(pa.FixedSizeListArray.from_arrays(mask, type=schema.field("trained").type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
 
-from corpus.data.schema import id_type
+from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.data.stored import StoredFile
 from corpus.errors import DataError
 from corpus.mixture.pack.order import Ints
+from corpus.mixture.pack.trained import Marks
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -89,13 +90,15 @@ def _index_batch(column: pa.ListArray, whole: pa.Buffer, path: Path) -> tuple[In
 
 class ShardReader:
     """Reads the ids of consecutive documents of a shard, and checks them on the way: each document ends with `eod`, and
-    no id is outside the `vocabulary`; a `DataError` names what is wrong."""
+    no id is outside the `vocabulary`; a `DataError` names what is wrong. `marks` set the highest bit of those that are
+    trained on."""
 
-    def __init__(self, path: Path, index: ShardIndex, eod: int, vocabulary: int) -> None:
+    def __init__(self, path: Path, index: ShardIndex, eod: int, vocabulary: int, marks: Marks | None = None) -> None:
         self.path = path
         self.index = index
         self._eod = eod
         self._vocabulary = vocabulary
+        self._marks = marks
         self._file = path.open("rb", buffering=0)
 
     def __enter__(self) -> ShardReader:
@@ -108,6 +111,15 @@ class ShardReader:
 
     def read(self, begin: int, end: int, out: Tokens) -> None:
         """The ids of the documents [begin, end) into `out`, which they fill."""
+        if self._marks is None:
+            self._read(begin, end, out)
+            return
+        plain = np.empty(len(out), token_dtype(self._vocabulary > NARROW_VOCABULARY))
+        self._read(begin, end, plain)
+        out[:] = plain
+        self._marks.set(begin, self.index.lengths[begin:end].astype(np.int64), out)
+
+    def _read(self, begin: int, end: int, out: Tokens) -> None:
         starts, lengths = self.index.starts[begin:end], self.index.lengths[begin:end].astype(np.int64)
         ends = np.cumsum(lengths)
         assert len(out) == (ends[-1] if len(ends) else 0)

@@ -249,6 +249,8 @@ class MixStage(Stage):
             "id_files": len(commit.results["ids"]),
             "sources": [source_entry(dataset) for dataset in open_inputs(self.tokens, "tokens")],
         } | self._evaluated()
+        if layout.trained:
+            commit.extra["trained"] = True
         commit.extra |= inherited_sample(open_inputs(self.tokens, "tokens"))
 
 

@@ -31,11 +31,12 @@ def write_tokens(
     tokenizer: str = "0" * 32,
     group_rows: int = 3,
     first: int = 3,
+    spans: Sequence[Sequence[tuple[int, int]]] | None = None,
 ) -> Path:
     """A token dataset whose documents have `lengths` ids, EOD last; the ids before count up, so that no two positions
-    of a small dataset look alike. `group_rows` documents make a record batch."""
+    of a small dataset look alike. `group_rows` documents make a record batch; `spans` (start, length) of each are trained on."""
     directory.mkdir(parents=True)
-    schema = token_schema(vocab_size > 1 << 16)
+    schema = token_schema(vocab_size > 1 << 16, spans is not None)
     item = schema.field("ids").type.value_type
     entries = []
     number = first
@@ -52,15 +53,29 @@ def write_tokens(
                 chosen = [documents[row] for row in part[at : at + group_rows]]
                 columns = [[key for key, _ in chosen], [pa.array(ids, item) for _, ids in chosen]]
                 arrays = [pa.array(columns[0]), pa.array([a.to_pylist() for a in columns[1]], schema.field("ids").type)]
+                if spans is not None:
+                    own = [
+                        [{"start": start, "length": length} for start, length in spans[row]]
+                        for row in part[at : at + group_rows]
+                    ]
+                    arrays.append(pa.array(own, schema.field("trained").type))
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         groups = -(-len(part) // group_rows)
         entries.append(shard_entry(path, [(groups, len(part))]))
-    _manifest(directory, domain, int(sum(lengths)), len(lengths), entries, vocab_size, tokenizer)
+    masked = {"trained": True} if spans is not None else {}
+    _manifest(directory, domain, int(sum(lengths)), len(lengths), entries, vocab_size, tokenizer, **masked)
     return directory
 
 
 def _manifest(
-    directory: Path, domain: str, tokens: int, documents: int, entries: list[Any], vocab_size: int, tokenizer: str
+    directory: Path,
+    domain: str,
+    tokens: int,
+    documents: int,
+    entries: list[Any],
+    vocab_size: int,
+    tokenizer: str,
+    **extra: Any,
 ) -> None:
     Manifest(
         kind="tokens",
@@ -70,7 +85,7 @@ def _manifest(
         counts={"documents": Counts(seen=documents, kept=documents)},
         totals={"documents": documents, "tokens": tokens},
         shards=tuple(entries),
-        extra={"domain": domain, "tokenizer": {"digest": tokenizer, "vocab_size": vocab_size, "eod_id": EOD}},
+        extra={"domain": domain, "tokenizer": {"digest": tokenizer, "vocab_size": vocab_size, "eod_id": EOD}} | extra,
     ).save(directory)
 
 
