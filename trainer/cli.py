@@ -24,6 +24,7 @@ from corpus.plugins import load_plugins
 from trainer.api import share_cores
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.run.sampling import SamplingConfig
+from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
 from trainer.science.scale_options import ScaleFitOptions
 
@@ -246,6 +247,29 @@ def plan_command(as_json: bool, **options: Any) -> None:
         print_json({**plan_json(plan), "shape": footprint_json(plan)})
         return
     for line in footprint_lines(plan):
+        click.echo(line)
+
+
+@main.command(short_help="What a run can say by heart.")
+@click.argument("run", type=_DIRECTORY)
+@config_options(MemorizationOptions)
+@quiet_option()
+@json_option("Print one JSON object, with every hit.")
+def memorization(run: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """How much of its training text RUN continues word for word: by domain and by how often it occurs in training, against
+    validation text, each hit traced to its document."""
+    share_cores()
+    from trainer.science.memorization import measure_memorization
+    from trainer.science.memorization_report import draw_memorization, memorization_json, memorization_lines
+
+    asked = build_config(MemorizationOptions, options)
+    found = measure_memorization(run, asked, _note(quiet))
+    if asked.plot is not None:
+        draw_memorization(found, asked.plot)
+    if as_json:
+        print_json(memorization_json(found))
+        return
+    for line in memorization_lines(found):
         click.echo(line)
 
 
