@@ -197,6 +197,9 @@ def run(
     plugins: Iterable[Path | str] = (),
     sequence_length: int | None = None,
     vocab_size: int | None = None,
+    basis: str | None = None,
+    tokens: int | None = None,
+    exhausted: str | None = None,
     allow_missing: bool = False,
     limit: int | None = None,
     sample: str | None = None,
@@ -219,7 +222,11 @@ def run(
     from pipelines.recipes.steps import RecipeRun
 
     load_plugins(plugins)
-    wanted = {"packing": {"sequence_length": sequence_length}, "tokenizer": {"vocab_size": vocab_size}}
+    wanted: dict[str, dict[str, Any]] = {
+        "packing": {"sequence_length": sequence_length},
+        "tokenizer": {"vocab_size": vocab_size},
+        "budget": {"basis": basis, "tokens": tokens, "exhausted": exhausted},
+    }
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in wanted.items()}
     overrides = {section: values for section, values in given.items() if values}
     if isinstance(recipe, Mapping):

@@ -25,16 +25,21 @@ def end_piece(file: Path, model: proto.Model, processor: Any, wanted: str | None
                 " --eod-piece."
             )
         return model.pieces[number].text.decode(), number
+    return wanted, control_piece(file, model, wanted, "end")
+
+
+def control_piece(file: Path, model: proto.Model, wanted: str, what: str) -> int:
+    """The id of a control symbol that shall `what` (begin or end) documents; another piece is a UsageError."""
     key = wanted.encode("utf-8", "surrogatepass")
     for number, piece in enumerate(model.pieces):
         if piece.text != key:
             continue
         if piece.type != proto.CONTROL:
             raise UsageError(
-                f"'{wanted}' cannot end documents in {file}: it is no control symbol, so a page could write it; name a"
+                f"'{wanted}' cannot {what} documents in {file}: it is no control symbol, so a page could write it; name a"
                 f" control symbol ({_controls(model)})."
             )
-        return wanted, number
+        return number
     raise UsageError(f"{file} has no piece '{wanted}': name one of its control symbols ({_controls(model)}).")
 
 

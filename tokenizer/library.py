@@ -53,6 +53,8 @@ class LibraryTokenizer:
     """One more than the largest id: ids need not be without gaps."""
     library: Any
     """The `tokenizers.Tokenizer`."""
+    special: dict[str, int]
+    """Its special tokens."""
 
     slow_because: ClassVar[str] = ""
 
@@ -80,9 +82,15 @@ class LibraryTokenizer:
         library.encode_special_tokens = True
         size = max(library.get_vocab(with_added_tokens=True).values()) + 1
         special = {token["content"]: int(token["id"]) for token in config["added_tokens"] if token["special"]}
-        number = _end(file, library, special, eod_piece)
-        assert eod_piece is not None
-        return cls(file, xxhash.xxh3_128_hexdigest(data), eod_piece, number, size, library)
+        if eod_piece is None:
+            names = ", ".join(list(special)[:8]) or "it has none"
+            raise UsageError(f"name the special token of {file} that ends a document with --eod-piece ({names}).")
+        number = _special(file, library, special, eod_piece, "end")
+        return cls(file, xxhash.xxh3_128_hexdigest(data), eod_piece, number, size, library, special)
+
+    def control(self, piece: str) -> int:
+        """The id of a special token that may begin documents; another token is a UsageError."""
+        return _special(self.path, self.library, self.special, piece, "begin")
 
     @property
     def wide(self) -> bool:
@@ -145,16 +153,14 @@ def _without_prefix(part: Any) -> None:
         part["add_prefix_space"] = False
 
 
-def _end(file: Path, library: Any, special: dict[str, int], wanted: str | None) -> int:
-    """The id of the special token that ends documents; no text may produce it."""
+def _special(file: Path, library: Any, special: dict[str, int], wanted: str, what: str) -> int:
+    """The id of a special token that shall `what` (begin or end) documents; no text may produce it."""
     names = ", ".join(list(special)[:8]) or "it has none"
-    if wanted is None:
-        raise UsageError(f"name the special token of {file} that ends a document with --eod-piece ({names}).")
     if wanted not in special:
         if library.token_to_id(wanted) is None:
             raise UsageError(f"{file} has no token '{wanted}': {nearest(wanted, special)}")
         raise UsageError(
-            f"'{wanted}' cannot end documents in {file}: it is no special token, so a page could write it; name a special"
+            f"'{wanted}' cannot {what} documents in {file}: it is no special token, so a page could write it; name a special"
             f" token ({names})."
         )
     number = special[wanted]
@@ -162,7 +168,9 @@ def _end(file: Path, library: Any, special: dict[str, int], wanted: str | None) 
         number in library.encode(text, add_special_tokens=False).ids
         for text in (wanted, f"a {wanted} b", f"a{wanted}b")
     ):
-        raise UsageError(f"'{wanted}' cannot end documents in {file}: a page that writes it gets its id; name another.")
+        raise UsageError(
+            f"'{wanted}' cannot {what} documents in {file}: a page that writes it gets its id; name another."
+        )
     return number
 
 

@@ -22,7 +22,7 @@ from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
 from tokenizer import proto
-from tokenizer.end_of_document import end_piece
+from tokenizer.end_of_document import control_piece, end_piece
 from tokenizer.merges import read_merges, why_not
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class Tokenizer:
         """All but what is made again where it is needed: the lock and the memory of encoders stay here."""
         made = ("_encoder", "_bare_encoder", "_bare_processor")
         return {name: value for name, value in self.__dict__.items() if name not in made}
+
+    def control(self, piece: str) -> int:
+        """The id of a control symbol that may begin documents; another piece is a UsageError."""
+        return control_piece(self.path, self.model, piece, "begin")
 
     @property
     def vocab_size(self) -> int:

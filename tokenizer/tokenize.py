@@ -23,7 +23,9 @@ from corpus.engine.piecewise import PiecewiseStage
 from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import UsageError
+from corpus.mixture.pack.carried import carried_files, carry
 from corpus.option import SHARDS_ARE_INHERITED, option
+from tokenizer.begin_of_document import with_begin
 from tokenizer.conversations import encode_conversations
 from tokenizer.end_of_document import check_ends
 from tokenizer.library import LibraryTokenizer, vocabulary_file
@@ -44,6 +46,10 @@ class TokenizeConfig:
 
     eod_piece: str | None = option(
         None, "The control symbol that ends a document (the model's end of sentence; named for a tokenizer.json)."
+    )
+    bos_piece: str | None = option(
+        None,
+        "A control symbol to begin every document with, such as <s>; none by default, since the end before it tells.",
     )
     max_tokens: int | None = option(
         None, "Cut documents at their end to so many ids, EOD among them. By default none is cut.", least=2
@@ -67,9 +73,14 @@ class TokenizeStage(PiecewiseStage):
 
     def config(self) -> Mapping[str, Any]:
         """The settings, with the piece that ends a document resolved."""
-        most = self.settings.max_tokens
-        piece = _load(self.tokenizer, self.settings.eod_piece).eod_piece
-        return {"eod_piece": piece} | ({} if most is None else {"max_tokens": most})
+        most, tokenizer = self.settings.max_tokens, _load(self.tokenizer, self.settings.eod_piece)
+        begin = {"bos_piece": self.settings.bos_piece} if self._begin(tokenizer) else {}
+        return {"eod_piece": tokenizer.eod_piece} | begin | ({} if most is None else {"max_tokens": most})
+
+    def check(self) -> None:
+        super().check()
+        if self.conversations and self.settings.bos_piece is not None:
+            raise UsageError("--bos-piece is not for conversations, whose templates say how they begin: leave it out.")
 
     @cached_property
     def conversations(self) -> bool:
@@ -105,15 +116,18 @@ class TokenizeStage(PiecewiseStage):
         """Encode the documents of one piece."""
         tokenizer = _load(self.tokenizer, self.settings.eod_piece)
         tokenizer.prepare()
+        begin = self._begin(tokenizer).get("bos_id")
         task.loaded()
         writer = task.writer(token_schema(tokenizer.wide, self.conversations), suffix=".arrow", piece=True)
         domains: set[str] = set()
-        encode = encode_conversations if self.conversations else _encode
         columns = ["id", "text", "domain", *(["metadata"] if self.conversations else [])]
         for batch in self.pieces[index].batches(columns):
             domains.update(pc.unique(batch.column("domain")).to_pylist())
             check_one_domain(domains)
-            writer.write(encode(batch, tokenizer, task, self.settings.max_tokens))
+            if self.conversations:
+                writer.write(encode_conversations(batch, tokenizer, task, self.settings.max_tokens))
+            else:
+                writer.write(_encode(batch, tokenizer, task, self.settings.max_tokens, begin))
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("domains", sorted(domains))
 
@@ -130,7 +144,13 @@ class TokenizeStage(PiecewiseStage):
             "vocab_size": tokenizer.vocab_size,
             "eod_id": tokenizer.eod_id,
             "eod_piece": tokenizer.eod_piece,
-        }
+        } | self._begin(tokenizer)
+        carry(carried_files(vocabulary_file(self.tokenizer)), commit)
+
+    def _begin(self, tokenizer: Tokenizer | LibraryTokenizer) -> dict[str, Any]:
+        """What begins every document, where something does."""
+        piece = self.settings.bos_piece
+        return {} if piece is None else {"bos_id": _load_begin(tokenizer, piece), "bos_piece": piece}
 
 
 def check_one_domain(domains: set[str]) -> None:
@@ -152,8 +172,18 @@ def _load_once(file: Path, eod_piece: str | None, state: tuple[int, int]) -> Tok
     return (LibraryTokenizer if file.suffix == ".json" else Tokenizer).load(file, eod_piece)
 
 
+def _load_begin(tokenizer: Tokenizer | LibraryTokenizer, piece: str) -> int:
+    """The id of the symbol that begins documents: another one than ends them."""
+    number = tokenizer.control(piece)
+    if number == tokenizer.eod_id:
+        raise UsageError(
+            f"'{piece}' ends documents and so cannot begin them: name another with --bos-piece or --eod-piece."
+        )
+    return number
+
+
 def _encode(
-    batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task, most: int | None
+    batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task, most: int | None, begin: int | None
 ) -> pa.RecordBatch:
     """Encode the documents that have text, and drop and count the others."""
     sizes = pc.binary_length(batch.column("text"))
@@ -162,6 +192,7 @@ def _encode(
         task.drop(key, "empty", "")
     batch = batch.filter(pc.greater(sizes, 0))
     ids = tokenizer.encode_batch(batch.column("text"), eod=True)
+    ids = ids if begin is None else with_begin(ids, begin)
     check_ends(ids, tokenizer.eod_id)
     if most is not None:
         ids = _cut(ids, most, tokenizer.eod_id, task)

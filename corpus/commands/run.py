@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import Quantity
+from corpus.cli_options import Quantity, field_option
 from corpus.commands.options import drop_alarm, run_options, stage_options, unreadable_alarm
 from corpus.commands.plugins import plugin_option
+from corpus.mixture.pack.stage import MixConfig
 from corpus.option import Bounds
 
 
@@ -23,6 +24,9 @@ from corpus.option import Bounds
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--tokenizer", metavar="PATH", help="Take this tokenizer and train none.")
 @click.option("--eod-piece", metavar="PIECE", help="Its symbol that ends a document, where it has no end of sentence.")
+@field_option(MixConfig, "basis")
+@field_option(MixConfig, "tokens")
+@field_option(MixConfig, "exhausted")
 @click.option(
     "--limit", type=Quantity("count", Bounds(least=1)), help="A first look: only so many records of each raw file."
 )
@@ -44,6 +48,9 @@ def run(
     vocab_size: int | None,
     tokenizer: str | None,
     eod_piece: str | None,
+    basis: str,
+    tokens: int | None,
+    exhausted: str,
     retrain: tuple[str, ...],
     allow_missing: bool,
     limit: int | None,
@@ -63,6 +70,9 @@ def run(
     from pipelines.recipes.summary import summarize
 
     overrides: dict[str, dict[str, Any]] = {}
+    budget = {"basis": basis, "tokens": tokens, "exhausted": exhausted}
+    if given := {name: value for name, value in budget.items() if value is not None and value not in ("auto", "error")}:
+        overrides["budget"] = given
     if sequence_length is not None:
         overrides["packing"] = {"sequence_length": sequence_length}
     if vocab_size is not None:

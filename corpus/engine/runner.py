@@ -326,6 +326,9 @@ def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, opti
         parts.append(f"{sum(number for _, number in reasons[4:]):,} dropped for other reasons")
     say = _say(options)
     say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {_memory(output)})")
+    for reason, meaning in stage.explained.items():
+        if counts.dropped.get(reason):
+            say(f"{stage.name}: {reason} is {meaning}")
     if counts.quarantined:
         say(
             f"{stage.name}: {counts.quarantined:,} {stage.unit} could not be read and were set aside;"

@@ -60,6 +60,8 @@ class Stage(ABC):
     """The kind of dataset it makes."""
     unit: ClassVar[str]
     """The unit of its accounting, for example `records` or `documents`."""
+    explained: ClassVar[Mapping[str, str]] = {}
+    """What reasons mean that do not say it themselves, for what is printed at the end."""
     default_max_drop: ClassVar[float] = 1.0
     """The greatest `removed_share` that is no alarm where the user gives no `--max-drop`."""
 

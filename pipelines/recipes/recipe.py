@@ -1,6 +1,6 @@
 """A recipe: one YAML file that says how raw dumps become a training set. Unknown keys are errors.
 
-Sections: `domains` (per domain its reader, file patterns and stages), `models` (trained on documents of the run, to judge documents of the run), `across` (steps over all of them), `validation`, `tokenizer`, `packing`, `mixture`;
+Sections: `domains` (per domain its reader, file patterns and stages), `models` (trained on documents of the run, to judge documents of the run), `across` (steps over all of them), `validation`, `tokenizer`, `packing`, `mixture`, `budget`;
 `shard_bytes` for all stages, `plugins`, the files that add readers and steps, and `alarms`, also of a domain, which decide
 no byte.
 """
@@ -47,6 +47,7 @@ from pipelines.recipes.sections import (
     COUNT,
     AcrossRecipe,
     AlarmsRecipe,
+    BudgetRecipe,
     DomainRecipe,
     PackingRecipe,
     Section,
@@ -69,6 +70,7 @@ class Recipe(Section):
     validation: ValidationRecipe = ValidationRecipe()
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     packing: PackingRecipe = PackingRecipe()
+    budget: BudgetRecipe = BudgetRecipe()
     shard_bytes: Annotated[int, BYTES] = Field(default=256_000_000, ge=1)
     join: bool = True
     plugins: tuple[str, ...] = ()
@@ -79,12 +81,15 @@ class Recipe(Section):
     def resolved(self) -> dict[str, Any]:
         """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
         value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
+        if self.tokenizer.bos_piece is None:
+            del value["tokenizer"]["bos_piece"]
         # named where there are any
         for section, name, usual in (("tokenizer", "train", True), ("packing", "cut", False)):
             if value[section][name] == usual:
                 del value[section][name]
         left = {
             "models": self.models,
+            "budget": self.budget != BudgetRecipe(),
             "plugins": self.plugins,
             "across": self.across.stages,
             "limit": self.limit,
@@ -164,6 +169,7 @@ def _known_keys(place: tuple[int | str, ...]) -> list[str]:
         "validation": ValidationRecipe,
         "tokenizer": TokenizerRecipe,
         "packing": PackingRecipe,
+        "budget": BudgetRecipe,
     }
     section = "alarms" if place[2:] == ("alarms",) else str(place[0]) if place else ""
     return list(sections.get(section, Recipe).model_fields)
@@ -337,5 +343,5 @@ def tokenizer_config(recipe: Recipe, weights: tuple[str, ...]) -> Any:
     """The configuration of the stage that trains the recipe's tokenizer; domains weigh `weights` (`domain=share`)."""
     from tokenizer.train import TrainTokenizerConfig
 
-    wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece", "train"}, exclude_none=True)
+    wanted = recipe.tokenizer.model_dump(exclude={"path", "eod_piece", "bos_piece", "train"}, exclude_none=True)
     return build("the recipe's tokenizer", TrainTokenizerConfig, wanted | {"weights": weights})

@@ -122,6 +122,15 @@ class TokenizerRecipe(Section):
     eod_piece: str | None = None
     train: bool = True
     """Whether the recipe trains one where none is given; fine-tuning takes that of its model."""
+    bos_piece: str | None = None
+
+
+class BudgetRecipe(Section):
+    """How much of the mixture is made: the fields are those of `corpus mix`."""
+
+    basis: Literal["auto", "share", "epochs"] = "auto"
+    tokens: Annotated[int | None, COUNT] = Field(default=None, ge=1)
+    exhausted: Literal["error", "rescale", "repeat"] = "error"
 
 
 class PackingRecipe(Section):

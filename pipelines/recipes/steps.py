@@ -152,11 +152,11 @@ class RecipeRun:
         model = path or str(self.output / trained)
         for domain in domains:
             yield Step(f"tokens/{domain}", partial(self._tokenize, domain, "train", model))
-        yield Step("packed", lambda: self._mix(domains, model))
+        yield Step("packed", lambda: self._mix(domains))
         for domain in domains:
             name = f"validation-tokens/{domain}"
             yield Step(name, partial(self._tokenize, domain, "validation", model), kept=False)
-            yield Step(f"validation/{domain}", partial(self._pack_validation, domain, model))
+            yield Step(f"validation/{domain}", partial(self._pack_validation, domain))
 
     def _pass(
         self, one: Pass, paths: Mapping[StepRef, str], last: dict[str, str], ingested: set[str]
@@ -255,27 +255,29 @@ class RecipeRun:
 
         packing = self.recipe.packing
         most = packing.sequence_length + 1 if packing.cut else None
-        config = TokenizeConfig(eod_piece=self.recipe.tokenizer.eod_piece, max_tokens=most)
+        tokenizer = self.recipe.tokenizer
+        config = TokenizeConfig(tokenizer.eod_piece, tokenizer.bos_piece, most)
         return TokenizeStage((str(self.side(domain, side)),), model, config)
 
-    def _mix(self, domains: dict[str, tuple[str, ...]], model: str) -> Stage:
-        packing = self.recipe.packing
+    def _mix(self, domains: dict[str, tuple[str, ...]]) -> Stage:
+        packing, budget = self.recipe.packing, self.recipe.budget
         config = MixConfig(
+            tokens=budget.tokens,
+            basis=budget.basis,
+            exhausted=budget.exhausted,
             sequence_length=packing.sequence_length,
             packing=packing.packing,
             row_order=packing.row_order,
             seed=packing.seed,
-            tokenizer=model,
             shard_bytes=self.recipe.shard_bytes,
         )
         tokens = tuple(str(self.output / "tokens" / domain) for domain in domains)
         return MixStage(tokens, config, self.mixture(domains))
 
-    def _pack_validation(self, domain: str, model: str) -> Stage:
+    def _pack_validation(self, domain: str) -> Stage:
         config = MixConfig(
             split="validation",
             sequence_length=self.recipe.packing.sequence_length,
             min_documents=self.recipe.validation.min_documents,
-            tokenizer=model,
         )
         return MixStage((str(self.output / "validation-tokens" / domain),), config)

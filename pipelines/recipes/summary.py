@@ -12,6 +12,7 @@ from corpus.data.verify import PLAN, recorded_drops
 from corpus.dedup.without import verdict_lines
 from corpus.engine.inputs import SAMPLE
 from corpus.heldout.report import report_lines
+from corpus.mixture.plan.plan import BASIS_SHARE
 from pipelines.recipes.across import ACROSS
 from pipelines.recipes.graph import CHOICE
 from pipelines.recipes.models import model_lines
@@ -110,6 +111,12 @@ def _packed_lines(output: Path) -> list[str]:
             f"{row['domain']:15}{_percent(row['weight_share']):>12}{_percent(row['planned_share']):>10}"
             f"{_percent(row['realised_share']):>10}{_number(row['weight_epochs']):>14}{row['planned_epochs']:>9.2f}"
             f"{row['realised_epochs']:>10.2f}{row['unique']:>15,}{row['rows']:>9,}"
+        )
+    lines += manifest.extra["messages"]
+    if any(BASIS_SHARE in message for message in manifest.extra["messages"]):
+        lines.append(
+            f"as a set of its own: corpus mix {output / 'tokens'} --weights {output / 'recipe.yaml'} --sequence-length"
+            f" {manifest.extra['sequence_length']} {BASIS_SHARE} --output DIR"
         )
     rows, length = manifest.rows, manifest.extra["sequence_length"]
     lines.append(f"{rows:,} rows of {length} tokens to train on, {rows * length:,} tokens in all")

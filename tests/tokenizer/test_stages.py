@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
+from corpus.data.verify import verify_dataset
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
+from corpus.mixture.pack.stage import MixConfig, MixStage
 from tests.tokenizer.conftest import VOCABULARY, synthetic_texts
 from tests.tokenizer.test_model import piece_field
 from tokenizer.end_of_document import check_ends
@@ -196,6 +198,50 @@ def test_a_slow_model_is_named_once_and_never_with_quiet(
         assert not quiet or not result.output
     result = CliRunner().invoke(cli, ["tokenize", str(documents), "--tokenizer", path, "-o", str(tmp_path / "tokens0")])
     assert "SentencePiece itself" not in result.output
+
+
+def test_documents_begin_with_a_symbol_where_that_is_asked_for(
+    documents: Path, tmp_path: Path, tokenizers: dict[str, Tokenizer]
+) -> None:
+    def run(piece: str | None, name: str, *more: str, tokenizer: str = "llama") -> Result:
+        path = str(tokenizers[tokenizer].path)
+        arguments = ["tokenize", str(documents), "--tokenizer", path, "-o", str(tmp_path / name), *more]
+        return CliRunner().invoke(cli, [*arguments, *(["--bos-piece", piece] if piece else [])])
+
+    def ids(name: str) -> list[list[int]]:
+        batches = Dataset.open(tmp_path / name, "tokens").batches()
+        return [row["ids"] for batch in batches for row in batch.to_pylist()]
+
+    assert run(None, "without").exit_code == run("<s>", "with").exit_code == 0
+    assert ids("with") == [[1, *row] for row in ids("without")]
+    known = Dataset.open(tmp_path / "with").manifest
+    assert known.extra["tokenizer"]["bos_id"] == 1 and known.config["bos_piece"] == "<s>"
+    assert known.totals["tokens"] == sum(map(len, ids("with")))
+    assert "bos_id" not in Dataset.open(tmp_path / "without").manifest.extra["tokenizer"]
+    assert verify_dataset(tmp_path / "with").problems == []
+    for piece, more, words in (
+        ("</s>", (), "ends documents and so cannot begin them"),
+        ("a", (), "cannot begin documents"),
+        ("<x>", (), "has no piece '<x>'"),
+    ):
+        refused = run(piece, "refused", *more)
+        assert refused.exit_code == 2 and words in refused.output
+    with pytest.raises(DataError, match="were tokenized differently"):
+        sets = (str(tmp_path / "with"), str(tmp_path / "without"))
+        MixStage(sets, MixConfig(sequence_length=8)).plan()
+
+
+def test_token_and_packed_sets_carry_the_tokenizer(
+    documents: Path, tmp_path: Path, tokenizers: dict[str, Tokenizer]
+) -> None:
+    source = tokenizers["llama"].path
+    tokenize(tmp_path / "tokens", source, documents)
+    run_stage(
+        MixStage((str(tmp_path / "tokens"),), MixConfig(sequence_length=8)), tmp_path / "packed", RunOptions(quiet=True)
+    )
+    for name in ("tokens", "packed"):
+        assert (tmp_path / name / "_tokenizer/tokenizer.model").read_bytes() == source.read_bytes()
+        assert verify_dataset(tmp_path / name).problems == []
 
 
 def test_another_end_of_document_is_taken_or_refused(

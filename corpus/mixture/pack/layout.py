@@ -143,7 +143,7 @@ def one_tokenizer(datasets: tuple[Dataset, ...]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = datasets[0].manifest.extra["tokenizer"]
     for dataset in datasets[1:]:
         other = dataset.manifest.extra["tokenizer"]
-        if other["digest"] != found["digest"] or other["eod_id"] != found["eod_id"]:
+        if any(other.get(key) != found.get(key) for key in ("digest", "eod_id", "bos_id")):
             raise DataError(
                 f"{datasets[0].path} and {dataset.path} were tokenized differently (tokenizer {found['digest'][:8]} and "
                 f"{other['digest'][:8]}, EOD {found['eod_id']} and {other['eod_id']}): tokenize both with one tokenizer."

@@ -12,34 +12,32 @@ sequence.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from corpus.config import check_options
-from corpus.data.dataset import Dataset, check_listed
-from corpus.data.files import checksum, sync_file
+from corpus.data.dataset import Dataset
+from corpus.data.files import checksum
 from corpus.data.provenance import id_file
 from corpus.data.schema import NARROW_VOCABULARY
 from corpus.engine.commit import Commit
 from corpus.engine.inputs import dataset_inputs, inherited_sample, open_inputs
 from corpus.engine.stage import Estimate, InputRef, Phase, Stage
 from corpus.engine.task import Task
-from corpus.errors import DataError, UsageError
+from corpus.errors import UsageError
 from corpus.mixture.pack.best_fit_limits import check_width
+from corpus.mixture.pack.carried import FOLDER, carried_files, carry, tokenizer_file
 from corpus.mixture.pack.ids import partitions_of
 from corpus.mixture.pack.layout import BUCKET_DOCUMENTS, Layout, make_layout, one_tokenizer
 from corpus.mixture.pack.packing import Packing
 from corpus.mixture.plan.counts import MOST
 from corpus.mixture.plan.plan import Plan, Request
-from corpus.mixture.plan.weights import Mixture, load_mixture
+from corpus.mixture.plan.weights import Mixture, Weight, load_mixture
 from corpus.option import option
-
-MODEL_NAME = "tokenizer.model"
-JSON_NAME = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class MixConfig:
     weights: str = option(
         "",
         "How the domains are mixed: a weights file, a recipe with a section `mixture`, or one that comes with the package: "
-        "chinchilla, galactica, gopher, lamda, llama, palm, redpajama.",
+        "chinchilla, galactica, gopher, lamda, llama, palm, redpajama. A single domain needs none.",
     )
     tokens: int | None = option(
         None, "Tokens to train on, for example 1.4T; by default as many as the epochs make.", least=1, below=MOST
@@ -79,7 +77,10 @@ class MixConfig:
     min_documents: int = option(
         10, "Documents of a domain below which evaluations on a validation set call its figure rough.", least=1
     )
-    tokenizer: str = option("", "Tokenizer model (or its folder) to copy into the set; it must be that of the tokens.")
+    tokenizer: str = option(
+        "",
+        "Tokenizer model (or its folder) to copy into the set, which made the tokens; by default that which they carry.",
+    )
     allow_missing: bool = option(False, "Go on without domains of the mixture that have no tokens.")
     seed: int = option(0, "Seed of all orders.")
     shard_bytes: int = option(256_000_000, "Bytes of token ids after which an output shard is closed.", least=1)
@@ -116,14 +117,28 @@ class MixStage(Stage):
     name: ClassVar[str] = "mix"
     kind: ClassVar[str] = "packed"
     unit: ClassVar[str] = "tokens"
+    explained: ClassVar[Mapping[str, str]] = {
+        "tail": "the first token of a domain, which is only context, and what fills no sequence",
+        "cut": "the rest of the document in which a domain's tokens end",
+        "unused": "documents of a domain's last epoch that are not begun",
+    }
 
     def __post_init__(self) -> None:
         if not self.tokens:
             raise UsageError("There are no tokens to mix; give at least one token dataset.")
         if self.settings.split == "train" and self.mixture is None:
-            if not self.settings.weights:
-                raise UsageError("Mixing needs a mixture; give --weights with a weights file or a recipe.")
-            object.__setattr__(self, "mixture", load_mixture(Path(self.settings.weights)))
+            object.__setattr__(self, "mixture", self._weights())
+
+    def _weights(self) -> Mixture:
+        """The mixture of the settings; of a single domain, all of it once."""
+        if self.settings.weights:
+            return load_mixture(Path(self.settings.weights))
+        domains = sorted({str(dataset.manifest.extra["domain"]) for dataset in open_inputs(self.tokens, "tokens")})
+        if len(domains) > 1:
+            raise UsageError(
+                f"Mixing {', '.join(domains)} needs a mixture; give --weights with a weights file or a recipe."
+            )
+        return Mixture((Weight(domains[0], share=Fraction(1), epochs=Fraction(1)),))
 
     @cached_property
     def layout(self) -> Layout:
@@ -166,10 +181,14 @@ class MixStage(Stage):
 
     def _tokenizer_files(self) -> dict[str, str]:
         """Names and checksums of the files that go to `_tokenizer/`."""
-        if not self.settings.tokenizer:
+        return {name: checksum(file) for name, file in self._carried().items()}
+
+    def _carried(self) -> Mapping[str, Path]:
+        """The tokenizer's files by their names in the set: those that are named, else those of the first tokens."""
+        place = self.settings.tokenizer or str(open_inputs(self.tokens, "tokens")[0].path / FOLDER)
+        if not self.settings.tokenizer and not Path(place).is_dir():
             return {}
-        model = tokenizer_file(self.settings.tokenizer, str(self.layout.tokenizer["digest"]))
-        return {name: checksum(file) for name, file in carried_files(model).items()}
+        return carried_files(tokenizer_file(place, str(self.layout.tokenizer["digest"])))
 
     def inputs(self) -> tuple[InputRef, ...]:
         return dataset_inputs(open_inputs(self.tokens, "tokens"))
@@ -229,12 +248,7 @@ class MixStage(Stage):
             names.append({"name": name, "rows": result.notes["rows"]})
         for number, result in enumerate(commit.results["ids"]):
             commit.adopt(result.directory / "ids.npy", f"_documents/{id_file(number)}")
-        if self.settings.tokenizer:
-            source = tokenizer_file(self.settings.tokenizer, str(layout.tokenizer["digest"]))
-            for name, file in carried_files(source).items():
-                target = commit.create(f"_tokenizer/{name}")
-                shutil.copyfile(file, target)
-                sync_file(target)
+        carry(self._carried(), commit)
         commit.extra |= {
             "split": self.settings.split,
             "packing": self.settings.packing,
@@ -261,27 +275,3 @@ def source_entry(dataset: Dataset) -> dict[str, Any]:
     model = manifest.extra["tokenizer"]["digest"]
     inputs = [entry["digest"] for entry in manifest.inputs if entry["digest"] != model]
     return {"domain": str(manifest.extra["domain"]), "documents": manifest.rows, "inputs": inputs}
-
-
-def carried_files(model: Path) -> dict[str, Path]:
-    """The files of a tokenizer by their names in `_tokenizer/`: the model, and those for Hugging Face next to it."""
-    found = {JSON_NAME if model.suffix == ".json" else MODEL_NAME: model}
-    for name in (JSON_NAME, "tokenizer_config.json"):
-        if name not in found and model.with_name(name).is_file():
-            found[name] = check_listed(model.with_name(name))
-    return found
-
-
-def tokenizer_file(path: str, digest: str) -> Path:
-    """The model file at `path`, or in that folder; a `DataError` if it is not the one that made the tokens."""
-    place = Path(path)
-    files = [file for file in (place / MODEL_NAME, place / JSON_NAME) if file.is_file()] if place.is_dir() else [place]
-    if not files or not files[0].is_file():
-        raise UsageError(f"There is no tokenizer model at {path}; give the model file or the folder that holds it.")
-    digests = [checksum(check_listed(file)) for file in files]
-    if digest not in digests:
-        raise DataError(
-            f"The tokenizer {files[0]} did not make these tokens (digest {digests[0][:8]}, theirs {digest[:8]}): give the "
-            "one that did, or tokenize again."
-        )
-    return files[digests.index(digest)]

@@ -30,6 +30,9 @@ from corpus.option import nearest
 Basis = Literal["share", "epochs"]
 Exhausted = Literal["error", "rescale", "repeat"]
 
+BASIS_SHARE = "--basis share"
+FAR = 2
+"""From this factor on a realised share is far from the one that is given."""
 MAX_EPOCHS = 65_535
 """Epochs are stored as uint16, counted from 1."""
 
@@ -173,7 +176,7 @@ def plan_mixture(mixture: Mixture, unique: Mapping[str, int], request: Request) 
     demands = [_demand(w, unique[w.domain], wanted[w.domain], bounds[w.domain], basis) for w in weights]
     rows = _deal_rows(demands, request.sequence_length)
     domains = tuple(_planned(demand, rows, demands, request) for demand in demands)
-    plan = Plan(basis, request.sequence_length, domains, (*messages, *notes, *_rowless(domains)))
+    plan = Plan(basis, request.sequence_length, domains, (*messages, *notes, *_rowless(domains), *_far(domains, basis)))
     return _without_padding(plan) if request.best_fit else plan
 
 
@@ -391,6 +394,21 @@ def _planned(demand: _Demand, rows: Mapping[str, int], demands: list[_Demand], r
         sampled=own * length,
         row_bytes=(length + 1) * request.item_bytes,
     )
+
+
+def _far(domains: tuple[PlannedDomain, ...], basis: Basis) -> list[str]:
+    """A sentence where realised shares are far from those of the weights file, with what gives them."""
+    pairs = [(domain, domain.weight_share, domain.realised_share) for domain in domains]
+    given = sum(share for _, share, _ in pairs if share is not None)
+    far = [
+        f"{domain.domain} {float(got):.2%} (given {float(share / given):.2%})"
+        for domain, share, got in pairs
+        if share and domain.rows and not (share <= FAR * got * given and got * given <= FAR * share)
+    ]
+    if not far:
+        return []
+    remedy = f"{BASIS_SHARE} gives these" if basis == "epochs" else "--exhausted repeat gives these"
+    return [f"Realised shares are more than a factor of two from those given: {', '.join(far)}; {remedy}."]
 
 
 def _rowless(domains: tuple[PlannedDomain, ...]) -> list[str]:

@@ -112,6 +112,22 @@ def test_the_tokenizer_comes_along(tmp_path: Path) -> None:
         run_stage(stage([source], {"alpha": {"epochs": 1}}, tokenizer=str(tmp_path / "x")), tmp_path / "no2", QUIET)
 
 
+def test_a_single_domain_needs_no_weights(tmp_path: Path, inputs: list[Path]) -> None:
+    alone = run_stage(stage(inputs[1:2], None), tmp_path / "alone", QUIET)
+    same = run_stage(stage(inputs[1:2], {"beta": {"share": 1, "epochs": 1}}), tmp_path / "same", QUIET)
+    assert alone == same and alone.extra["domains"][0]["realised_epochs"] == pytest.approx(1, abs=0.1)
+    more = run_stage(stage(inputs[1:2], None, tokens=8000, exhausted="repeat"), tmp_path / "more", QUIET)
+    assert more.rows == 500
+    with pytest.raises(UsageError, match=r"Mixing alpha, beta, gamma needs a mixture; give --weights"):
+        stage(inputs, None)
+
+
+def test_what_is_left_over_is_explained(tmp_path: Path, inputs: list[Path]) -> None:
+    result = CliRunner().invoke(cli, ["mix", str(inputs[1]), "--sequence-length", "16", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0 and "tail is the first token of a domain" in result.output
+    assert "cut is" not in result.output
+
+
 def test_different_tokenizers_are_refused(tmp_path: Path) -> None:
     one = write_tokens(tmp_path / "one", "alpha", [30] * 20)
     two = write_tokens(tmp_path / "two", "beta", [30] * 20, tokenizer="1" * 32)
@@ -170,8 +186,6 @@ def test_settings_that_make_no_sense(config: dict[str, Any], message: str) -> No
 
 
 def test_weights_are_needed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Mixing needs a mixture; give --weights"):
-        MixStage(("x",), MixConfig())
     with pytest.raises(UsageError, match="There are no tokens to mix"):
         MixStage((), MixConfig())
     (tmp_path / "w.yaml").write_text("alpha: {epochs: 2}")

@@ -129,7 +129,7 @@ def test_max_epochs_error_rescale_repeat() -> None:
     rescaled = plan(weights, unique, tokens=8000, sequence_length=10, exhausted="rescale")
     assert [domain.planned_tokens for domain in rescaled.domains] == [2000, 3000, 3000]
     assert [domain.rows for domain in rescaled.domains] == [199, 300, 300]
-    assert rescaled.messages == ("At max_epochs, so that the other domains take their tokens: a.",)
+    assert rescaled.messages[0] == "At max_epochs, so that the other domains take their tokens: a."
     # b exceeds its own limit once it takes a's tokens: all the rest is c's
     rescaled = plan(weights, unique, tokens=12_000, sequence_length=10, exhausted="rescale")
     assert [domain.planned_tokens for domain in rescaled.domains] == [2000, 4000, 6000]
@@ -401,3 +401,22 @@ def test_bad_counts_get_one_sentence(tmp_path: Path, text: str, message: str) ->
 def test_a_counts_file_has_to_be_there() -> None:
     with pytest.raises(UsageError, match=r"There is no counts file palm; give"):
         load_counts("palm")
+
+
+def test_shares_that_are_far_from_those_given_are_named_with_what_gives_them() -> None:
+    weights = {
+        "web": {"share": 80, "epochs": 1},
+        "wiki": {"share": 15, "epochs": 2},
+        "books": {"share": 5, "epochs": 2},
+    }
+    table = plan(weights, {"web": 10**6, "wiki": 10**6, "books": 10**5})
+    (message,) = table.messages
+    assert "web 31.26% (given 80.00%)" in message and "wiki 62.52% (given 15.00%)" in message and "books" not in message
+    assert message.endswith("--basis share gives these.")
+    by_share = plan(weights, {"web": 10**6, "wiki": 10**6, "books": 10**5}, basis="share")
+    assert by_share.messages == ()
+    rescaled = plan(weights, {"web": 10**5, "wiki": 10**6, "books": 10**6}, tokens=10**6, exhausted="rescale")
+    assert "--exhausted repeat gives these" in rescaled.messages[-1]
+    # a domain without tokens is no reason: shares are those of the domains that are there
+    there = plan({"a": 10, "b": 10, "gone": 80}, {"a": 10**5, "b": 10**5}, allow_missing=True)
+    assert not any("factor of two" in message for message in there.messages)
