@@ -22,6 +22,11 @@ from corpus.engine.stage import Stage
 from corpus.errors import DataError
 from corpus.version import __version__
 
+
+class NothingLeftError(DataError):
+    """A stage that kept nothing of its input."""
+
+
 REMOVED = "removed"
 """Why a record is dropped that `corpus remove` names."""
 _RECORDED = ("datatrove", "fasttext-numpy2", "numba", "numpy", "pyarrow", "sentencepiece", "xxhash")
@@ -47,7 +52,7 @@ def commit_stage(
     commit = Commit(output, results, shards, totals, counts)
     _place_side_files(commit, everything, names)
     if not shards and not stage.may_be_empty():
-        raise DataError(_nothing_left(stage, output, counts))
+        raise NothingLeftError(_nothing_left(stage, output, counts))
     stage.finish(commit)
     check_alarms(stage, output, counts, commit.extra, alarms)
     references = [
@@ -114,12 +119,6 @@ def _nothing_left(stage: Stage, output: Path, counts: Mapping[str, Counts]) -> s
     total = counts[stage.unit]
     if not total.seen:
         return f"stage {stage.name} found no {stage.unit} in its input: check the input path and its file patterns."
-    removed = total.dropped.get(REMOVED, 0)
-    if removed:
-        return (
-            f"stage {stage.name} kept none of {total.seen:,} {stage.unit}, {removed:,} of which a removal names: take the "
-            "domain out of the recipe, then give corpus run --overwrite, which takes its documents out of everything."
-        )
     reasons = dropped_reasons(output, total.dropped, REASONS) + unreadable_reasons(output, REASONS)
     reasons = sorted(reasons, key=lambda entry: -entry.number)[:REASONS]
     kept = {"--dropped": sample_files(output), "--quarantined": quarantine_files(output)}

@@ -102,6 +102,10 @@ class IngestStage(Stage):
     def input_bytes(self) -> int:
         return sum(raw_size(file) for file in self.raw().files)
 
+    def may_be_empty(self) -> bool:
+        """A removal may name all there is."""
+        return bool(self.removal)
+
     def estimate(self) -> Estimate:
         return Estimate(memory=128_000_000, disk=2 * self.input_bytes())
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from corpus.config import build
 from corpus.engine.alarms import Alarms
-from corpus.engine.document_map import maps_of
+from corpus.engine.document_map import DocumentMap, maps_of
 from corpus.engine.document_stage import DocumentStage, MapStage
 from corpus.engine.stage import Stage
 from corpus.errors import UsageError
@@ -206,7 +206,12 @@ def _check(name: str, recipe: Recipe) -> None:
         if step.ref.domain == MODELS_SECTION:
             MODELS.load(step.name).parts(f"recipe {name}, model {step.ref.step}", settings)
         elif step.ref.step != TRAIN:
-            step_config(f"recipe {name}, domain {step.ref.domain}", step.name, settings)
+            where = f"recipe {name}, domain {step.ref.domain}"
+            config = step_config(where, step.name, settings)
+            if not step.reads:
+                check_files(f"{where}, step {step.name}", config)
+    for across in recipe.across.steps():
+        check_files(f"recipe {name}, section across, step {across.name}", across.config)
     if recipe.tokenizer.path is None and not recipe.tokenizer.train:
         raise UsageError(
             f"recipe {name} trains no tokenizer: give that of the model to be fine-tuned with --tokenizer (in a recipe of "
@@ -316,6 +321,15 @@ def step_config(where: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The configuration of step `name` with `settings`; unknown names are UsageErrors."""
     config = MAPS.load(name) if name in MAPS else STAGES.load(name).config
     return build(f"{where}, stage {name}", config, settings)
+
+
+def check_files(where: str, config: Any) -> None:
+    """That the files and datasets that a step's settings name are there."""
+    maps = maps_of(config) if isinstance(config, DocumentMap) or hasattr(config, "maps") else ()
+    named = [*getattr(config, "against", ()), *(path for step in maps for path in step.files().values())]
+    for path in map(Path, named):
+        if not path.exists():
+            raise UsageError(f"{where}: {path} does not exist: check the path.")
 
 
 def make_model(one: Pass, paths: Mapping[StepRef, str], patterns: tuple[str, ...]) -> Stage:

@@ -18,6 +18,7 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN, read_plan
 from corpus.engine.lock import locked
+from corpus.engine.publish import NothingLeftError
 from corpus.engine.runner import (
     RunOptions,
     clear_dataset,
@@ -28,6 +29,7 @@ from corpus.engine.runner import (
     run_stage,
     up_to_date,
 )
+from corpus.engine.stage import Stage
 from corpus.errors import DataError, LostError, UsageError
 from corpus.ingest.files import find_files
 from corpus.ingest.stage import IngestStage
@@ -38,6 +40,8 @@ from pipelines.recipes.growth import check_growth, list_raw, save_listing
 from pipelines.recipes.recipe import Recipe, make_reader
 from pipelines.recipes.steps import RecipeRun, Step
 
+_FINISHED = "run.json"
+"""The file of `_log/` that says from what a finished run was made."""
 _FAILED = "failed"
 """The file of `_log/` that has the error with which a run ended."""
 
@@ -50,11 +54,22 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
     changed are redone, and those that the new recipe does not have are removed.
     """
     try:
-        steps = list(run.steps())
+        list(run.steps())  # what is wrong with them is said before anything is written
         _check_output(run)
         run.output.mkdir(parents=True, exist_ok=True)
         with locked(run.output, lambda line: print(line, file=sys.stderr)):
-            _run_locked(run, steps, options, ingests_only)
+            run = dataclasses.replace(run, left=_left(run))
+            while True:
+                try:
+                    _run_locked(run, list(run.steps()), options, ingests_only)
+                    return
+                except _EmptiedError as emptied:
+                    _say(options, f"{emptied.domain}: a removal leaves no document of it, so it leaves the run")
+                    run = dataclasses.replace(run, left=(*run.left, emptied.domain))
+                    if not run.used():
+                        raise DataError(
+                            f"a removal leaves {run.output} no document at all: name fewer records, or remove the folder."
+                        ) from None
     except OSError as error:
         raise disk_error(run.output, error) from error
 
@@ -70,12 +85,13 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
     listing = list_raw(run.raw, patterns)
     for change in check_growth(run.output, run.raw, listing, options.overwrite):
         _say(options, f"{change}: what depends on them is done again")
-    for name in ("run.json", _FAILED):
+    for name in (_FINISHED, _FAILED):
         (run.output / "_log" / name).unlink(missing_ok=True)
     write_atomic(run.output / "recipe.yaml", _resolved(run.recipe))
-    _remove_former(run, {step.output for step in steps})
-    plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
-    write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
+    if not ingests_only:  # who wants that may still look at what there was
+        _remove_former(run, {step.output for step in steps})
+        plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
+        write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
     executor = open_executor(options)
     try:
         chain = _Chain(
@@ -93,12 +109,12 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         executor.close()
     if ingests_only:
         return
-    domains = run.domains()
+    domains = run.used()
     write_domains_card(
         run.output / "documents", {domain: {side: _folder(run, domain, side) for side in SIDES} for domain in domains}
     )
     save_listing(run.output, run.raw, patterns, listing)
-    write_atomic(run.output / "_log" / "run.json", json.dumps({"key": key}) + "\n")
+    write_atomic(run.output / "_log" / _FINISHED, json.dumps({"key": key, "left": run.left}) + "\n")
 
 
 def _folder(run: RecipeRun, domain: str, side: str) -> str:
@@ -144,6 +160,14 @@ def _former(run: RecipeRun) -> list[str]:
     return read_plan(run.output)["outputs"] if (run.output / PLAN).exists() else []
 
 
+class _EmptiedError(Exception):
+    """A removal has left no document of a domain."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(domain)
+        self.domain = domain
+
+
 @dataclass(frozen=True)
 class _Chain:
     """The steps of a run by their outputs. A cleaned output stays as it is until a step that is to be done reads it."""
@@ -161,6 +185,8 @@ class _Chain:
             _say(self.options, said)
             return
         done = not why and up_to_date(stage, output) and not (self.options.overwrite and Dataset.open(output).damaged())
+        if done and _emptied(self.run, step, stage, output):
+            raise _EmptiedError(step.domain)
         if done and is_cleaned(output) and not rows_needed:
             return
         if not done or is_cleaned(output):
@@ -182,7 +208,29 @@ def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
             print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
     _say(options, f"── {step.output}")
     alarms = options.alarms.over(run.recipe.alarms_of(step.domain))
-    return run_stage(stage, output, dataclasses.replace(options, alarms=alarms))
+    try:
+        manifest = run_stage(stage, output, dataclasses.replace(options, alarms=alarms))
+    except NothingLeftError:
+        if step.domain in run.used() and run.removal.of_domain(step.domain):
+            raise _EmptiedError(step.domain) from None
+        raise
+    if _emptied(run, step, stage, output):
+        raise _EmptiedError(step.domain)
+    return manifest
+
+
+def _emptied(run: RecipeRun, step: Step, stage: Stage, output: Path) -> bool:
+    """Whether a removal has left nothing to read of a domain that the run is made of."""
+    return isinstance(stage, IngestStage) and step.domain in run.used() and not Manifest.load(output).rows
+
+
+def _left(run: RecipeRun) -> tuple[str, ...]:
+    """The domains that a removal had emptied in a finished run from the same files; others are found out."""
+    try:
+        value = json.loads((run.output / "_log" / _FINISHED).read_text(encoding="utf-8"))
+        return tuple(value["left"]) if value["key"] == _run_key(run) else ()
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+        return ()
 
 
 def _say(options: RunOptions, line: str) -> None:
@@ -207,7 +255,7 @@ def _run_key(run: RecipeRun) -> str:
 def _done(run: RecipeRun, steps: list[Step], key: str, thorough: bool) -> bool:
     """Whether the run was finished with this recipe on these files, and all it keeps is still there; if `thorough`, whole."""
     try:
-        if json.loads((run.output / "_log" / "run.json").read_text(encoding="utf-8"))["key"] != key:
+        if json.loads((run.output / "_log" / _FINISHED).read_text(encoding="utf-8"))["key"] != key:
             return False
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: then every step is looked at
         return False

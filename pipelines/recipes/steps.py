@@ -66,6 +66,8 @@ class RecipeRun:
     allow_missing: bool = False
     retrain: tuple[str, ...] = ()
     """Models to be trained anew where their texts have changed."""
+    left: tuple[str, ...] = ()
+    """Domains of which a removal has left no document: they are read, and no more."""
 
     def domains(self) -> dict[str, tuple[str, ...]]:
         """The domains that have input, with their file patterns; one without is an error that names it."""
@@ -94,6 +96,10 @@ class RecipeRun:
             )
         return found
 
+    def used(self) -> dict[str, tuple[str, ...]]:
+        """The domains that the run is made of."""
+        return {domain: patterns for domain, patterns in self.domains().items() if domain not in self.left}
+
     def patterns(self) -> dict[str, tuple[str, ...]]:
         """The file patterns of the domains that have input."""
         return {
@@ -114,7 +120,7 @@ class RecipeRun:
     @cached_property
     def _passes(self) -> list[Pass]:
         """The passes over the documents; to know the domains that have input, all raw folders are gone through."""
-        return recipe_passes(self.recipe, self.domains())
+        return recipe_passes(self.recipe, self.used())
 
     @property
     def settled(self) -> dict[str, Path]:
@@ -129,7 +135,7 @@ class RecipeRun:
 
     def steps(self) -> Iterator[Step]:
         """All stages in order."""
-        domains = self.domains()
+        domains = self.used()
         ordered = list(self._passes)
         paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
         paths |= {StepRef(domain, RAW): str(self.raw / domain) for domain in domains}
@@ -137,6 +143,7 @@ class RecipeRun:
         paths |= {StepRef(domain, TRAIN): str(self._settled_side(domain)) for domain in self.settled}
         last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
         ingested: set[str] = set()
+        yield from self._ingests(self.left, self.domains(), ingested)
         for domain in domains:
             yield from self._ingests([domain], domains, ingested)
             while any(one.domain == domain for one in ordered):
@@ -162,7 +169,7 @@ class RecipeRun:
         self, one: Pass, paths: Mapping[StepRef, str], last: dict[str, str], ingested: set[str]
     ) -> Iterator[Step]:
         """A pass, after the reading of what it needs; `last` are the documents of each domain, before and after."""
-        domains = self.domains()
+        domains = self.used()
         read = [ref.domain for step in one.steps for ref in step.reads]
         yield from self._ingests([name for name in (one.domain, *read) if name in domains], domains, ingested)
         if one.domain == MODELS:

@@ -100,6 +100,17 @@ def test_sections_that_make_no_sense(tmp_path: Path, section: str, words: str) -
         load_recipe(str(path))
 
 
+def test_files_of_steps_are_looked_for_before_any_work(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE + ACROSS.replace("EVALUATION", str(tmp_path / "gone.jsonl")), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"section across, step decontaminate: .*gone.jsonl does not exist"):
+        load_recipe(str(path))
+    for stage in ("{decontaminate: {against: [gone.jsonl]}}", "{filter: {rules: [{badwords: {list: gone.txt}}]}}"):
+        path.write_text(RECIPE.replace("{dedup: {level: document}}", stage), encoding="utf-8")
+        with pytest.raises(UsageError, match=r"gone\.(jsonl|txt)"):
+            load_recipe(str(path))
+
+
 def test_a_recipe_without_the_section_is_resolved_as_before(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE, encoding="utf-8")
