@@ -60,9 +60,21 @@ def _by_url(run: Run, url: str, most: int) -> Found:
                 ids += batch.filter(pc.equal(batch.column("url"), url)).column("id").to_pylist()
     if not ids:
         raise UsageError(
-            f"{run.path} has no document of the URL {url}: it may be written otherwise, or was no document."
+            f"{run.path} has no document of the URL {url}: it may be written otherwise, or was no document{_cleaned(run)}."
         )
     return _found(run, ids[:most], len(ids))
+
+
+def _cleaned(run: Run) -> str:
+    """What cannot be told any more, in brackets, where rows were cleaned: of documents that were dropped only ids are left."""
+    gone = [dataset for dataset in run.datasets if dataset.cleaned and dataset.manifest.kind == "documents"]
+    if not gone:
+        return ""
+    others = f" and {len(gone) - 1:,} others" if len(gone) > 1 else ""
+    return (
+        f" (the rows of {run.name(gone[0])}{others} were cleaned: what was dropped before the rows that are left is found by"
+        " its id alone)"
+    )
 
 
 def _found(run: Run, ids: list[str], number: int, line: str = "") -> Found:
@@ -79,7 +91,7 @@ def _by_line(run: Run, line: str, most: int) -> Found:
         number += len(rows)
     if not ids:
         raise UsageError(
-            f"no document of {run.path} has the line '{line}': give an id, a URL or a line as it is, whole."
+            f"no document of {run.path} has the line '{line}'{_cleaned(run)}: give an id, a URL or a line as it is, whole."
         )
     return _found(run, ids, number, line)
 

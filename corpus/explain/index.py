@@ -2,12 +2,16 @@
 
 For each shard of the datasets that were read from raw files (where `corpus clean` removed their rows: of the next ones
 that have theirs) `_index/<digest>/<shard>.urls.npy` and `.lines.npy`, uint64 [2, n]: the hashes, ascending, and the rows.
-A shard that is indexed is not read again. A look-up is a binary search in each file, which is mapped, not read.
+A shard that is indexed is not read again. `<shard>.json` has the digests of the blocks of both. A look-up is a binary
+search in each table, which checks the few blocks that it reads.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +21,9 @@ import xxhash
 
 from corpus.data.buffers import Array
 from corpus.data.dataset import Dataset, read_batches
-from corpus.data.stored import StoredFile
+from corpus.data.files import digest_of, write_atomic
+from corpus.data.stored import Digests, StoredFile
+from corpus.errors import DataError
 from corpus.explain.way import Run
 
 FOLDER = "_index"
@@ -48,10 +54,12 @@ def build_index(run: Run) -> Iterator[tuple[str, int]]:
             folder = run.path / FOLDER / dataset.digest
             wanted.add(dataset.digest)
             tables = [folder / f"{path.stem}.{kind}.npy" for kind in (URLS, LINES)]
-            if not all(table.exists() for table in tables):
+            known = folder / f"{path.stem}.json"
+            if not all(table.exists() for table in (*tables, known)):
                 folder.mkdir(parents=True, exist_ok=True)
-                for table, value in zip(tables, _tables(shard), strict=True):
-                    _save(table, value)
+                digests = [_save(table, value) for table, value in zip(tables, _tables(shard), strict=True)]
+                value = {kind: vars(found) for kind, found in zip((URLS, LINES), digests, strict=True)}
+                write_atomic(known, json.dumps({"digest": digest_of(value)} | value) + "\n")
             yield f"{run.name(dataset)}/{path.name}", sum(table.stat().st_size for table in tables)
     for folder in (run.path / FOLDER).glob("*"):
         if folder.name not in wanted:  # of datasets that were made anew
@@ -96,22 +104,52 @@ def hash_lines(texts: pa.Array) -> Array[np.uint64]:
     return line_keys(texts, "exact", False)[:, 0]
 
 
-def _save(path: Path, table: Array[np.uint64]) -> None:
+def _save(path: Path, table: Array[np.uint64]) -> Digests:
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         np.save(file, table)
         file.flush()
         os.fsync(file.fileno())
+    digests = Digests.of(temporary)
     temporary.replace(path)
+    return digests
+
+
+def _table(folder: Path, shard: str, kind: str) -> StoredFile:
+    """A table and what is known of its bytes."""
+    known = folder / f"{shard}.json"
+    remedy = f"remove {folder.parent} and run corpus index {folder.parent.parent} again"
+    try:
+        value = json.loads(known.read_text(encoding="utf-8"))
+        if value.pop("digest") != digest_of(value):
+            raise ValueError("its digest is another one")
+        return StoredFile.of(folder / f"{shard}.{kind}.npy", Digests(**value[kind]), remedy)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{known} is damaged ({error}): {remedy}.") from None
+
+
+def _rows_of(table: StoredFile, hashed: int) -> list[int]:
+    """The rows of a hash in a table of uint64 [2, n]."""
+    with table.open() as file:
+        version = np.lib.format.read_magic(file)
+        shape = np.lib.format.read_array_header_1_0(file)[0] if version == (1, 0) else (2, 0)
+        begin, number = file.tell(), shape[1]
+
+        def value(at: int) -> int:
+            return int.from_bytes(file.part(begin + 8 * at, 8), sys.byteorder)
+
+        low = bisect_left(range(number), hashed, key=value)
+        high = bisect_right(range(number), hashed, lo=low, key=value)
+        rows = file.part(begin + 8 * (number + low), 8 * (high - low))
+        return [int(row) for row in np.frombuffer(rows, np.uint64)]
 
 
 def indexed(run: Run) -> bool:
     """Whether all shards are indexed."""
     return all(
-        (run.path / FOLDER / dataset.digest / f"{path.stem}.{kind}.npy").exists()
+        (run.path / FOLDER / dataset.digest / f"{path.stem}.json").exists()
         for dataset in indexed_datasets(run)
         for path in dataset.shard_paths()
-        for kind in (URLS, LINES)
     )
 
 
@@ -119,7 +157,6 @@ def find_in_index(run: Run, kind: str, hashed: int) -> Iterator[tuple[StoredFile
     """The shards with rows of this hash, and these rows."""
     for dataset in indexed_datasets(run):
         for shard in dataset.shards():
-            table = np.load(run.path / FOLDER / dataset.digest / f"{shard.path.stem}.{kind}.npy", mmap_mode="r")
-            low, high = (int(np.searchsorted(table[0], np.uint64(hashed), side=side)) for side in ("left", "right"))
-            if high > low:
-                yield shard, [int(row) for row in table[1, low:high]]
+            rows = _rows_of(_table(run.path / FOLDER / dataset.digest, shard.path.stem, kind), hashed)
+            if rows:
+                yield shard, rows

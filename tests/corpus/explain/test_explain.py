@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -23,7 +24,7 @@ from corpus.dedup.config import DedupConfig
 from corpus.dedup.levels import dedup_stage
 from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions, run_stage
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from corpus.explain.find import find
 from corpus.explain.index import build_index
 from corpus.explain.lookup import holds
@@ -184,6 +185,45 @@ def test_lines_and_urls_are_found_by_the_index(out: Path) -> None:
             find(run, query, 3)
     (out / "_index" / ("0" * 32)).mkdir()  # of a dataset that was made anew
     assert call("index", out, "--quiet").exit_code == 0 and not (out / "_index" / ("0" * 32)).exists()
+
+
+def test_a_damaged_index_is_named(out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out, tmp_path / "out")
+    run = Run(tmp_path / "out")
+    list(build_index(run))
+    shutil.copytree(run.path / "_index", tmp_path / "whole")
+    whole = find(run, "https://x.example/7", 3)
+    rng = random.Random(4)
+    named = 0
+    for path in sorted((run.path / "_index").rglob("*.*")):
+        data = path.read_bytes()
+        for at in (0, len(data) // 2, len(data) - 1, rng.randrange(len(data))):
+            changed = bytearray(data)
+            changed[at] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            try:
+                assert find(run, "https://x.example/7", 3) == whole  # nothing of it was needed
+            except DataError as error:
+                assert path.name in error.message and "corpus index" in error.message
+                named += 1
+        path.write_bytes(data[: len(data) // 2])
+        with contextlib.suppress(DataError):
+            assert find(run, "https://x.example/7", 3) == whole
+        path.write_bytes(data)
+    assert named >= 4 * 6  # each table of URLs and each list of digests
+
+
+def test_what_was_cleaned_is_not_denied(out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out, tmp_path / "out")
+    clean(tmp_path / "out", dry_run=False)
+    run = Run(tmp_path / "out")
+    with pytest.raises(
+        UsageError, match=r"rows of documents/\w+/00-ingest and \d+ others were cleaned.*by its id alone"
+    ):
+        find(run, "https://x.example/none", 3)
+    list(build_index(run))
+    with pytest.raises(UsageError, match="were cleaned"):
+        find(run, "Accept all cookies 124", 3)
 
 
 def test_the_command_says_the_way_in_words(out: Path) -> None:
