@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.ipc
 
-from corpus.data.dataset import read_batches, readable
+from corpus.data.dataset import read_batches, read_schema
 from corpus.data.stored import CheckedFile, Digests, HashingSink, StoredFile
 from corpus.data.thrift import Struct, read_struct, write_struct
 
@@ -242,8 +242,7 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def concat_arrow(pieces: Sequence[StoredFile], target: Path) -> Digests:
     """Write to `target` the record batches of Arrow IPC files of one schema, at least one, in order; nothing is decoded,
     the caller flushes it to the disk. What is copied is checked on the way."""
-    with pieces[0].open() as file, readable(pieces[0]), pa.ipc.open_file(file) as first:
-        schema = first.schema
+    schema = read_schema(pieces[0])
     with target.open("wb", buffering=0) as out:
         hashed = HashingSink(out)
         with pa.ipc.new_file(hashed, schema) as sink:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from corpus.data.arrow_file import ArrowFile
 from corpus.data.manifest import CLEANED, MANIFEST, FileEntry, Manifest, ShardEntry
 from corpus.data.stored import DamagedFileError, StoredFile
 from corpus.errors import DataError, UsageError
@@ -109,10 +110,10 @@ def read_batches(
     names = list(columns) if columns is not None else None
     with shard.open() as source, readable(shard):
         if shard.path.suffix == ".arrow":
-            with pa.ipc.open_file(source) as reader:
-                for index in groups if groups is not None else range(reader.num_record_batches):
-                    batch = reader.get_batch(index)
-                    yield batch.select(names) if names is not None else batch
+            reader = ArrowFile(source)
+            for index in groups if groups is not None else range(len(reader)):
+                batch = reader.batch(index)
+                yield batch.select(names) if names is not None else batch
         else:
             # without threads that read ahead: they cost more than they save
             with pq.ParquetFile(source, read_dictionary=[], pre_buffer=False) as file:
@@ -125,8 +126,7 @@ def read_schema(shard: StoredFile) -> pa.Schema:
     """The Arrow schema of a shard or another file in Parquet's or Arrow's form."""
     with shard.open() as source, readable(shard):
         if shard.path.suffix == ".arrow":
-            with pa.ipc.open_file(source) as reader:
-                return reader.schema
+            return ArrowFile(source).schema
         return pq.read_schema(source)
 
 
@@ -134,8 +134,8 @@ def group_rows(shard: StoredFile) -> list[int]:
     """The rows of each row group or record batch of a shard or another file."""
     with shard.open() as source, readable(shard):
         if shard.path.suffix == ".arrow":
-            with pa.ipc.open_file(source) as reader:
-                return [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
+            reader = ArrowFile(source)
+            return [reader.batch(number).num_rows for number in range(len(reader))]
         metadata = pq.read_metadata(source)
         return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
