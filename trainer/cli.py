@@ -30,6 +30,9 @@ from trainer.science.scale_options import ScaleFitOptions
 
 _DIRECTORY = click.Path(path_type=Path)
 _device_option = click.option("--device", type=click.Choice(DEVICES), help=DEVICE_DOC)
+_checkpoint_option = click.option(
+    "--checkpoint", "step", type=Quantity("count", Bounds(least=0)), help="Its step. Default: the newest."
+)
 
 
 class _Group(Group):
@@ -105,16 +108,19 @@ def settings(model: str | None, plugins: tuple[str, ...], as_json: bool) -> None
 @click.argument("run", type=_DIRECTORY)
 @click.option("--prompt", default="", help="The beginning of the text. Default: the start of a document.")
 @config_options(SamplingConfig)
+@_checkpoint_option
 @_device_option
 @quiet_option()
 @json_option()
-def generate(run: Path, prompt: str, device: str | None, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Continue a prompt with the newest checkpoint of RUN."""
+def generate(
+    run: Path, prompt: str, step: int | None, device: str | None, quiet: bool, as_json: bool, **options: Any
+) -> None:
+    """Continue a prompt with the newest checkpoint of RUN, or another one."""
     share_cores()
     from trainer.run.generate import generate as run_generate
 
     sampling = build_config(SamplingConfig, options)
-    text = run_generate(run, prompt, sampling, _note(quiet), device)
+    text = run_generate(run, prompt, sampling, _note(quiet), device, step)
     if as_json:
         print_json({"run": str(run), "prompt": prompt, "text": text})
     else:
@@ -127,20 +133,23 @@ def generate(run: Path, prompt: str, device: str | None, quiet: bool, as_json: b
 @click.option(
     "--batch-size", type=Quantity("count", Bounds(least=1)), default=8, show_default=True, help="Sequences at once."
 )
+@_checkpoint_option
 @_device_option
 @quiet_option()
 @json_option("Print the scores as one JSON object.")
-def evaluate(run: Path, validation: Path, batch_size: int, device: str | None, quiet: bool, as_json: bool) -> None:
-    """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN, and their mean by the mixture that it
-    trains on. Figures that rest on few documents are marked."""
+def evaluate(
+    run: Path, validation: Path, batch_size: int, step: int | None, device: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN, or another one, and their mean by the
+    mixture that it trains on. Figures that rest on few documents are marked."""
     share_cores()
     from trainer.evaluation.run import evaluate_run, score_run, scores_json
 
     if as_json:
-        step, summary = score_run(run, validation, batch_size, _note(quiet), device)
+        step, summary = score_run(run, validation, batch_size, _note(quiet), device, step)
         print_json(scores_json(run, step, summary))
         return
-    for line in evaluate_run(run, validation, batch_size, _note(quiet), device):
+    for line in evaluate_run(run, validation, batch_size, _note(quiet), device, step):
         click.echo(line)
 
 
@@ -166,7 +175,7 @@ def trace(run: Path, data: Path, step: int, as_json: bool) -> None:
 @click.argument("run", type=_DIRECTORY)
 @click.option("--format", "kind", type=click.Choice(["hf", "gguf"]), required=True, help="transformers or llama.cpp.")
 @output_option("Directory to make; it must not exist.")
-@click.option("--checkpoint", "step", type=Quantity("count", Bounds(least=0)), help="Its step. Default: the newest.")
+@_checkpoint_option
 @click.option("--dtype", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="hf: of weights.")
 @click.option(
     "--shard-bytes", type=Quantity("bytes", Bounds(least=1)), default="5GB", show_default=True,

@@ -26,7 +26,8 @@ def test_fit_and_load(tmp_path: Path) -> None:
     assert again.step == 3 and again.model.shape.vocabulary == 64 and "llama-tiny" in repr(again)
     with pytest.raises(DataError, match="carries its tokenizer"):
         again.generate("a")
-    assert json.loads((tmp_path / "run/config.json").read_text()) == again.config
+    written = json.loads((tmp_path / "run/config.json").read_text())
+    assert written == again.config | {"check": written["check"]}
 
 
 def test_errors(tmp_path: Path) -> None:

@@ -125,6 +125,34 @@ def errors(result: Result, code: int, text: str) -> None:
     assert "Traceback" not in result.output
 
 
+def test_a_damaged_newest_checkpoint_is_named_and_another_one_asked_for(packed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = [*TINY, "--steps", "4", "--save-every", "2", "--keep", "3"]
+    done = call("fit", "--data", packed, "--model", "llama-tiny", "--output", run, *options)
+    assert done.exit_code == 0, done.output
+    whole = call("generate", run, "--max-tokens", "4", "--checkpoint", "2")
+    assert whole.exit_code == 0 and "whose newest checkpoint is of step 4" in whole.output
+    file = run / "checkpoints/step-000004/model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 4
+    file.write_bytes(data)
+    for command in (
+        ["generate", run],
+        ["eval", run, "--validation", packed],
+        ["export", run, "--format", "hf", "--output", tmp_path / "hf"],
+    ):
+        refused = call(*command)
+        assert refused.exit_code == 1, refused.output
+        assert "step-000004 is damaged (model.safetensors was changed" in refused.output
+        assert "give --checkpoint 2 for the one before it" in refused.output
+    assert not (tmp_path / "hf").exists()
+    again = call("generate", run, "--max-tokens", "4", "--checkpoint", "2")
+    assert again.output == whole.output
+    assert "at step 2" in call("eval", run, "--validation", packed, "--checkpoint", "2").output
+    wrong = call("eval", run, "--validation", packed, "--checkpoint", "3")
+    assert wrong.exit_code == 2 and "no valid checkpoint of step 3: give one of 0, 2, 4" in wrong.output
+
+
 def test_exit_codes_and_sentences(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     errors(fit(tmp_path / "nowhere", run), 1, "does not exist")

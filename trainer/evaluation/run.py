@@ -18,10 +18,15 @@ from trainer.run.load import load_model
 
 
 def evaluate_run(
-    path: Path, validation: Path, batch_size: int, report: Callable[[str], None], device: str | None = None
+    path: Path,
+    validation: Path,
+    batch_size: int,
+    report: Callable[[str], None],
+    device: str | None = None,
+    step: int | None = None,
 ) -> list[str]:
     """Lines with loss, perplexity and bits per byte per domain; a set with another tokenizer is refused."""
-    step, summary = score_run(path, validation, batch_size, report, device)
+    step, summary = score_run(path, validation, batch_size, report, device, step)
     return [f"{path} at step {step}", *summary.lines()]
 
 
@@ -31,11 +36,16 @@ def scores_json(path: Path, step: int, summary: Summary) -> dict[str, Any]:
 
 
 def score_run(
-    path: Path, validation: Path, batch_size: int, report: Callable[[str], None], device: str | None = None
+    path: Path,
+    validation: Path,
+    batch_size: int,
+    report: Callable[[str], None],
+    device: str | None = None,
+    step: int | None = None,
 ) -> tuple[int, Summary]:
-    """The step of a run's newest checkpoint, and its scores by domain with what they rest on."""
+    """The step of a run's newest checkpoint, or `step`, and its scores by domain with what they rest on."""
     run = Run(path)
-    model, step = load_model(run, report)
+    model, step = load_model(run, report, step)
     made = run.config()
     sets = open_validation(validation)
     for name, rows in sets.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.config import build
-from corpus.data.files import checksum, sync_file, write_atomic
+from corpus.data.files import checksum, digest_of, sync_file, write_atomic
 from corpus.errors import DataError, UsageError
 from trainer.config.config import FORMAT, SECTIONS, RunConfig
 from trainer.config.history import History
@@ -32,6 +32,8 @@ _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 LOGGERS = "loggers"
 MIXTURE = "mixture.json"
 """The part of each domain in the tokens that the run trains on."""
+CHECK = "check"
+"""The key of the digest of all else in `config.json` and `mixture.json`."""
 LOCK = "_lock"
 _EMPTY = SkipLog()
 
@@ -85,18 +87,21 @@ class Run:
     def save_training_shares(self, shares: Mapping[str, float]) -> None:
         """Keep the part of each domain in the tokens of training, for evaluations."""
         try:
-            write_atomic(self.path / MIXTURE, json.dumps(shares, indent=1, sort_keys=True) + "\n")
+            write_atomic(self.path / MIXTURE, _pretty({"shares": dict(shares)}))
         except OSError as error:
             raise self._unwritable(error) from None
 
     def training_shares(self) -> dict[str, float]:
         """What `save_training_shares` kept; empty where nothing did."""
         try:
-            shares: dict[str, float] = json.loads((self.path / MIXTURE).read_text(encoding="utf-8"))
+            value = json.loads((self.path / MIXTURE).read_text(encoding="utf-8"))
+            if not _whole(value):
+                raise ValueError("it is not as trainer fit wrote it")
+            shares: dict[str, float] = value["shares"]
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / MIXTURE} cannot be read ({error}): remove it to do without.") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{self.path / MIXTURE} is damaged ({error}): remove it to do without.") from None
         return shares
 
     def shape(self) -> ModelShape:
@@ -122,6 +127,8 @@ class Run:
         rest = {name: value[name] for name in ("name", "validation", "skip_log", "plugins", "initial") if name in value}
         if not {"name", "validation", "skip_log"} <= rest.keys():
             raise DataError(f"{self.path / CONFIG} lacks a field: restore the file as trainer fit wrote it.")
+        if not _whole(value):
+            raise DataError(f"{self.path / CONFIG} was changed: restore the file as trainer fit wrote it.")
         return RunConfig(**rest, **made)
 
     def history(self) -> History:
@@ -200,4 +207,10 @@ class Run:
 
 
 def _pretty(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """JSON with the digest of all else."""
+    return json.dumps({**value, CHECK: digest_of(value)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _whole(value: Mapping[str, Any]) -> bool:
+    """Whether what `_pretty` wrote is as it was."""
+    return value.get(CHECK) == digest_of({name: entry for name, entry in value.items() if name != CHECK})

@@ -12,7 +12,7 @@ from corpus.data.files import sync_file, sync_tree, write_atomic
 from corpus.errors import DataError, UsageError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
 from trainer.run.directory import TOKENIZER, TOKENIZER_JSON, Run
-from trainer.run.metrics import MetricsLog
+from trainer.run.metrics import MetricsLog, metrics_line
 from trainer.spikes.skip_log import SkipLog
 
 
@@ -99,7 +99,7 @@ def _copy(other: Run, run: Run, checkpoint: Checkpoint) -> None:
         for record in MetricsLog(other.metrics).records()
         if record["step"] <= checkpoint.step
     ]
-    write_atomic(run.metrics, "".join(json.dumps(record) + "\n" for record in records))
+    write_atomic(run.metrics, "".join(map(metrics_line, records)))
     for name in (TOKENIZER, TOKENIZER_JSON):
         if (other.path / name).exists():
             shutil.copyfile(other.path / name, run.path / name)

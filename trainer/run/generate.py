@@ -67,7 +67,7 @@ def continue_ids(
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model of a run's newest valid checkpoint, and what generation needs to know of the run."""
+    """The model of a run's newest checkpoint or of another one, and what generation needs to know of the run."""
 
     model: LanguageModel
     step: int
@@ -79,10 +79,12 @@ class LoadedModel:
     """Whether the model saw each document by itself (a document mask), and not after the EOD of the one before."""
 
     @classmethod
-    def load(cls, path: Path, report: Callable[[str], None], device: str | None = None) -> LoadedModel:
+    def load(
+        cls, path: Path, report: Callable[[str], None], device: str | None = None, step: int | None = None
+    ) -> LoadedModel:
         """Load it onto `device`, by default a GPU if there is one."""
         run = Run(path)
-        model, step = load_model(run, report)
+        model, step = load_model(run, report, step)
         config = run.config()
         data, training = config.data, config.training
         model = model.to(pick_device(device))
@@ -103,7 +105,12 @@ class LoadedModel:
 
 
 def generate(
-    path: Path, prompt: str, sampling: SamplingConfig, report: Callable[[str], None], device: str | None = None
+    path: Path,
+    prompt: str,
+    sampling: SamplingConfig,
+    report: Callable[[str], None],
+    device: str | None = None,
+    step: int | None = None,
 ) -> str:
-    """Continue `prompt` with the model of a run."""
-    return LoadedModel.load(path, report, device).generate(prompt, sampling)
+    """Continue `prompt` with the model of a run, that of its newest checkpoint or of `step`."""
+    return LoadedModel.load(path, report, device, step).generate(prompt, sampling)

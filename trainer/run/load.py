@@ -11,15 +11,27 @@ from trainer.run.directory import Run
 
 
 def load_model(run: Run, report: Callable[[str], None], step: int | None = None) -> tuple[LanguageModel, int]:
-    """The model of the newest valid checkpoint or of that of `step`, and its step."""
+    """The model of the newest checkpoint or of that of `step`, and its step; `report` is told where it is not the newest.
+
+    A DataError where the newest is damaged: an older one is another model, and is taken only where it is named.
+    """
     shape = run.shape()
     store = CheckpointStore(run.checkpoints)
-    checkpoint = store.newest(report, at_most=step)
+    damaged: list[str] = []
+    checkpoint = store.newest(damaged.append, at_most=step)
     if step is not None and (checkpoint is None or checkpoint.step != step):
         steps = ", ".join(map(str, reversed(store.steps())))
         raise UsageError(f"{run.path} has no valid checkpoint of step {step}: give one of {steps or 'another run'}.")
     if checkpoint is None:
         raise DataError(f"{run.path} has no valid checkpoint: give the command of trainer fit again.")
+    if damaged:
+        name, _, why = damaged[0].partition(" is passed over: ")
+        raise DataError(
+            f"{run.checkpoints / name} is damaged ({why}): give --checkpoint {checkpoint.step} for the one before it, or the"
+            " command of trainer fit again."
+        )
+    if checkpoint.step != (newest := store.steps()[0]):
+        report(f"step {checkpoint.step:,} of {run.path}, whose newest checkpoint is of step {newest:,}")
     model = LanguageModel(shape)
     model.load_state_dict(checkpoint.tensors("model"))
     return model.eval(), checkpoint.step

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import xxhash
+
 from corpus.data.files import write_atomic
 from corpus.errors import DataError
 
@@ -26,7 +28,7 @@ class MetricsLog:
         try:
             if self._file is None:
                 self._file = self.path.open("a", encoding="utf-8")
-            self._file.write(json.dumps(record) + "\n")
+            self._file.write(metrics_line(record))
             self._file.flush()
         except OSError as error:
             with suppress(OSError):  # it would try once more to write what is left
@@ -41,7 +43,7 @@ class MetricsLog:
     def records(self, rewound: bool = False) -> list[dict[str, Any]]:
         """The whole records, in order; with `rewound` also those of steps that a rewind undid.
 
-        A last line cut short by a kill or a full disk is left out.
+        A last line cut short by a kill or a full disk is left out; a DataError names another one that is damaged.
         """
         return [record for record in self._all() if rewound or not record.get("rewound")]
 
@@ -49,11 +51,12 @@ class MetricsLog:
         if not self.path.exists():
             return []
         found = []
-        for line in self.path.read_bytes().splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
+        *lines, _ = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            record = _read(line)
+            if record is None:
+                raise DataError(f"{self.path} is damaged in line {number:,}: take that line out to go on without it.")
+            found.append(record)
         return found
 
     def rewind(self, step: int, rewinds: Sequence[int] = ()) -> None:
@@ -71,7 +74,7 @@ class MetricsLog:
                 kept.append(record)
         try:
             if self.path.exists():
-                write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+                write_atomic(self.path, "".join(map(metrics_line, kept)))
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -80,6 +83,24 @@ class MetricsLog:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+_CHECK = b', "check": "'
+
+
+def metrics_line(record: Mapping[str, Any]) -> str:
+    """A record as its line: JSON, with the digest of all else as its last key."""
+    text = json.dumps(record)
+    return f'{text[:-1]}, "check": "{xxhash.xxh32_hexdigest(text.encode())}"}}\n'
+
+
+def _read(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None where it is not as it was written."""
+    text, check, digest = line.rpartition(_CHECK)
+    if not check or digest != xxhash.xxh32_hexdigest(text + b"}").encode() + b'"}':
+        return None
+    value: dict[str, Any] = json.loads(text + b"}")
+    return value
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.options import FitOptions
 from trainer.evaluation.run import evaluate_run
 from trainer.loop.loop import fit
+from trainer.run.directory import Run
+from trainer.run.metrics import MetricsLog
 
 
 def quiet(text: str) -> None:
@@ -42,6 +45,38 @@ def test_a_changed_config_is_one_sentence(tmp_path: Path) -> None:
             fit(options, quiet)
     path.write_text(json.dumps(whole))
     fit(options, quiet)
+
+
+def test_damage_of_what_a_run_says_of_itself_is_named(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", learnable_rows(12, 8, 40), 40)
+    tiny = ("model.layers=1", "model.d_model=16", "model.heads=1", "model.n_kv_heads=1", "model.head_size=8")
+    options = FitOptions(packed, "llama-tiny", tmp_path / "run", steps=3, batch_size=2, settings=tiny, threads=1)
+    fit(options, quiet)
+    run = Run(tmp_path / "run")
+    run.save_training_shares({"books": 0.25, "web": 0.75})
+    log = MetricsLog(run.metrics)
+    whole = run.first_config(), run.training_shares(), log.records()
+    assert whole[1] and len(whole[2]) == 3 and "check" not in whole[2][0]
+    rng = random.Random(0)
+    for name in ("config.json", "mixture.json", "metrics.jsonl"):
+        path = run.path / name
+        data = path.read_bytes()
+        named = 0
+        for at in sorted(rng.sample(range(len(data) - 1), 60)):
+            changed = bytearray(data)
+            changed[at] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            try:
+                # blanks between values and the like say nothing
+                assert (run.first_config(), run.training_shares(), log.records()) == whole
+            except (DataError, UsageError) as error:
+                assert name in error.message and "\n" not in error.message
+                named += 1
+        path.write_bytes(data)
+        assert named > 40
+    # the end of a line that a kill cut short is no damage
+    run.metrics.write_bytes(run.metrics.read_bytes()[:-9])
+    assert log.records() == whole[2][:2]
 
 
 def test_a_run_of_an_earlier_version_is_one_sentence(tmp_path: Path) -> None:

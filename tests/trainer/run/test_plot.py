@@ -11,6 +11,7 @@ import pytest
 
 from corpus.errors import DataError, UsageError
 from trainer.config.config import FORMAT
+from trainer.run.metrics import metrics_line
 from trainer.run.plot import HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw, plot
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,7 +22,7 @@ def make_run(path: Path, steps: int) -> Path:
     (path / "config.json").write_text(json.dumps({"kind": "run", "format": FORMAT, "name": "llama <tiny>"}))
     records = [{"kind": "train", "step": n, "tokens": 1000 * n, "loss": 2 + 8 / n} for n in range(1, steps + 1)]
     records.append({"kind": "validation", "step": steps, "loss": 2.5})
-    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (path / "metrics.jsonl").write_text("".join(map(metrics_line, records)))
     return path
 
 
