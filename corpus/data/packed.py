@@ -60,6 +60,8 @@ class DataIdentity:
     vocabulary: int
     tokenizer: str
     eod: int
+    bos: int | None = None
+    """What begins every document, where something does."""
 
 
 class PackedRows:
@@ -93,6 +95,7 @@ class PackedRows:
                 vocabulary=int(extra["vocab_size"]),
                 tokenizer=str(tokenizer["digest"]),
                 eod=int(tokenizer["eod_id"]),
+                bos=tokenizer.get("bos_id"),
             )
         except (KeyError, TypeError) as error:
             raise DataError(

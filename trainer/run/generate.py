@@ -73,6 +73,7 @@ class LoadedModel:
     step: int
     run: Run
     eod: int
+    bos: int | None
     vocabulary: int
     precision: str
     alone: bool = False
@@ -88,7 +89,7 @@ class LoadedModel:
         config = run.config()
         data, training = config.data, config.training
         model = model.to(pick_device(device))
-        return cls(model, step, run, data.eod, data.vocabulary, training.precision, training.document_mask)
+        return cls(model, step, run, data.eod, data.bos, data.vocabulary, training.precision, training.document_mask)
 
     @cached_property
     def codec(self) -> TextCodec:
@@ -97,9 +98,9 @@ class LoadedModel:
 
     def generate(self, prompt: str, sampling: SamplingConfig) -> str:
         """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
-        # a document begins where the one before it ends: there is no BOS in the stream
+        # without a BOS a document begins where the one before it ends
         ids = self.codec.encode(prompt)
-        before = [] if self.alone and ids else [self.eod]
+        before = [self.bos] if self.bos is not None else [] if self.alone and ids else [self.eod]
         added = continue_ids(self.model, [*before, *ids], sampling, self.eod, self.vocabulary, self.precision)
         return self.codec.decode([*ids, *added])
 

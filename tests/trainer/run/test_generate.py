@@ -11,7 +11,7 @@ import torch
 from corpus.errors import UsageError
 from tests.trainer.shapes import build, small
 from trainer.models.model import LanguageModel
-from trainer.run.generate import choose, continue_ids
+from trainer.run.generate import LoadedModel, choose, continue_ids
 from trainer.run.sampling import SamplingConfig
 
 
@@ -94,3 +94,40 @@ def test_bf16_generates_too() -> None:
     text = continue_ids(model, [1, 2, 3], SamplingConfig(max_tokens=12), -1, precision="bf16")
     assert len(text) == 12
     assert text[0] == continue_ids(model, [1, 2, 3], SamplingConfig(max_tokens=1), -1)[0]
+
+
+class Letters:
+    """A codec of single letters."""
+
+    def encode(self, text: str) -> list[int]:
+        return [10 + ord(letter) - ord("a") for letter in text]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(chr(number - 10 + ord("a")) for number in ids)
+
+
+@pytest.mark.parametrize(
+    ("bos", "alone", "prompt", "before"),
+    [
+        (None, False, "ab", [2]),
+        (None, True, "ab", []),
+        (None, True, "", [2]),
+        (1, False, "ab", [1]),
+        (1, True, "ab", [1]),
+        (1, True, "", [1]),
+    ],
+)
+def test_a_prompt_stands_behind_what_began_documents(
+    monkeypatch: pytest.MonkeyPatch, bos: int | None, alone: bool, prompt: str, before: list[int]
+) -> None:
+    seen: list[list[int]] = []
+
+    def continued(model: object, ids: list[int], *rest: object) -> list[int]:
+        seen.append(list(ids))
+        return [12]
+
+    monkeypatch.setattr("trainer.run.generate.continue_ids", continued)
+    monkeypatch.setattr(LoadedModel, "codec", Letters())
+    loaded = LoadedModel(sharp("llama"), 1, None, 2, bos, 40, "fp32", alone)  # type: ignore[arg-type]  # no run is needed
+    assert loaded.generate(prompt, SamplingConfig()) == prompt + "c"
+    assert seen == [[*before, *Letters().encode(prompt)]]
