@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ _SHOWN_ALWAYS = ("id", "text", "domain", "source", "metadata", "ids", "url")
     "-n", "number", type=Quantity("count", Bounds(least=1)), default=3, show_default=True,
     help="How many documents to show where several have the URL or line.",
 )  # fmt: skip
-@click.option("--text", is_flag=True, help="Show the text after each stage that changed it.")
+@click.option(
+    "--text", is_flag=True, help="Show the text after each stage that changed it; what was cleaned is read again."
+)
 @click.option("--full", is_flag=True, help="Show whole texts, all removed lines and all sequences.")
 @click.option(
     "--run", "runs", multiple=True, metavar="RUN", help="Training runs (outputs of trainer fit) whose steps to name."
@@ -44,10 +47,11 @@ def explain(output: str, query: str, number: int, text: bool, full: bool, runs: 
     """
     from corpus.explain.find import find
     from corpus.explain.way import Run
+    from pipelines.recipes.reread import reread
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its code
         sys.stdout.reconfigure(errors="backslashreplace")
-    run = Run(Path(output))
+    run = Run(Path(output), partial(reread, Path(output)) if text else None)
     found = find(run, query, number)
     told = [(id, way, {path: _steps(run, path, way) for path in runs}) for id, way in found.ways]
     if as_json:
@@ -125,7 +129,7 @@ def _verdict(stop: Stop) -> str:
     if stop.sequences:
         return _sequences(stop.sequences)
     if stop.gone:
-        return "kept; its text here is gone (corpus clean)"
+        return f"kept; its text here is {stop.replayed or 'gone'} (corpus clean)"
     assert stop.row is not None
     if "ids" in stop.row:
         return f"{len(stop.row['ids']):,} tokens"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,8 @@ class Stop:
     """The document or its ids as the stage wrote them; None where it wrote none or they are gone."""
     gone: bool = False
     """Whether `corpus clean` removed the rows."""
+    replayed: str = ""
+    """Where the row comes from, if not from the dataset: a cleaned one has none."""
     removed: tuple[RemovedLine, ...] | None = ()
     """The lines that line dedup removed; None where that cannot be known any more."""
     sequences: tuple[Mapping[str, int], ...] = ()
@@ -64,6 +66,8 @@ class Run:
     """The datasets of a run, each after those it was made from."""
 
     path: Path
+    reread: Callable[[str], str | None] | None = None
+    """Gives the text of a raw record by its id, where its rows were cleaned; None: it is not to be had."""
     datasets: list[Dataset] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +98,7 @@ class Run:
         """What became of the record at every stage that met it, in order; empty where the run never had it."""
         kept: dict[str, Mapping[str, Any] | None] = {}
         stops: list[Stop] = []
+        befores: list[tuple[Dataset, Mapping[str, Any] | None]] = []
         for dataset in self.datasets:
             inputs = self.inputs(dataset)
             met = [source for source in inputs if source.digest in kept]
@@ -107,9 +112,15 @@ class Run:
             )
             if stop is None:
                 continue
+            if stop.gone and stop.row is None and not inputs and self.reread is not None:
+                text = self.reread(id)
+                if text is not None:
+                    stop = replace(stop, row={"id": id, "text": text}, replayed="read again from the raw file")
             stops.append(stop)
+            befores.append((dataset, before))
             if stop.verdict == KEPT:
                 kept[dataset.digest] = stop.row
+        stops = self._replayed(stops, befores)
         # a cleaned dataset alone does not say that the record was there
         met_it = any(stop.row is not None or stop.verdict not in (KEPT, OTHER_SIDE) for stop in stops)
         return stops if met_it else []
@@ -135,6 +146,25 @@ class Run:
             if not dataset.cleaned:
                 return Stop(name, stage, OTHER_SIDE) if unlisted else None
         return Stop(name, stage, KEPT, row=row, gone=dataset.cleaned, removed=self._removed(dataset, before, row, ""))
+
+    def _replayed(self, stops: list[Stop], befores: Sequence[tuple[Dataset, Mapping[str, Any] | None]]) -> list[Stop]:
+        """The stops, those at a cleaned line dedup with what it removed, where the text before it is there and a later row,
+        which says what it kept, too; with the text after it, where that is what the later row has."""
+        found = list(stops)
+        for number, (stop, (dataset, before)) in enumerate(zip(stops, befores, strict=True)):
+            later = next((s.row for s in stops[number + 1 :] if s.row is not None and "text" in s.row), None)
+            if stop.removed is not None or stop.verdict != KEPT or before is None or later is None:
+                continue
+            lines = self._removed(dataset, before, later, "")
+            if lines is None:
+                continue
+            gone = {line.number for line in lines}
+            text = "\n".join(line for at, line in enumerate(before["text"].split("\n")) if at not in gone)
+            row = {"id": before["id"], "text": text} if text == later["text"] else None
+            found[number] = replace(
+                stop, removed=lines, row=row, replayed="put together from what is left" if row else ""
+            )
+        return found
 
     def _removed(
         self, dataset: Dataset, before: Mapping[str, Any] | None, row: Mapping[str, Any] | None, map: str

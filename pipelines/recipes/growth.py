@@ -92,6 +92,11 @@ def saved_listing(output: Path) -> Listing:
     return _read(output)[2]
 
 
+def raw_folder(output: Path) -> Path | None:
+    """Where the raw files of the run in `output` lay; None where that is not known."""
+    return _read(output)[0]
+
+
 def read_changes(output: Path, raw: Path | None = None) -> list[RawChange]:
     """What happened since to the raw files of the run in `output`, where they were or in `raw`; nothing where that is
     not known. A domain whose folder is not there is passed over."""
