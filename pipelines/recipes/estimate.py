@@ -9,7 +9,8 @@ from pathlib import Path
 from corpus.data.manifest import MANIFEST
 from corpus.engine.progress import duration, megabytes
 from corpus.ingest.files import find_files
-from pipelines.recipes.recipe import make_reader
+from pipelines.recipes.graph import MODELS
+from pipelines.recipes.recipe import lost_models, make_reader
 from pipelines.recipes.steps import RecipeRun, Step
 
 RATES = {
@@ -18,6 +19,7 @@ RATES = {
     "langid": 10,
     "filter": 9,
     "choice": 150,
+    "settled": 150,
     "train": 110,
     "validation": 400,
     "tokens": 100,
@@ -53,7 +55,11 @@ def estimate(run: RecipeRun, workers: int) -> list[str]:
         took = 0.0 if done else sum(text / 1e6 / rate for rate in _rates(step)) / workers
         seconds += took
         disk += 0.0 if done else text * _STORED * bool(list(_rates(step)))
-        lines.append(f"  {step.output:48} {'done' if done else 'about ' + duration(took)}")
+        said = (
+            "done" if done else "not estimated" if step.output.startswith(f"{MODELS}/") else f"about {duration(took)}"
+        )
+        lines.append(f"  {step.output:48} {said}")
+    lines += lost_models(run.recipe, run.used())
     if run.recipe.limit is not None:
         lines.append(f"times are for all records: of each raw file only the first {run.recipe.limit:,} are read")
     free = shutil.disk_usage(

@@ -301,6 +301,15 @@ def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[
     return passes(steps, recipe.join, models)
 
 
+def lost_models(recipe: Recipe, domains: Collection[str]) -> list[str]:
+    """What is left out since models lack a domain, in words."""
+    _, lost = _models(recipe, domains)
+    return [
+        f"{ref} is not made, since there is no {domain}; rules that need it are left out"
+        for ref, domain in lost.items()
+    ]
+
+
 def _models(recipe: Recipe, domains: Collection[str]) -> tuple[list[GraphStep], dict[StepRef, str]]:
     """The models that can be made of these domains, and the others with the domain that they lack."""
     every = [model_step(name, *next(iter(kind.items()))) for name, kind in recipe.models.items()]

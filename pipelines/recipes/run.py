@@ -37,7 +37,7 @@ from corpus.option import nearest
 from corpus.plugins import loaded_plugins
 from pipelines.recipes.graph import INGEST, SIDES
 from pipelines.recipes.growth import check_growth, list_raw, save_listing
-from pipelines.recipes.recipe import Recipe, make_reader
+from pipelines.recipes.recipe import Recipe, lost_models, make_reader
 from pipelines.recipes.steps import RecipeRun, Step
 
 _FINISHED = "run.json"
@@ -92,6 +92,8 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         _remove_former(run, {step.output for step in steps})
         plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
         write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
+    for line in lost_models(run.recipe, run.used()):
+        _say(options, line)
     executor = open_executor(options)
     try:
         chain = _Chain(

@@ -178,9 +178,12 @@ def test_too_little_is_said_and_judges_nothing(place: Path) -> None:
     assert Manifest.load(out / "documents/crawl/02-filter").counts["documents"].dropped == {}
 
 
-def test_without_the_domain_that_models_need(place: Path) -> None:
+def test_without_the_domain_that_models_need(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(place / "raw/wikipedia")
-    out = run(place, "out", allow_missing=True)
+    out = run(place, "out", RunOptions(), allow_missing=True)
+    said = capsys.readouterr().err
+    for name in ("lm", "cutoffs", "links", "classifier"):
+        assert f"models/{name} is not made, since there is no wikipedia; rules that need it are left out" in said
     maps = Manifest.load(out / "documents/crawl/01-dedup+filter+filter").config["maps"]
     assert [entry["map"] for entry in maps] == ["min_chars", "min_chars.2"] and not (out / "models").exists()
 
