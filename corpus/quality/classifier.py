@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -128,7 +129,7 @@ class TrainClassifierStage(ReadingStage):
     def input_paths(self) -> tuple[Path, ...]:
         return (*super().input_paths(), *((Path(self.settings.cited),) if self.settings.cited else ()))
 
-    @property
+    @cached_property
     def _positive_inputs(self) -> int:
         return len(open_inputs(self.documents[: self.positives])) if self.positives else 0
 
