@@ -13,7 +13,7 @@ from corpus.commands.options import existing, run_options, stage_options
 @click.argument("dumps", nargs=-1, required=True, metavar="DUMP…")
 @stage_options
 def references(dumps: tuple[str, ...], output: str, **values: Any) -> None:
-    """List the external links in the references of Wikipedia dumps (pages-articles XML): OUTPUT/links.txt, a link a line.
+    """List the external links in the references of Wikipedia dumps (pages-articles or Enterprise HTML): OUTPUT/links.txt, a link a line.
 
     Of a page each link is listed once. `corpus filter --rules cited --set cited.list=OUTPUT` keeps the documents of a crawl
     that are cited, which train-classifier takes as its positive ones (`--cited OUTPUT`).

@@ -36,6 +36,25 @@ def read_enterprise(stream: ByteStream, tar: bool, titles: bool, wiki: Wiki) -> 
         yield Unreadable(ordinal, end, 0, error.reason, b"")
 
 
+def article_bodies(stream: ByteStream, tar: bool) -> Iterator[tuple[str, bool]]:
+    """Of each article its source, and whether that is HTML and not wikitext; what is no article is passed over. A
+    TruncatedStream where the file is torn."""
+    for line in (tar_lines if tar else lines)(stream, LINE_BYTES):
+        if isinstance(line, Damage):
+            continue
+        try:
+            page = orjson.loads(line.data)
+        except orjson.JSONDecodeError:
+            continue
+        body = _at(page, "article_body")
+        if _at(page, "namespace", "identifier") in (None, 0):
+            for key in ("html", "wikitext"):
+                source = _at(body, key)
+                if isinstance(source, str) and source:
+                    yield source, key == "html"
+                    break
+
+
 def _item(ordinal: int, line: Line, titles: bool, wiki: Wiki) -> Item:
     try:
         page = orjson.loads(line.data)

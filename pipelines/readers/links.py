@@ -30,7 +30,7 @@ class ReferencesConfig:
 
 @dataclass(frozen=True)
 class LinksStage(Stage):
-    """Dumps of Wikipedia in (MediaWiki's XML); the links in their references out, one a line, in the order of the files.
+    """Dumps of Wikipedia in; the links in their references out, one a line, in the order of the files.
 
     Unit: files. One that cannot be read as such a dump, to its end, is counted as dropped; its links up to there are kept.
     """
@@ -83,7 +83,7 @@ class LinksStage(Stage):
                 if task.strict:
                     raise
                 damage = error.message
-        task.count(seen=1, kept=int(not damage), dropped={"no whole dump in XML": int(bool(damage))})
+        task.count(seen=1, kept=int(not damage), dropped={"no whole dump": int(bool(damage))})
         task.note("links", number)
         task.note("damage", damage)
         task.note("digest", raw_digest(raw.path))
@@ -106,5 +106,5 @@ class LinksStage(Stage):
 def summary(manifest: Manifest) -> str:
     """How many links there are, and what could not be read."""
     damaged = manifest.extra["damaged"]
-    said = f"; {len(damaged):,} files are no whole dumps in XML: {damaged[0]}" if damaged else ""
+    said = f"; {len(damaged):,} files are no whole dumps: {damaged[0]}" if damaged else ""
     return f"{manifest.extra['links']:,} links{said}"

@@ -10,15 +10,20 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import closing
+from html import unescape
 from pathlib import Path
 
 from corpus.errors import DataError
 from corpus.ingest.compression import TruncatedStream, open_stream
 from pipelines.formats.xml import Utf8Stream, pieces
-from pipelines.readers.wikipedia import PAGE, PAGE_BYTES, PAGE_END
+from pipelines.readers.enterprise import article_bodies
+from pipelines.readers.wikipedia import PAGE, PAGE_BYTES, PAGE_END, dump_kind
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 _REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>(.*?)</ref\s*>", re.S | re.I)
+_RENDERED = re.compile(r"<ol\b[^>]*\breferences\b[^>]*>(.*?)</ol\s*>", re.S | re.I)
+"""The lists of references in rendered HTML; links of the wiki itself are relative there."""
+_HREF = re.compile(r"<a\b[^>]*\bhref=[\"'](https?://[^\"'<>\s]+)", re.I)
 _LINK = re.compile(r"https?://[^\s\[\]{}|<>\"]+", re.I)
 _AFTER = ".,;:!?'"
 """Marks that end a sentence after a link and are no part of it."""
@@ -37,15 +42,26 @@ def links_of(wikitext: str) -> list[str]:
     return list(found)
 
 
+def rendered_links_of(page: str) -> list[str]:
+    """The links in the lists of references of a page's HTML, each once, in order."""
+    found = (unescape(link) for part in _RENDERED.findall(page) for link in _HREF.findall(part))
+    return list(dict.fromkeys(link for link in found if link.partition("//")[2]))
+
+
 def references(path: Path) -> Iterator[str]:
-    """The links of all articles of a dump (MediaWiki's XML, compressed or not), in its order; of a page each once.
+    """The links of all articles of a dump (MediaWiki's XML or Enterprise HTML, compressed or not), in its order; of a page
+    each once.
 
     A DataError where the file holds no pages; what comes after damage is not read, and that is an error, too.
     """
-    pages = 0
+    pages, kind = 0, dump_kind(path)
     with closing(open_stream(path)) as stream:
         try:
-            for piece in pieces(Utf8Stream(stream), PAGE, PAGE_BYTES):
+            for source, rendered in article_bodies(stream, kind == "tar") if kind != "xml" else ():
+                pages += 1
+                yield from rendered_links_of(source) if rendered else links_of(source)
+            found = pieces(Utf8Stream(stream), PAGE, PAGE_BYTES) if kind == "xml" else ()
+            for piece in found:
                 cut = piece.data.find(PAGE_END)
                 if cut < 0 or not piece.data.startswith(b"<page"):
                     continue
@@ -60,4 +76,4 @@ def references(path: Path) -> Iterator[str]:
         except TruncatedStream as error:
             raise DataError(f"{path} is damaged after {pages:,} pages ({error.reason}): fetch it again.") from None
     if not pages:
-        raise DataError(f"{path} has no pages: give a MediaWiki dump (pages-articles).")
+        raise DataError(f"{path} has no pages: give a MediaWiki dump (pages-articles) or Enterprise HTML.")

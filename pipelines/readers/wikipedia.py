@@ -77,7 +77,7 @@ class WikipediaReader:
     def survey(self, file: RawFile, folder: Path) -> None:
         """Writes the definitions of templates that a file has."""
         with (folder / LINES).open("w", encoding="utf-8") as lines:
-            if self.definitions and _kind(file.path) == "xml":
+            if self.definitions and dump_kind(file.path) == "xml":
                 for line in _definitions(file.path):
                     lines.write(line + "\n")
 
@@ -98,7 +98,7 @@ class WikipediaReader:
         if file.path.stat().st_size == 0:
             yield Unreadable(0, 0, 0, "empty file", b"")
             return
-        kind = _kind(file.path)
+        kind = dump_kind(file.path)
         if kind == "xml":
             yield from self._xml(file, database)
             return
@@ -214,7 +214,7 @@ class _PreparedReader:
         return self.reader.pages(file, self.database)
 
 
-def _kind(path: Path) -> str:
+def dump_kind(path: Path) -> str:
     """tar, json or xml, by the first bytes."""
     with closing(open_stream(path)) as stream:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from corpus.cli import cli
 from corpus.data.verify import verify_dataset
 from corpus.errors import DataError
 from pipelines.readers.references import links_of, references
+from tests.pipelines.readers.test_enterprise import article, packed
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert verify_dataset(tmp_path / "cited").problems == []
     path.write_bytes(path.read_bytes()[:-8])
     again = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "again")])
-    assert again.exit_code == 0 and "1 files are no whole dumps in XML" in again.output and "is damaged" in again.output
+    assert again.exit_code == 0 and "1 files are no whole dumps" in again.output and "is damaged" in again.output
     strict = CliRunner().invoke(cli, ["references", str(path), "-o", str(tmp_path / "strict"), "--strict"])
     assert strict.exit_code == 1 and "is damaged" in strict.output
     with pytest.raises(DataError, match="is damaged after"):
@@ -53,6 +55,22 @@ def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no dump", encoding="utf-8")
     with pytest.raises(DataError, match="has no pages"):
         list(references(tmp_path / "text"))
+
+
+def test_rendered_references(tmp_path: Path) -> None:
+    html = (
+        '<p><a href="https://outside.test/">x</a></p><div typeof="mw:Extension/references"><ol class="mw-references '
+        'references"><li id="cite_note-1"><a href="./Title">t</a> <a rel="mw:ExtLink" class="external" '
+        'href="https://a.test/?x=1&amp;y=2">a</a></li><li><a href="https://a.test/?x=1&amp;y=2">again</a> '
+        "<a href='http://b.test/c'>b</a></li></ol></div><ol><li><a href=\"https://list.test\">no reference</a></li></ol>"
+    )
+    first = article("A", html) + article("B", html, 1) + b"no json\n"
+    second = article("C", "", article_body={"wikitext": "<ref>http://w.test</ref>"})
+    path = packed(tmp_path / "dewiki-ENTERPRISE-HTML.json.tar.gz", first, second)
+    assert list(references(path)) == ["https://a.test/?x=1&y=2", "http://b.test/c", "http://w.test"]
+    (tmp_path / "torn.ndjson.gz").write_bytes(gzip.compress(first + second)[:-20])
+    with pytest.raises(DataError, match="is damaged after"):
+        list(references(tmp_path / "torn.ndjson.gz"))
 
 
 def test_real_dumps_cite(samples: Path) -> None:
