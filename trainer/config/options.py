@@ -74,6 +74,10 @@ class FitOptions:
     loggers: tuple[str, ...] = option(
         (), "Give the metrics to tensorboard, wandb or csv too.", flag="--logger", metavar="NAME"
     )
+    stall_seconds: float = option(
+        300.0, "Under torchrun: seconds without progress after which the rank that is waited for is named.", least=0.1
+    )
+    profile: str | None = option(None, "Profile these steps into the run's profile/.", metavar="FIRST:LAST")
     overwrite: bool = option(False, "Start the run anew, with another configuration too.")
     quiet: bool = option(False, "Print errors only.")
 
@@ -85,6 +89,15 @@ class FitOptions:
         for name, key in _OF_TRAINING.items():
             if getattr(self, name) is not None and getattr(self, name) is not False and key in keys:
                 raise UsageError(f"--{name.replace('_', '-')} and {key} say the same thing twice: give one of them.")
+
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """The first and the last step to profile."""
+        if self.profile is None:
+            return None
+        first, colon, last = self.profile.partition(":")
+        if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            raise UsageError(f"--profile {self.profile} names no steps: give the first and the last, such as 10:12.")
+        return int(first), int(last)
 
 
 _OF_TRAINING = {

@@ -30,6 +30,7 @@ class MemoryGuard:
             return measure(state, self.data)
         except torch.OutOfMemoryError as error:
             reason = str(error).partition("\n")[0].partition(". ")[0]
+            self._snapshot(state)
         # out of the except clause, whose traceback would hold what is to be freed
         micro = min(state.config.training.micro_rows, state.batch_rows)
         if self.halved or micro == 1 or state.ranks.size > 1:
@@ -40,6 +41,14 @@ class MemoryGuard:
         self.halved = True
         self._halve(state, micro // 2, reason)
         return self.measure(state)
+
+    def _snapshot(self, state: TrainingState) -> None:
+        """What lies where on a GPU that is full, for pytorch.org/memory_viz."""
+        if state.ranks.device.type == "cuda":
+            self.run.profile.mkdir(parents=True, exist_ok=True)
+            path = self.run.profile / f"memory-step-{state.step + 1}-rank-{state.ranks.rank}.pickle"
+            torch.cuda.memory._dump_snapshot(str(path))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self.say(f"memory      {path}")
 
     def _halve(self, state: TrainingState, micro: int, reason: str) -> None:
         state.optimizer.zero_grad()

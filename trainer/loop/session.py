@@ -19,10 +19,12 @@ from trainer.config.options import FitOptions
 from trainer.data.text import TextCodec, token_bytes
 from trainer.data.validation_sets import PackedRows, training_shares
 from trainer.distributed.ranks import Ranks
+from trainer.distributed.watchdog import Watchdog
 from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.evaluation.summary import Basis, Summary
 from trainer.loop.interrupt import StopRequest, stopped
 from trainer.loop.memory import MemoryGuard
+from trainer.loop.profile import StepProfile
 from trainer.loop.recovery import Recovery
 from trainer.loop.reporting import Reporter
 from trainer.loop.restore import Opening
@@ -61,6 +63,8 @@ class Session:
     memory: MemoryGuard = field(init=False)
     saver: Saver = field(init=False)
     recovery: Recovery = field(init=False)
+    profile: StepProfile | None = field(init=False, default=None)
+    watchdog: Watchdog | None = field(init=False, default=None)
     _validated: set[int] = field(init=False, default_factory=set)
     _finished: bool = field(init=False, default=False)
     _check_seconds: float = field(init=False, default=0.0)
@@ -74,6 +78,9 @@ class Session:
         self.memory = MemoryGuard(self.run, self.data, self.line.say)
         self.saver = Saver(self.store, self.options.background_saves or self.ranks.device.type == "cuda")
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
+        steps = self.options.profiled_steps()
+        if steps is not None and self.ranks.first:
+            self.profile = StepProfile(steps, self.run.profile, self.ranks.device, self.line.say)
 
     def begin(self) -> None:
         """Make the state of step 0, or restore the newest valid checkpoint that lies on the run's way."""
@@ -86,6 +93,9 @@ class Session:
         initial = self.initial if checkpoint is None else None
         self.state = TrainingState(opening.history, self.ranks, self.options.parallel, initial, self.hardware)
         self.state.skip_log = opening.skip_log
+        if self.ranks.size > 1:
+            self.watchdog = Watchdog(self.ranks, self.options.stall_seconds, self.line.say)
+            self.state.at = self.watchdog.at
         if self.ranks.device.type == "cuda" and not self.state.parallel.sharded:
             self.saver.reserve(self.state.shapes())
         if self.ranks.first:
@@ -146,9 +156,13 @@ class Session:
                 self._save()
             if self.state.step >= self.state.steps:
                 break
-            if self._advance() and (
-                self.state.step == self.state.steps or self.state.step % self.options.save_every == 0
-            ):
+            step = self.state.step + 1
+            if self.profile is not None:
+                self.profile.before(step)
+            further = self._advance()
+            if self.profile is not None:
+                self.profile.after(step)
+            if further and (self.state.step == self.state.steps or self.state.step % self.options.save_every == 0):
                 self._save()
         self.saver.wait()
         self.reporter.summary(self.state)
@@ -200,6 +214,7 @@ class Session:
         return periodic or step == self.state.steps
 
     def _validate(self) -> None:
+        self.state.at(f"evaluating at step {self.state.step}")
         training = self.state.config.training
         sizes = None
         if tokenizer := self.run.checked_tokenizer():
@@ -224,6 +239,7 @@ class Session:
         return Basis.of(self.sets, training_shares(self.data))
 
     def _save(self, now: bool = False) -> None:
+        self.state.at(f"saving step {self.state.step}")
         began = perf_counter()
         record = {**self.state.record(), "check": check_record(self.state, self.data)}
         self._check_seconds = perf_counter() - began
@@ -233,7 +249,11 @@ class Session:
     def close(self) -> None:
         """Finish what is being written. An error on its way out is not hidden by one of a background save."""
         gc.enable()
+        if self.watchdog is not None:
+            self.watchdog.close()
         try:
+            if self.profile is not None:
+                self.profile.close()
             self.reporter.close()
         finally:
             self.saver.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -67,6 +68,8 @@ class TrainingState:
         self.next_row = 0
         self.skip_log = SkipLog()
         self.ahead = InputsAhead()
+        self.at: Callable[[str], None] = _nowhere
+        """Told where this rank is (`Watchdog.at`)."""
         self._follow()
 
     def move_on(self, next_row: int) -> None:
@@ -181,6 +184,10 @@ class TrainingState:
         weights = {name: parameter.detach() for name, parameter in self.named.items()}
         load_shards(checkpoint.sharded_path, {"model": weights, "optimizer": fresh}, self.ranks.control)
         load_optimizer(self.optimizer, self.named, fresh)
+
+
+def _nowhere(place: str) -> None:
+    """Of one rank nobody asks where it is."""
 
 
 def versions() -> dict[str, str]:

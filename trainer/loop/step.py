@@ -59,9 +59,12 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
     for number, batch in enumerate(batches, 1):
         waited = perf_counter()
         filled = batch or range(rows[0].start, rows[0].start + 1)
+        where = f"micro-batch {number} of {len(batches)} of step {state.step + 1}"
+        state.at(f"reading {where}")
         inputs = state.ahead.take(data, Wanted(filled, training.document_mask, bool(batch)), device)
         dropout = Dropout.of(training.dropout, training.seed, state.step, filled, str(device))
         data_seconds += perf_counter() - waited
+        state.at(f"computing {where}")
         with state.parallel.micro_batch(last=number == len(batches)):
             with precision_context(training.precision, device):
                 loss, part = state.parallel.call(
@@ -69,6 +72,7 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
                 )
             (loss if state.parallel.scale == 1.0 else loss * state.parallel.scale).backward()
         sums += part
+    state.at(f"gathering the gradient of step {state.step + 1}")
     norm_1 = clip_gradients(state.named.values(), state.config.optimizer.clip).double()[None]
     # the norm of the first rank for all: decisions hang on it
     sums = torch.cat((sums, norm_1 if ranks.first else torch.zeros_like(norm_1)))

@@ -30,6 +30,7 @@ CHANGES = "changes.json"
 FORK = "fork.json"
 _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 LOGGERS = "loggers"
+PROFILE = "profile"
 MIXTURE = "mixture.json"
 """The part of each domain in the tokens that the run trains on."""
 CHECK = "check"
@@ -50,6 +51,7 @@ class Run:
         self.changes = path / CHANGES
         self.fork = path / FORK
         self.loggers = path / LOGGERS
+        self.profile = path / PROFILE
 
     def checked_tokenizer(self) -> Path | None:
         """The tokenizer's model, None where the run has none; a DataError if it is not the one that made the tokens."""
@@ -190,7 +192,7 @@ class Run:
 
     def clear(self) -> None:
         """Remove what the trainer wrote, the configuration last, and nothing else."""
-        for directory in (self.checkpoints, self.loggers):
+        for directory in (self.checkpoints, self.loggers, self.profile):
             shutil.rmtree(directory, ignore_errors=True)
         for name in (
             METRICS,

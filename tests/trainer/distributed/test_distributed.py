@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -159,6 +160,16 @@ def test_weights_gathered_in_bf16_and_kept_train_as_those_of_one_rank(packed: Pa
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=5e-3)
         assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=3e-2)
     assert all(tensor.dtype == torch.float32 for tensor in newest(tmp_path / "two").tensors("model").values())
+
+
+def test_the_rank_that_the_others_wait_for_is_named(packed: Path, tmp_path: Path) -> None:
+    arguments = command(packed, tmp_path / "run", "--stall-seconds", "1", "--save-every", "100")
+    processes = launch(2, arguments, "tests.trainer.distributed.stalling")
+    said = [process.communicate(timeout=110)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    assert re.search(r"the ranks have waited for 1 s for 1 of 2: rank 1 \(on .+\) is reading micro-batch", said[0])
+    assert "the ranks go on after" in said[0]
+    assert len(records(tmp_path / "run")) == STEPS
 
 
 @pytest.mark.slow
