@@ -185,7 +185,7 @@ def trace(run: Path, data: Path, step: int, as_json: bool) -> None:
 @quiet_option()
 def export(run: Path, kind: str, output: str, quiet: bool, **options: Any) -> None:
     """Write a checkpoint of RUN for another program, compared with what transformers computes from it: logits, greedy
-    tokens and losses. hf takes every family that transformers has a class for, gguf LLaMA shapes."""
+    tokens and losses. hf takes every family that transformers has a class for, gguf those that llama.cpp knows."""
     share_cores()
     from trainer.export.run import export_run
 

@@ -2,70 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from corpus.errors import DataError, UsageError
 from tokenizer import proto
+from trainer.export.gguf_tokenizer import add_tokenizer, differences
 from trainer.export.request import ExportRequest
-from trainer.huggingface.layout import to_theirs
-from trainer.huggingface.llama import LLAMA
+from trainer.huggingface.registry import layout_of
 from trainer.models.model import LanguageModel
+from trainer.models.positions.rope import frequencies
 from trainer.models.shape import ModelShape
 
 FILE = "model.gguf"
-_NAMES = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
+_ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "GPT2LMHeadModel": "gpt2",
+    "GPTBigCodeForCausalLM": "starcoder",
+    "GPTNeoXForCausalLM": "gptneox",
+    "BloomForCausalLM": "bloom",
+    "FalconForCausalLM": "falcon",
+    "MptForCausalLM": "mpt",
 }
-_LAYER_NAMES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
+"""llama.cpp's names of what classes of transformers compute."""
+_MODULES = {
+    "embedding": "token_embd",
+    "positions": "position_embd",
+    "embedding_norm": "token_embd_norm",
+    "norm": "output_norm",
+    "head": "output",
+    "attention_norm": "attn_norm",
+    "attention.project": "attn_qkv",
+    "attention.output": "attn_output",
+    "mlp_norm": "ffn_norm",
+    "mlp.project": "ffn_up",
+    "mlp.output": "ffn_down",
 }
-_PADDING_SCORE = -1000.0
-"""Score of the rows that fill the vocabulary up: no merge makes them."""
+"""llama.cpp's names of our modules; its query, key and value are one matrix in our order, but for LLaMA's."""
+_FALCON_NORMS = {"attention_norm": "attn_norm_2", "mlp_norm": "attn_norm"}
+ROPE_FACTORS = "rope_freqs.weight"
+"""What llama.cpp divides the rotary frequencies by, one number a pair."""
 
 
-def refuse_other_shapes(shape: ModelShape) -> None:
-    """A UsageError unless llama.cpp's LLaMA computes what a model of this shape does."""
-    if not LLAMA.computes(shape) or shape.bias or shape.rope_scaling != "none":
-        raise UsageError(
-            "only LLaMA shapes without biases and rope scaling are written as GGUF, and this model is none: give --format hf."
-        )
+def architecture_of(shape: ModelShape) -> str:
+    """llama.cpp's name of the architecture that computes what a model of this shape does; a UsageError where none does."""
+    layout = layout_of(shape)
+    name = _ARCHITECTURES.get(layout.architecture, "")
+    why = "" if name else f"llama.cpp has none that computes a {layout.architecture}"
+    if name == "llama" and (shape.bias or shape.activation != "silu"):
+        why = "llama.cpp's LLaMA is written without biases and with SwiGLU"
+    if name not in ("", "llama") and shape.activation not in ("gelu", "gelu-tanh"):
+        why = f"llama.cpp's {name} computes GELU, and not {shape.activation}"
+    if name in ("gptneox", "falcon") and shape.rope_scaling == "llama3":
+        why = f"llama.cpp's {name} has no rule of Llama 3 for rotary positions"
+    if name == "falcon" and (shape.bias or shape.block == "pre-norm"):
+        why = "llama.cpp's falcon has parallel blocks without biases"
+    if why:
+        raise UsageError(f"this model cannot be written as GGUF, since {why}: give --format hf.")
+    return name
 
 
-def gguf_tensors(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights by llama.cpp's names. Its rotary pairs are neighbours, (0, 1), (2, 3) …, where ours are i and
-    i + half: the rows of the query and key matrices are reordered accordingly, head by head."""
-    tensors = {}
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    for name, tensor in to_theirs(LLAMA, model.shape, weights).items():
-        if ".q_proj." in name or ".k_proj." in name:
-            heads = model.shape.heads if ".q_proj." in name else model.shape.n_kv_heads
-            tensor = neighbours(tensor, heads)
-        tensors[gguf_name(name)] = tensor.numpy()
-    return tensors
+def gguf_tensors(architecture: str, shape: ModelShape, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a shape by the names of one of llama.cpp's architectures."""
+    named = [pair for name, tensor in weights.items() for pair in _named(architecture, shape, name, tensor)]
+    if architecture == "gptneox" and shape.tied:  # which takes the embedding for no output layer
+        named.append(("output.weight", weights["embedding"]))
+    if shape.rope_scaling == "llama3":
+        named.append((ROPE_FACTORS, rope_factors(shape)))
+    return dict(named)
 
 
-def gguf_name(name: str) -> str:
-    """llama.cpp's name of a tensor from transformers' name."""
-    if name in _NAMES:
-        return _NAMES[name]
-    _, _, layer, part = name.removesuffix(".weight").split(".", 3)
-    return f"blk.{layer}.{_LAYER_NAMES[part]}.weight"
+def rope_factors(shape: ModelShape) -> Tensor:
+    """Unscaled over scaled frequencies: float32 [R / 2]."""
+    return frequencies(replace(shape, rope_scaling="none")) / frequencies(shape)
+
+
+def _named(architecture: str, shape: ModelShape, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """A parameter of ours as tensors of llama.cpp. LLaMA's has query, key and value apart, gate and up too, and its rotary
+    pairs are neighbours, (0, 1), (2, 3) …, where ours are i and i + half: the rows of queries and keys are reordered
+    accordingly, head by head."""
+    block, module, kind = _split_name(name)
+    if architecture == "llama" and module == "attention.project":
+        bounds = (0, shape.query_width, shape.query_width + shape.key_width, tensor.shape[0])
+        parts = [tensor[begin:end] for begin, end in pairwise(bounds)]
+        yield f"{block}attn_q.{kind}", neighbours(parts[0], shape.heads)
+        yield f"{block}attn_k.{kind}", neighbours(parts[1], shape.n_kv_heads)
+        yield f"{block}attn_v.{kind}", parts[2]
+    elif architecture == "llama" and module == "mlp.project":
+        yield f"{block}ffn_gate.{kind}", tensor[: shape.feed_forward]
+        yield f"{block}ffn_up.{kind}", tensor[shape.feed_forward :]
+    elif architecture == "falcon" and shape.block == "parallel-two-norms" and module in _FALCON_NORMS:
+        yield f"{block}{_FALCON_NORMS[module]}.{kind}", tensor
+    elif block and module == "norm":  # one for attention and MLP
+        yield f"{block}attn_norm.{kind}", tensor
+    else:
+        yield f"{block}{_MODULES[module]}.{kind}", tensor
+
+
+def _split_name(name: str) -> tuple[str, str, str]:
+    """llama.cpp's prefix of the block, our name of the module in it, and what of it the parameter is there."""
+    block = ""
+    if name.startswith("blocks."):
+        _, layer, name = name.split(".", 2)
+        block = f"blk.{layer}."
+    module, _, kind = name.rpartition(".")
+    return (block, name, "weight") if not module else (block, module, "bias" if kind == "bias" else "weight")
 
 
 def neighbours(weight: Tensor, heads: int) -> Tensor:
@@ -74,14 +120,8 @@ def neighbours(weight: Tensor, heads: int) -> Tensor:
     return weight.reshape(heads, 2, rows // heads // 2, width).transpose(1, 2).reshape(rows, width).contiguous()
 
 
-def halves(weight: Tensor, heads: int) -> Tensor:
-    """Undo `neighbours`."""
-    rows, width = weight.shape
-    return weight.reshape(heads, rows // heads // 2, 2, width).transpose(1, 2).reshape(rows, width).contiguous()
-
-
 def write_gguf(model: LanguageModel, request: ExportRequest, directory: Path) -> str:
-    """Write `model.gguf` into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
+    """Write `model.gguf` into `directory`, which exists; gives what is to be said about tokenizer and model, or nothing."""
     try:
         import gguf
     except ImportError:
@@ -97,75 +137,24 @@ def write_gguf(model: LanguageModel, request: ExportRequest, directory: Path) ->
         raise DataError(
             f"{tokenizer_model} is a {kind} model and llama.cpp's LLaMA tokenizer a BPE one: export it with --format hf."
         )
-    writer = gguf.GGUFWriter(directory / FILE, "llama")
-    _add_shape(writer, model.shape)
-    _add_tokenizer(writer, pieces, request.eod, model.shape.vocabulary, request.alone)
-    for name, tensor in gguf_tensors(model).items():
-        writer.add_tensor(name, tensor)
+    architecture = architecture_of(model.shape)
+    writer = gguf.GGUFWriter(directory / FILE, architecture)
+    _add_shape(writer, architecture, model.shape)
+    add_tokenizer(writer, pieces, request.eod, model.shape.vocabulary, request.alone)
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name, tensor in gguf_tensors(architecture, model.shape, weights).items():
+        writer.add_tensor(name, tensor.numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return _differences(pieces)
+    notes = [differences(pieces)]
+    if model.shape.activation == "gelu":
+        notes.append("llama.cpp computes tanh GELU and the model the exact one, 5e-4 apart at most")
+    return "; ".join(note for note in notes if note)
 
 
-def _differences(model: proto.Model) -> str:
-    """Where llama.cpp's ids differ from the tokenizer's own, as a sentence; empty where they do not."""
-    found = []
-    if model.remove_extra_whitespaces:
-        found.append("keeps runs of blanks, which the tokenizer joins")
-    if model.charsmap:
-        found.append(f"does not apply the tokenizer's normalisation ({model.normalization})")
-    return f"llama.cpp {' and '.join(found)}: such texts get other ids there" if found else ""
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The arguments of transformers' LlamaConfig that describe the model of a GGUF file."""
-    import gguf
-
-    fields = gguf.GGUFReader(path).fields
-    value = {name.removeprefix("llama."): field.contents() for name, field in fields.items()}
-    return {
-        "vocab_size": value["vocab_size"],
-        "max_position_embeddings": value["context_length"],
-        "hidden_size": value["embedding_length"],
-        "num_hidden_layers": value["block_count"],
-        "intermediate_size": value["feed_forward_length"],
-        "num_attention_heads": value["attention.head_count"],
-        "num_key_value_heads": value["attention.head_count_kv"],
-        "head_dim": value["attention.key_length"],
-        "rope_theta": value["rope.freq_base"],
-        "rms_norm_eps": value["attention.layer_norm_rms_epsilon"],
-        "tie_word_embeddings": False,
-    }
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The weights of a GGUF file by transformers' names; tied embeddings are there twice."""
-    import gguf
-
-    reader = gguf.GGUFReader(path)
-    heads = {"q_proj": read_config(path)["num_attention_heads"], "k_proj": read_config(path)["num_key_value_heads"]}
-    stored = {tensor.name: torch.from_numpy(np.array(tensor.data)) for tensor in reader.tensors}
-    tensors = {}
-    for name, tensor in stored.items():
-        theirs = _llama_name(name)
-        part = theirs.split(".")[-2]
-        tensors[theirs] = halves(tensor, heads[part]) if part in heads else tensor
-    tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
-    return tensors
-
-
-def _llama_name(name: str) -> str:
-    whole = {theirs: ours for ours, theirs in _NAMES.items()}
-    if name in whole:
-        return whole[name]
-    parts = {theirs: ours for ours, theirs in _LAYER_NAMES.items()}
-    _, layer, part, _ = name.split(".")
-    return f"model.layers.{layer}.{parts[part]}.weight"
-
-
-def _add_shape(writer: Any, shape: ModelShape) -> None:
+def _add_shape(writer: Any, architecture: str, shape: ModelShape) -> None:
     import gguf
 
     writer.add_vocab_size(shape.vocabulary)
@@ -177,29 +166,18 @@ def _add_shape(writer: Any, shape: ModelShape) -> None:
     writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_key_length(shape.head_size)
     writer.add_value_length(shape.head_size)
-    writer.add_rope_dimension_count(shape.head_size)
-    writer.add_rope_freq_base(shape.rope_base)
-    writer.add_layer_norm_rms_eps(shape.norm_epsilon)
+    if shape.positions == "rope":
+        writer.add_rope_dimension_count(shape.rotary_size)
+        writer.add_rope_freq_base(shape.rope_base)
+    if shape.rope_scaling == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(shape.rope_factor)
+    if architecture == "llama":
+        writer.add_layer_norm_rms_eps(shape.norm_epsilon)
+    else:
+        writer.add_layer_norm_eps(shape.norm_epsilon)
+    if shape.positions == "alibi":
+        writer.add_max_alibi_bias(8.0)
+    if architecture == "gptneox":
+        writer.add_parallel_residual(shape.block == "parallel-two-norms")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-
-
-def _add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int, alone: bool) -> None:
-    import gguf
-
-    padding = vocabulary - len(model.pieces)
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list([piece.text for piece in model.pieces] + [b"[PAD%d]" % n for n in range(padding)])
-    writer.add_token_scores([piece.score for piece in model.pieces] + [_PADDING_SCORE] * padding)
-    # SentencePiece and llama.cpp give the types of pieces the same numbers
-    writer.add_token_types([piece.type for piece in model.pieces] + [int(gguf.TokenType.UNUSED)] * padding)
-    unknown = [number for number, piece in enumerate(model.pieces) if piece.type == proto.UNKNOWN]
-    if unknown:
-        writer.add_unk_token_id(unknown[0])
-    # a document begins after the EOD of the one before
-    writer.add_bos_token_id(eod)
-    writer.add_eos_token_id(eod)
-    writer.add_add_bos_token(not alone)
-    writer.add_add_eos_token(False)
-    writer.add_add_space_prefix(model.dummy_prefix)
-    writer.add_remove_extra_whitespaces(model.remove_extra_whitespaces)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from corpus.data.files import sync_tree
 from corpus.errors import DataError, UsageError
 from trainer.data.validation_sets import PackedRows
-from trainer.export.gguf import refuse_other_shapes, write_gguf
+from trainer.export.gguf import architecture_of, write_gguf
 from trainer.export.hf import write_hf
 from trainer.export.request import SHARD_BYTES, ExportRequest
 from trainer.export.verify import compare
@@ -44,7 +44,7 @@ def export_run(
     shape, config = run.shape(), run.config()
     layout_of(shape)
     if kind == "gguf":
-        refuse_other_shapes(shape)
+        architecture_of(shape)
         if dtype != "fp32":
             raise UsageError(
                 "a GGUF file is written in fp32: leave --dtype out, and quantise it with llama.cpp's own tool."

@@ -110,6 +110,17 @@ def to_theirs(layout: Layout, shape: ModelShape, weights: Mapping[str, Tensor]) 
     return tensors
 
 
+def split_rows(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
+    """Queries, keys and values of a fused matrix or vector: views of it."""
+    query, key = shape.query_width, shape.query_width + shape.key_width
+    return tensor[:query], tensor[query:key], tensor[key:]
+
+
+def stack_rows(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
+    """The fused one again."""
+    return torch.cat(list(tensors))
+
+
 def _whole(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
     return (tensor,)
 
@@ -118,17 +129,8 @@ def _only(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
     return tensors[0]
 
 
-def _rows(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
-    query, key = shape.query_width, shape.query_width + shape.key_width
-    return tensor[:query], tensor[query:key], tensor[key:]
-
-
 def _halves(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
     return tensor[: shape.feed_forward], tensor[shape.feed_forward :]
-
-
-def _stacked(tensors: Sequence[Tensor], shape: ModelShape) -> Tensor:
-    return torch.cat(list(tensors))
 
 
 def _turned(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
@@ -136,7 +138,7 @@ def _turned(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
 
 
 def _grouped(tensor: Tensor, shape: ModelShape) -> Sequence[Tensor]:
-    query, key, value = _rows(tensor, shape)
+    query, key, value = split_rows(tensor, shape)
     rest = tensor.shape[1:]
     groups = [part.reshape(shape.n_kv_heads, -1, *rest) for part in (query, key, value)]
     return (torch.cat(groups, dim=1).reshape(tensor.shape),)
@@ -155,9 +157,9 @@ WHOLE = Arrangement(_whole, _only)
 """As it is."""
 TURNED = Arrangement(_turned, lambda tensors, shape: _turned(tensors[0], shape)[0])
 """A matrix with inputs first (GPT-2's Conv1D)."""
-QUERY_KEY_VALUE = Arrangement(_rows, _stacked)
+QUERY_KEY_VALUE = Arrangement(split_rows, stack_rows)
 """Query, key and value apart."""
-GATE_UP = Arrangement(_halves, _stacked)
+GATE_UP = Arrangement(_halves, stack_rows)
 """Gate and up projection apart."""
 GROUPED = Arrangement(_grouped, _ungrouped)
 """One matrix, in which each key head has its query heads, its key and its value one after the other."""

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from corpus.errors import UsageError
 from trainer.huggingface.bigcode import BIGCODE
 from trainer.huggingface.bloom import BLOOM
+from trainer.huggingface.falcon import FALCON
 from trainer.huggingface.gpt2 import GPT2
 from trainer.huggingface.layout import Layout
 from trainer.huggingface.llama import LLAMA
+from trainer.huggingface.mpt import MPT
+from trainer.huggingface.nanochat import NANOCHAT
 from trainer.huggingface.neox import NEOX
 from trainer.huggingface.opt import OPT
 from trainer.models.shape import ModelShape
 
-LAYOUTS: Sequence[Layout] = (LLAMA, GPT2, BIGCODE, NEOX, BLOOM, OPT)
+LAYOUTS: Sequence[Layout] = (LLAMA, GPT2, BIGCODE, NEOX, BLOOM, OPT, FALCON, MPT, NANOCHAT)
 """Of two that compute the same the first is taken."""
 
 

@@ -15,19 +15,20 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
+from tests.trainer.export.tokenizers import TEXT, tokenizer
 from tests.trainer.huggingface.families import back
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
 from trainer.export import verify
-from trainer.export.gguf import read_tensors
+from trainer.export.gguf_read import read_model
 from trainer.huggingface.llama import LLAMA
+from trainer.huggingface.registry import layout_of
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
 from trainer.run.generate import LoadedModel, continue_ids
 from trainer.run.load import load_model
 from trainer.run.sampling import SamplingConfig
 
-VOCABULARY = 300
 SMALL = {
     "layers": 2,
     "d_model": 32,
@@ -37,31 +38,10 @@ SMALL = {
     "feed_forward": 48,
     "rope_base": 700.0,
 }
-TEXT = "the cat sat on a mat and the dog ran to the red house by the sea while birds sang old songs of 1984 days"
 
 
 def call(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
-    """A SentencePiece model with byte fallback, a control symbol and user-defined ones."""
-    text = directory / "text.txt"
-    words = TEXT.split()
-    text.write_text("".join(" ".join(words[i:] + words[:i]) + "\n" for i in range(len(words))) * 5)
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(directory / kind),
-        vocab_size=VOCABULARY if kind == "bpe" else 290,
-        model_type=kind,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        user_defined_symbols=symbols,
-        control_symbols=["<mask>"],
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    return directory / f"{kind}.model"
 
 
 FAMILY = {name: SMALL[name] for name in ("layers", "d_model", "heads")} | {"head_size": 8, "feed_forward": 128}
@@ -186,7 +166,7 @@ def test_gguf_holds_the_model_and_its_tokenizer(tmp_path: Path) -> None:
     ids = torch.randint(290, (20,), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         torch.testing.assert_close(gguf_logits(tensors, ids), model.logits(ids[None])[0], atol=1e-5, rtol=1e-5)
-    ours, again = back(model, LLAMA), read_tensors(path)
+    ours, again = back(model, LLAMA), back(read_model(path), LLAMA)
     assert set(ours) == set(again)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
     assert {names.get_name(name, (".weight",)) for name in ours} == set(tensors)
@@ -272,11 +252,38 @@ def test_a_set_of_another_tokenizer_is_no_check(run: Path, tmp_path: Path) -> No
     assert result.exit_code == 2 and "has another tokenizer" in result.output
 
 
-@pytest.mark.parametrize("name", ["gpt3-tiny", "bloom-tiny"])
-def test_gguf_of_other_families_is_refused(name: str, tmp_path: Path) -> None:
-    run = make_run(tmp_path, "bpe", name, n_kv_heads=4, **FAMILY)
+def test_gguf_of_the_families(tmp_path: Path) -> None:
+    """Files of them in llama.cpp itself: test_llama_cpp."""
+    gguf = pytest.importorskip("gguf")
+    run = make_run(tmp_path, "bpe", "bloom-tiny", n_kv_heads=4, **FAMILY)
+    result = call("export", run, "--format", "gguf", "--output", tmp_path / "out", "--check", tmp_path / "packed")
+    assert result.exit_code == 0, result.output
+    assert "those of the file as it is read, 24 greedy tokens the same, the loss of 8 documents" in result.output
+    reader = gguf.GGUFReader(tmp_path / "out" / "model.gguf")
+    assert reader.fields["general.architecture"].contents() == "bloom"
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BLOOM, 2)
+    theirs = back(model_of(run), layout_of(model_of(run).shape))
+    known = {names.get_name(name.removeprefix("transformer."), (".weight", ".bias")) for name in theirs}
+    assert known == {tensor.name for tensor in reader.tensors}
+    for options, said in ((("--dtype", "bf16"), "written in fp32"), ((), "")):
+        result = call("export", run, "--format", "gguf", "--output", tmp_path / "other", *options)
+        assert (result.exit_code == 2) == bool(said) and said in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("opt-tiny", {}, "llama.cpp has none that computes a OPTForCausalLM"),
+        ("gpt3-tiny", {"activation": "relu"}, "llama.cpp's gpt2 computes GELU, and not relu"),
+        ("llama3-tiny", {"bias": "true"}, "without biases and with SwiGLU"),
+    ],
+)
+def test_gguf_of_what_llama_cpp_has_not_is_refused(
+    name: str, changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, "bpe", name, n_kv_heads=4, **FAMILY, **changes)
     result = call("export", run, "--format", "gguf", "--output", tmp_path / "out")
-    assert result.exit_code == 2 and "only LLaMA shapes" in result.output
+    assert result.exit_code == 2 and said in result.output, result.output
 
 
 def test_palm_is_refused(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def _tiny(name: str, **changes: Any) -> ModelShape:
     return replace(PRESETS[name].shape, **sizes | changes)
 
 
+_FALCON: dict[str, Any] = {"rope_share": 1.0, "bias": False, "tied": True, "activation": "gelu"}
+
 SHAPES: Mapping[str, ModelShape] = {
     "llama": _tiny("llama-tiny", head_size=16, feed_forward=80),
     "llama2-70b": _tiny("llama3-tiny", rope_base=700.0, norm_epsilon=1e-3),
@@ -39,6 +41,10 @@ SHAPES: Mapping[str, ModelShape] = {
     "bloom": _tiny("bloom-tiny"),
     "bloom-176b": _tiny("bloom-tiny", heads=6, n_kv_heads=6, head_size=8),
     "starcoder": _tiny("starcoder-tiny"),
+    "nanochat": _tiny("nanochat-tiny", n_kv_heads=2, logit_cap=0.4),
+    "falcon-7b": _tiny("pythia-tiny", **_FALCON, block="parallel", n_kv_heads=1),
+    "falcon-40b": _tiny("pythia-tiny", **_FALCON, n_kv_heads=2),
+    "mpt": _tiny("bloom-tiny", norm="layer", activation="gelu", bias=False, embedding_norm=False),
     "bigcode-many-heads": _tiny("starcoder-tiny", n_kv_heads=4),
 }
 

@@ -32,27 +32,27 @@ def check_rotary(shape: ModelShape) -> None:
 
 def rotary_table(shape: ModelShape) -> Tensor:
     """Cosines and sines of all positions: float32 [2, sequence length, rotary size / 2]."""
-    angles = torch.arange(shape.sequence_length, dtype=torch.float32)[:, None] * _frequencies(shape)[None, :]
+    angles = torch.arange(shape.sequence_length, dtype=torch.float32)[:, None] * frequencies(shape)[None, :]
     return torch.stack((angles.cos(), angles.sin()))
 
 
-def _frequencies(shape: ModelShape) -> Tensor:
+def frequencies(shape: ModelShape) -> Tensor:
     """Radians a position of each pair: float32 [rotary size / 2].
 
     "linear" divides all by the factor (Chen et al. 2023). "llama3" divides those whose waves are long, leaves short ones
     and goes over from one to the other in between (Llama 3.1).
     """
     size = shape.rotary_size
-    frequencies = shape.rope_base ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
+    plain = shape.rope_base ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
     if shape.rope_scaling == "none":
-        return frequencies
-    scaled = frequencies / shape.rope_factor
+        return plain
+    scaled = plain / shape.rope_factor
     if shape.rope_scaling == "linear":
         return scaled
-    waves = shape.rope_original_length * frequencies / (2 * math.pi)
+    waves = shape.rope_original_length * plain / (2 * math.pi)
     low, high = shape.rope_low_factor, shape.rope_high_factor
     share = ((waves - low) / (high - low)).clamp(0.0, 1.0)
-    return (1 - share) * scaled + share * frequencies
+    return (1 - share) * scaled + share * plain
 
 
 def rotate(x_BHTE: Tensor, table_2TE: Tensor) -> Tensor:
