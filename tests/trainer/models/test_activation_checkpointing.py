@@ -135,9 +135,10 @@ def test_a_compiled_block_is_one_program_for_all_blocks(family: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch warns of its own compiler
-def test_flex_attention_keeps_documents_apart_as_the_boolean_mask_does() -> None:
-    """FlexAttention runs forward on a CPU too; backward and training with it need a GPU."""
-    model = build(small("llama", head_size=16, sequence_length=256))
+@pytest.mark.parametrize("positions", ["rope", "alibi", "t5", "transformer-xl"])
+def test_flex_attention_keeps_documents_apart_as_the_boolean_mask_does(positions: str) -> None:
+    """FlexAttention runs forward on a CPU too; backward and training with it need a GPU. It adds the scores of positions."""
+    model = build(small("llama", head_size=16, sequence_length=256, positions=positions))
     tokens = torch.randint(50, (2, 256), generator=torch.Generator().manual_seed(3))
     documents = torch.cat([torch.zeros(2, 100), torch.ones(2, 156)], dim=1).long()
     documents[1, 200:] = 2
