@@ -2,8 +2,8 @@
 
 No matrix of scores is ever kept: torch's scaled dot products go over it in blocks. Documents of a sequence are kept
 apart by a boolean mask on a CPU and by FlexAttention on a GPU, which leaves the blocks between documents out. Positions
-count from the sequence's start in both: where attention sees differences of positions alone (all kinds but learned
-ones), a document need not start at 0.
+count from the sequence's start in both, since attention sees their differences alone; learned ones, which it does not see,
+from the document's.
 
 Shape suffixes: B sequences, T positions, S positions seen, D width, H query heads, K key heads, E head size.
 """
@@ -11,7 +11,7 @@ Shape suffixes: B sequences, T positions, S positions seen, D width, H query hea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from typing import Any
 
@@ -44,9 +44,10 @@ class LayerCache:
 @dataclass(frozen=True)
 class DocumentBlocks:
     """A document mask for FlexAttention: torch's block mask, whose type loads the compiler when it is imported, and what is
-    added to the scores: [B or 1, H, T, S] or nothing."""
+    added to the scores: [B or 1, H, T, S] or nothing. `position_BT` counts from the start of each document."""
 
     blocks: Any
+    position_BT: Tensor
     scores: Tensor | None = None
 
 
@@ -133,7 +134,7 @@ def _unit(x_BHTE: Tensor, epsilon: float) -> Tensor:
 def with_scores(mask: Mask, scores: Tensor, start: int) -> Mask:
     """The mask that adds `scores`, float [B or 1, H, T, S] of the positions from `start` on, where `mask` lets attend."""
     if isinstance(mask, DocumentBlocks):
-        return DocumentBlocks(mask.blocks, scores)
+        return replace(mask, scores=scores)
     allowed = mask if mask is not None else distances(start, scores.shape[2], scores.device) >= 0
     return scores.masked_fill(~allowed, -torch.inf)
 
@@ -190,7 +191,26 @@ def _document_blocks(document_BT: Tensor) -> DocumentBlocks:
         return (query >= key) & (document_BT[row, query] == document_BT[row, key])
 
     B, T = document_BT.shape
-    return DocumentBlocks(_compiled(create_block_mask)(attends, B, None, T, T, device=document_BT.device))
+    blocks = _compiled(create_block_mask)(attends, B, None, T, T, device=document_BT.device)
+    return DocumentBlocks(blocks, _since_start(document_BT))
+
+
+def positions_in_documents(mask: Mask) -> Tensor | None:
+    """How far each position is behind the start of its document: int64 [B, T]; None for the causal rule."""
+    if mask is None:
+        return None
+    if isinstance(mask, DocumentBlocks):
+        return mask.position_BT
+    # what attends to itself and to all before it in its document has the document's start as its first
+    first_BT = mask[:, 0].to(torch.uint8).argmax(-1)
+    return torch.arange(mask.shape[-1], device=mask.device) - first_BT
+
+
+def _since_start(document_BT: Tensor) -> Tensor:
+    position_T = torch.arange(document_BT.shape[1], device=document_BT.device)
+    begins_BT = torch.ones_like(document_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = document_BT[:, 1:] != document_BT[:, :-1]
+    return position_T - (position_T * begins_BT).cummax(1).values
 
 
 @once

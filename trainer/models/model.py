@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.models.activation_checkpointing import MODES
-from trainer.models.attention import Attention, LayerCache, Mask, with_scores
+from trainer.models.attention import Attention, LayerCache, Mask, positions_in_documents, with_scores
 from trainer.models.block import Block, block_class
 from trainer.models.count import Count
 from trainer.models.dropout import Dropout
@@ -107,7 +107,7 @@ class LanguageModel(nn.Module):
         of `attention.document_mask`, None for the causal one; `dropout` is for training alone.
         """
         start, length = 0 if cache is None else cache.length, tokens_BT.shape[1]
-        x_BTD = self._embed(tokens_BT, start)
+        x_BTD = self._embed(tokens_BT, start, mask)
         if dropout is not None:
             x_BTD = dropout.at(len(self.blocks))(x_BTD)
         table, mask = self._placed(mask, start, length)
@@ -119,14 +119,14 @@ class LanguageModel(nn.Module):
         normed: Tensor = self.norm(x_BTD)
         return normed if self.narrow is None else self.narrow(normed)
 
-    def _embed(self, tokens_BT: Tensor, start: int) -> Tensor:
-        """What goes into the first block: [B, T, D]."""
+    def _embed(self, tokens_BT: Tensor, start: int, mask: Mask) -> Tensor:
+        """What goes into the first block: [B, T, D]. Learned positions begin anew with each document of a mask."""
         x_BTD = functional.embedding(tokens_BT, self.embedding)
         make_room_for_gradient(x_BTD, self.embedding)
         if self.widen is not None:
             x_BTD = self.widen(x_BTD)
         if self.positions is not None:
-            x_BTD = x_BTD + self.positions(start, tokens_BT.shape[1])
+            x_BTD = x_BTD + self.positions(start, tokens_BT.shape[1], positions_in_documents(mask))
         return x_BTD if self.embedding_norm is None else self.embedding_norm(x_BTD)
 
     def _placed(self, mask: Mask, start: int, length: int) -> tuple[Tensor, Mask]:

@@ -281,3 +281,25 @@ def test_ranks_go_back_together(tmp_path: Path, parallel: str) -> None:
     assert [entry.step for entry in one.entries] == [31]
     last = [[record["loss"] for record in records(tmp_path / name)][-10:] for name in ("one", "two")]
     assert sum(last[1]) == pytest.approx(sum(last[0]), rel=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        # what lies beside the blocks: positions, projections and norm of the embedding; ReZero's factors
+        ("gpt3-tiny", ("embedding_size=16", "embedding_norm=true", "rezero=true")),
+        ("gopher-tiny", ()),
+        ("lamda-tiny", ()),
+    ],
+)
+def test_sharded_families_compute_what_one_process_does(
+    name: str, settings: tuple[str, ...], packed: Path, tmp_path: Path
+) -> None:
+    first = ("--model", name, *(word for setting in settings for word in ("--set", f"model.{setting}")))
+    begun = (*first, "--steps", "1")
+    train(1, packed, tmp_path / "first", *begun)
+    usual = ("--init-from", f"{tmp_path / 'first'}@0", "--model", "llama-tiny")
+    train(1, packed, tmp_path / "one", *usual, "--steps", "4")
+    train(2, packed, tmp_path / "two", *usual, "--steps", "4", "--parallel", "fsdp")
+    assert_close(tmp_path / "two", tmp_path / "one")

@@ -135,7 +135,7 @@ def test_a_compiled_block_is_one_program_for_all_blocks(family: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch warns of its own compiler
-@pytest.mark.parametrize("positions", ["rope", "alibi", "t5", "transformer-xl"])
+@pytest.mark.parametrize("positions", ["rope", "alibi", "t5", "transformer-xl", "learned"])
 def test_flex_attention_keeps_documents_apart_as_the_boolean_mask_does(positions: str) -> None:
     """FlexAttention runs forward on a CPU too; backward and training with it need a GPU. It adds the scores of positions."""
     model = build(small("llama", head_size=16, sequence_length=256, positions=positions))

@@ -10,7 +10,7 @@ from corpus.errors import UsageError
 from tests.trainer.models.twin import BUCKET_STARTS, exact_weights, slope, twin_logits
 from tests.trainer.shapes import build, small
 from trainer.config.families.registry import PRESETS, find_preset
-from trainer.models.attention import document_mask
+from trainer.models.attention import _since_start, document_mask, positions_in_documents
 from trainer.models.initialisation import initialise
 from trainer.models.model import LanguageModel
 from trainer.models.objective import TrainingModel
@@ -232,13 +232,21 @@ def test_document_mask_lets_nothing_through(name: str) -> None:
     assert not torch.equal(model.logits(tokens)[:, 7:], model.logits(changed)[:, 7:])
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form.get("positions") != "learned"])
+@pytest.mark.parametrize("name", FORMS)
 def test_documents_under_a_mask_are_what_they_are_alone(name: str) -> None:
-    """Positions count from the row's start, and but for learned ones only their differences are seen."""
+    """Positions count from the row's start, where only their differences are seen, and learned ones from the document's."""
     model = build(formed(name))
     tokens = torch.randint(50, (1, 16), generator=torch.Generator().manual_seed(4))
     mask = document_mask(torch.tensor([[0] * 7 + [1] * 9]))
     torch.testing.assert_close(model.logits(tokens, mask)[:, 7:], model.logits(tokens[:, 7:]), atol=1e-5, rtol=1e-5)
+
+
+def test_positions_in_documents() -> None:
+    documents = torch.tensor([[0, 0, 0, 5, 5, -1, -1], [3, 4, 4, 4, 4, 4, 7]])
+    wanted = [[0, 1, 2, 0, 1, 0, 1], [0, 0, 1, 2, 3, 4, 0]]
+    found = positions_in_documents(document_mask(documents))
+    assert found is not None and found.tolist() == wanted == _since_start(documents).tolist()
+    assert positions_in_documents(None) is None
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainer.models.count import Count
 from trainer.models.shape import ModelShape
@@ -22,7 +23,9 @@ class LearnedPositions(nn.Module):
         """Its parameters."""
         return Count(other=(shape.position_offset + shape.sequence_length) * shape.d_model)
 
-    def forward(self, start: int, length: int) -> Tensor:
-        """The vectors of the positions from `start` on: [T, D]."""
+    def forward(self, start: int, length: int, position_BT: Tensor | None = None) -> Tensor:
+        """The vectors of the positions from `start` on, [T, D], or of given ones, [B, T, D]."""
+        if position_BT is not None:
+            return functional.embedding(position_BT + self.offset, self.weight)
         begin = self.offset + start
         return self.weight[begin : begin + length]
