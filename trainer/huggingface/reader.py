@@ -132,7 +132,8 @@ def _layout(config: Mapping[str, Any], where: Path) -> Layout:
     architectures = config.get("architectures") or []
     model_type = config.get("model_type")
     for layout in LAYOUTS:
-        if layout.architecture in architectures or (not architectures and layout.model_type == model_type):
+        # older files name the class in other letters, or the model without its output layer
+        if layout.architecture in architectures or layout.model_type == model_type:
             return layout
     names = [*architectures, model_type]
     known = ", ".join(layout.architecture for layout in LAYOUTS)

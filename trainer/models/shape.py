@@ -29,7 +29,7 @@ class ModelShape:
     layers: int = option_required("number of transformer blocks", least=1)
     d_model: int = option_required("width of the residual stream", least=1)
     heads: int = option_required("query heads", least=1)
-    n_kv_heads: int = option_required("key and value heads: equal to heads, or 1 for multi-query attention", least=1)
+    n_kv_heads: int = option_required("key and value heads: a divisor of heads; 1 is multi-query attention", least=1)
     head_size: int = option_required("size of one head, free of d_model / heads", least=1)
     feed_forward: int = option_required("inner size of the MLP", least=1)
     vocabulary: int = option_required("rows of the embedding; at least the tokenizer's vocabulary", least=1)

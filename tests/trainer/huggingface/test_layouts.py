@@ -12,6 +12,7 @@ from corpus.errors import DataError, UsageError
 from trainer.config.families.registry import PRESETS
 from trainer.huggingface.layout import what_is_computed
 from trainer.huggingface.registry import LAYOUTS, layout_named, layout_of
+from trainer.models.model import LanguageModel
 from trainer.models.objective import TrainingModel
 
 pytest.importorskip("transformers")
@@ -153,6 +154,71 @@ def test_keys_of_earlier_versions_are_read() -> None:
     galactica = layout_named("OPTForCausalLM").to_config(SHAPES["galactica"])
     galactica["bias"] = galactica.pop("enable_bias")
     assert not layout_named("OPTForCausalLM").to_shape(galactica).bias
+
+
+# what the configurations of the released models say, where it is not what transformers writes today
+RELEASED: dict[str, tuple[str, dict[str, object]]] = {
+    "gpt2": (
+        "gpt3-125m",
+        {"model_type": "gpt2", "n_ctx": 2048, "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 2048,
+         "activation_function": "gelu_new", "vocab_size": 50257, "layer_norm_epsilon": 1e-05},
+    ),
+    "pythia": (
+        "pythia-160m",
+        {"model_type": "gpt_neox", "hidden_act": "gelu", "hidden_size": 768, "intermediate_size": 3072,
+         "layer_norm_eps": 1e-05, "max_position_embeddings": 2048, "num_attention_heads": 12, "num_hidden_layers": 12,
+         "rotary_emb_base": 10000, "rotary_pct": 0.25, "use_parallel_residual": True, "vocab_size": 50304},
+    ),
+    "bloom": (
+        "bloom-560m",
+        {"model_type": "bloom", "n_embed": 1024, "n_layer": 24, "num_attention_heads": 16, "seq_length": 2048,
+         "vocab_size": 250880, "apply_residual_connection_post_layernorm": False, "layer_norm_epsilon": 1e-05},
+    ),
+    "opt": (
+        "opt-350m",
+        {"model_type": "opt", "hidden_size": 1024, "ffn_dim": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
+         "do_layer_norm_before": False, "word_embed_proj_dim": 512, "max_position_embeddings": 2048,
+         "vocab_size": 50272, "activation_function": "relu", "_remove_final_layer_norm": False},
+    ),
+    "starcoder": (
+        "starcoder-15b",
+        {"model_type": "gpt_bigcode", "n_embd": 6144, "n_head": 48, "n_inner": 24576, "n_layer": 40,
+         "n_positions": 8192, "multi_query": True, "vocab_size": 49152, "scale_attn_weights": True,
+         "activation_function": "gelu_pytorch_tanh", "layer_norm_epsilon": 1e-05},
+    ),
+    "llama3.2": (
+        "llama3.2-1b",
+        {"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 32,
+         "num_hidden_layers": 16, "num_key_value_heads": 8, "max_position_embeddings": 8192, "rms_norm_eps": 1e-05,
+         "rope_theta": 500000.0, "tie_word_embeddings": True, "vocab_size": 128256, "attention_bias": False,
+         "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "rope_type": "llama3",
+                          "original_max_position_embeddings": 8192}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_configurations_of_released_models_are_the_presets(name: str) -> None:
+    preset, config = RELEASED[name]
+    layout = next(layout for layout in LAYOUTS if layout.model_type == config["model_type"])
+    shape = PRESETS[preset].shape
+    if name == "pythia":  # transformers' files say the exact GELU
+        shape = replace(shape, activation="gelu")
+    assert what_is_computed(layout.read_shape(config, "config.json")) == what_is_computed(shape)
+
+
+def test_falcon_and_mpt_of_the_hub() -> None:
+    falcon = {"model_type": "falcon", "hidden_size": 4544, "n_head": 71, "n_layer": 32, "multi_query": True,
+              "parallel_attn": True, "bias": False, "alibi": False, "vocab_size": 65024}  # fmt: skip
+    mpt = {"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4, "no_bias": True,
+           "max_seq_len": 2048, "vocab_size": 50432, "logit_scale": None,
+           "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": None, "attn_impl": "torch"}}  # fmt: skip
+    counts = {"FalconForCausalLM": (falcon, 6_921_720_704), "MptForCausalLM": (mpt, 6_649_286_656)}
+    for architecture, (config, wanted) in counts.items():
+        shape = layout_named(architecture).read_shape(config, "config.json")
+        assert LanguageModel.count(shape).total == wanted
+    with pytest.raises(DataError, match=r"attn_config\.clip_qkv: 8"):
+        layout_named("MptForCausalLM").read_shape(mpt | {"attn_config": {"clip_qkv": 8}}, "config.json")
 
 
 def test_layouts_are_told_apart() -> None:

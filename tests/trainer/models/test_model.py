@@ -291,6 +291,41 @@ def test_first_weights_of_palm() -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("law", ["gpt", "small", "deep-norm", "glm"])
+def test_first_weights_of_other_laws(law: str) -> None:
+    """Deviations by the papers' formulas; scales 1, biases and ReZero's factors 0."""
+    sizes = {"d_model": 240, "heads": 4, "n_kv_heads": 4, "head_size": 60, "feed_forward": 400, "vocabulary": 900}
+    form = {"initialisation": law, "bias": True, "norm": "layer-bias", "rezero": True, "initial_deviation": 0.006}
+    shape = small("llama", layers=3, **sizes, **form)
+    model = LanguageModel(shape)
+    initialise(model, 7)
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name, value in weights.items():
+        if value.dim() == 1:
+            assert torch.equal(value, torch.full_like(value, float(name.endswith("scale")))), name
+    project = weights["blocks.1.attention.project.weight"]
+    found = {
+        "embedding": weights["embedding"],
+        "query": project[:480],
+        "value": project[480:],
+        "attention": weights["blocks.1.attention.output.weight"],
+        "up": weights["blocks.1.mlp.project.weight"],
+        "down": weights["blocks.1.mlp.output.weight"],
+    }
+    gain = {"deep-norm": (8 * 3) ** -0.25, "glm": (2 * 3) ** -0.5}.get(law, 1.0)
+    square, fed = (2 / 480) ** 0.5, (2 / 640) ** 0.5
+    wanted = {
+        "gpt": dict.fromkeys(found, 0.006) | dict.fromkeys(("attention", "down"), 0.006 / 6**0.5),
+        "small": dict.fromkeys(found, (2 / 1200) ** 0.5) | dict.fromkeys(("attention", "down"), 2 / (3 * 240**0.5)),
+    }.get(
+        law,
+        {"embedding": 0.006, "query": square, "value": gain * square, "attention": gain * square}
+        | dict.fromkeys(("up", "down"), gain * fed),
+    )
+    for name, matrix in found.items():
+        assert float(matrix.std()) == pytest.approx(wanted[name], rel=0.03), name
+
+
 def test_logits_of_a_new_palm_are_of_order_one() -> None:
     model = LanguageModel(small("palm", d_model=256, vocabulary=400))
     initialise(model, 0)

@@ -140,7 +140,10 @@ def configured(directory: Path, changes: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"architectures": ["BertForMaskedLM"]}, "is of a BertForMaskedLM, and the trainer reads LlamaForCausalLM"),
+        (
+            {"architectures": ["BertForMaskedLM"], "model_type": "bert"},
+            "is of a BertForMaskedLM, and the trainer reads LlamaForCausalLM",
+        ),
         ({"hidden_act": "mish"}, "names the activation mish"),
         ({"num_hidden_layers": 3}, "it lacks model.layers.2."),
     ],
