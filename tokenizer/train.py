@@ -55,6 +55,12 @@ class TrainTokenizerConfig:
         None, "Pieces in the vocabulary, special ones and bytes included (preset's own).", least=1
     )
     model_type: str | None = option(None, "Type of the model (preset's own).", choices=("bpe", "unigram"))
+    symbols: tuple[str, ...] = option(
+        (),
+        "A symbol that a text can hold, matched before anything else and one id, such as <fim_prefix>.",
+        flag="--symbol",
+        metavar="SYMBOL",
+    )
     sample_bytes: int = option(200_000_000, "About how many bytes of text to train on.", least=1)
     weights: tuple[str, ...] = option(
         (),
@@ -73,6 +79,7 @@ class TrainTokenizerConfig:
     def resolved(self) -> dict[str, Any]:
         """All that decides the model's bytes, as JSON values."""
         preset = preset_named(self.preset)
+        symbols = [*preset.user_symbols, *(symbol for symbol in self.symbols if symbol not in preset.user_symbols)]
         return {
             "preset": self.preset,
             "vocab_size": self.vocab_size or preset.vocab_size,
@@ -82,6 +89,7 @@ class TrainTokenizerConfig:
             "seed": self.seed,
             "trainer_threads": TRAINER_THREADS,
             **preset.to_json(),
+            "user_symbols": symbols,
         }
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from corpus.registry import Registry
 
 _STAGES = {"dedup": "corpus.dedup.levels:DEDUP", "decontaminate": "corpus.decontaminate.stage:DECONTAMINATE"}
-_MAPS = {"langid": "corpus.quality.langid:Langid", "filter": "corpus.quality.filter:FilterConfig"}
+_MAPS = {
+    "langid": "corpus.quality.langid:Langid",
+    "filter": "corpus.quality.filter:FilterConfig",
+    "fim": "pipelines.recipes.fim:FillInTheMiddle",
+}
 
 _MODELS = {
     "train-lm": "pipelines.recipes.models:TRAIN_LM",

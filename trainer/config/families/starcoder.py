@@ -1,5 +1,5 @@
 """StarCoder (Li et al. 2023, arXiv 2305.06161) and SantaCoder (Allal et al. 2023, arXiv 2301.03988): GPT-2's form with one
-key head. Half of their sequences are cut for fill-in-the-middle, which is a matter of the data."""
+key head. Half of their sequences are cut for fill-in-the-middle, which is a matter of the data (corpus map fim)."""
 
 from __future__ import annotations
 
