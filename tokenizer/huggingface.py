@@ -144,15 +144,19 @@ def tokenizer_json(model: proto.Model, first_piece: str | None = None) -> dict[s
 
 
 def _before(model: proto.Model, piece: str) -> dict[str, Any]:
-    """What puts a piece before every text."""
     ids = [number for number, entry in enumerate(model.pieces) if entry.text == piece.encode()]
+    return template(piece, *ids)
+
+
+def template(piece: str, *ids: int) -> dict[str, Any]:
+    """The post-processor that puts a piece before every text."""
     symbol = {"SpecialToken": {"id": piece, "type_id": 0}}
     texts: list[dict[str, Any]] = [{"Sequence": {"id": name, "type_id": number}} for number, name in enumerate("AB")]
     return {
         "type": "TemplateProcessing",
         "single": [symbol, texts[0]],
         "pair": [symbol, texts[0], symbol, texts[1]],
-        "special_tokens": {piece: {"id": piece, "ids": ids, "tokens": [piece]}},
+        "special_tokens": {piece: {"id": piece, "ids": list(ids), "tokens": [piece]}},
     }
 
 

@@ -227,11 +227,18 @@ class PackedRows:
     def tokenizer_model(self) -> Path | None:
         """The SentencePiece model that made the ids, where the packed set carries it. It and the files beside it are
         checked."""
+        return self._tokenizer_file("tokenizer.model")
+
+    @property
+    def tokenizer_file(self) -> Path | None:
+        """What made the ids: that model, or where there is none the `tokenizer.json`."""
+        return self.tokenizer_model or self._tokenizer_file("tokenizer.json")
+
+    def _tokenizer_file(self, name: str) -> Path | None:
         files = self.dataset.files("_tokenizer")
         for file in files.values():
             file.check()
-        model = files.get("tokenizer.model")
-        return model.path if model is not None else None
+        return files[name].path if name in files else None
 
 
 def placed(spans: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:

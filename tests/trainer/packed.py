@@ -53,8 +53,9 @@ def write_packed(
     tokenizer_model: Path | None = None,
     packing: str = "concatenate",
     listed: Sequence[tuple[str, int]] = (),
+    eod: int = EOD,
 ) -> Path:
-    """Write a packed set that carries `tokenizer_model`; `segments` are (start in the document, length) pairs per row, by default one per row, and
+    """Write a packed set that carries `tokenizer_model`, or a `tokenizer.json`; `segments` are (start in the document, length) pairs per row, by default one per row, and
     `listed` the files of its list of documents with their rows: ids `d0`, `d1`, … in row groups of 25."""
     rows, width = tokens.shape
     spans = segments or [[(0, width)]] * rows
@@ -91,7 +92,7 @@ def write_packed(
         pq.write_table(documents, directory / "_documents" / name, row_group_size=25)
         first += number
     if tokenizer_model is not None:
-        copyfile(tokenizer_model, directory / "_tokenizer" / "tokenizer.model")
+        copyfile(tokenizer_model, directory / "_tokenizer" / f"tokenizer{tokenizer_model.suffix}")
         tokenizer = Digests.of(tokenizer_model).checksum
     files = [_entry(path, directory) for path in sorted(directory.glob("_*/*"))]
     Manifest(
@@ -107,7 +108,7 @@ def write_packed(
         extra={
             "sequence_length": width - 1,
             "vocab_size": vocabulary,
-            "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": EOD},
+            "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": eod},
             "documents": [{"name": name, "rows": number} for name, number in listed],
             "sources": [{"domain": "web", "documents": sum(number for _, number in listed), "inputs": []}],
         },

@@ -1,9 +1,12 @@
-"""Text and ids by the SentencePiece model that a run carries."""
+"""Text and ids by the tokenizer that a run carries: a SentencePiece model, or a `tokenizer.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,28 +18,113 @@ _BLANK = "\u2581"
 """What stands for a blank in SentencePiece's pieces."""
 
 
+class _Backend(Protocol):
+    """What a kind of tokenizer does."""
+
+    @property
+    def blank_first(self) -> bool:
+        """Whether a blank is put before a text."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; special tokens that it spells are characters."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids that the tokenizer knows or does not."""
+
+    def sizes(self) -> Iterator[tuple[int, int, bool]]:
+        """Of each id that stands for text: itself, the bytes, and whether it begins with a blank."""
+
+
 class TextCodec:
     """Encodes prompts and decodes what a model says."""
 
     def __init__(self, path: Path) -> None:
-        """Load `tokenizer.model`; a DataError where it is missing or unreadable."""
+        """Load `tokenizer.model` or `tokenizer.json`; a DataError where it is missing or unreadable."""
         if not path.exists():
             raise DataError(f"{path} is missing: train on a packed set that carries its tokenizer (_tokenizer/).")
+        self.backend: _Backend = _Library(path) if path.suffix == ".json" else _SentencePiece(path)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`."""
+        return self.backend.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; ids the tokenizer does not know (a padded vocabulary's) are left out."""
+        return self.backend.decode([int(value) for value in ids])
+
+
+class _SentencePiece:
+    def __init__(self, path: Path) -> None:
         try:
             self.model = sentencepiece.SentencePieceProcessor(model_file=str(path))
         except (OSError, RuntimeError) as error:
             raise DataError(f"{path} is not a SentencePiece model ({error}).") from None
 
+    @cached_property
+    def blank_first(self) -> bool:
+        return "".join(self.model.encode("a", out_type=str)).startswith(_BLANK)
+
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`."""
         ids: list[int] = self.model.encode(text)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; ids the tokenizer does not know (a padded vocabulary's) are left out."""
         size = self.model.get_piece_size()
-        text: str = self.model.decode([int(value) for value in ids if int(value) < size])
+        text: str = self.model.decode([value for value in ids if value < size])
         return text
+
+    def sizes(self) -> Iterator[tuple[int, int, bool]]:
+        for number in range(self.model.get_piece_size()):
+            if self.model.is_byte(number):
+                yield number, 1, False
+            elif not self.model.is_control(number) and not self.model.is_unknown(number):
+                piece = self.model.id_to_piece(number)
+                yield number, len(piece.replace(_BLANK, " ").encode()), piece.startswith(_BLANK)
+
+
+class _Library:
+    """A `tokenizer.json`, as tokenization reads it: nothing is added to a text, and no text gives a special token."""
+
+    def __init__(self, path: Path) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            data = path.read_bytes()
+            self.library: Any = Tokenizer.from_buffer(data)
+            self._config = json.loads(data)
+        except Exception as error:  # the library raises nothing more special
+            raise DataError(f"{path} is no usable tokenizer ({str(error).splitlines()[0]}).") from None
+        self.library.no_truncation()
+        self.library.no_padding()
+        self.library.encode_special_tokens = True
+
+    @cached_property
+    def blank_first(self) -> bool:
+        first: str = self.library.encode("a", add_special_tokens=False).tokens[0]
+        return first.startswith((_BLANK, "\u0120"))
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.library.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        size = self.library.get_vocab_size()
+        text: str = self.library.decode([value for value in ids if value < size], skip_special_tokens=True)
+        return text
+
+    def sizes(self) -> Iterator[tuple[int, int, bool]]:
+        added = self.library.get_added_tokens_decoder()
+        letters = '"ByteLevel"' in json.dumps([self._config.get("decoder"), self._config.get("pre_tokenizer")])
+        for piece, number in self.library.get_vocab(with_added_tokens=True).items():
+            if number in added:
+                if not added[number].special:
+                    yield number, len(piece.encode()), False
+            elif letters:  # each character of such a piece stands for a byte
+                yield number, len(piece), piece.startswith("\u0120")
+            elif piece.startswith("<0x") and len(piece) == 6:
+                yield number, 1, False
+            else:
+                yield number, len(piece.replace(_BLANK, " ").encode()), piece.startswith(_BLANK)
 
 
 def token_bytes(path: Path, vocabulary: int) -> npt.NDArray[np.int64]:
@@ -46,14 +134,10 @@ def token_bytes(path: Path, vocabulary: int) -> npt.NDArray[np.int64]:
     the unknown one, and ids beyond the tokenizer's stand for none. Where the tokenizer puts a blank before a text, the
     first piece has one byte less, for that blank is none of the text's.
     """
-    model = TextCodec(path).model
+    backend = TextCodec(path).backend
     sizes = np.zeros((2, vocabulary), np.int64)
-    blank_first = "".join(model.encode("a", out_type=str)).startswith(_BLANK)
-    for number in range(min(vocabulary, model.get_piece_size())):
-        if model.is_byte(number):
-            sizes[:, number] = 1
-        elif not model.is_control(number) and not model.is_unknown(number):
-            piece = model.id_to_piece(number)
-            sizes[:, number] = len(piece.replace(_BLANK, " ").encode())
-            sizes[1, number] -= blank_first and piece.startswith(_BLANK)
+    for number, size, blank in backend.sizes():
+        if number < vocabulary:
+            sizes[:, number] = size
+            sizes[1, number] -= backend.blank_first and blank
     return sizes

@@ -126,7 +126,12 @@ def write_gguf(model: LanguageModel, request: ExportRequest, directory: Path) ->
         import gguf
     except ImportError:
         raise DataError("the GGUF format needs the package gguf: pip install gguf.") from None
-    tokenizer_model = request.tokenizer_model
+    tokenizer_model = request.tokenizer
+    if tokenizer_model is not None and tokenizer_model.suffix == ".json":
+        raise DataError(
+            "a GGUF file is written with a SentencePiece model, and the run has a tokenizer.json: export it with --format hf, "
+            "and let llama.cpp's convert_hf_to_gguf.py convert that."
+        )
     if tokenizer_model is None:
         raise DataError(
             "the run carries no tokenizer, which a GGUF file must hold: train on a packed set with its own."

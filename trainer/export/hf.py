@@ -47,17 +47,41 @@ def write_hf(model: LanguageModel, request: ExportRequest, directory: Path) -> s
     _write_json(directory / "config.json", hf_config(layout, model.shape, eod, dtype))
     _write_json(directory / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod})
     _write_weights(tensors, request.shard_bytes, directory)
-    tokenizer_model = request.tokenizer_model
-    if tokenizer_model is None:
+    if request.tokenizer is None:
         return "the run carries no tokenizer, so the export has none either"
-    shutil.copyfile(tokenizer_model, directory / "tokenizer.model")
-    tokenizer = Tokenizer.load(tokenizer_model)
+    write = _write_library_tokenizer if request.tokenizer.suffix == ".json" else _write_sentencepiece
+    return write(request.tokenizer, request, directory)
+
+
+def _write_sentencepiece(model: Path, request: ExportRequest, directory: Path) -> str:
+    shutil.copyfile(model, directory / "tokenizer.model")
+    tokenizer = Tokenizer.load(model)
     reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
     if reason:
         return f"the export has no {huggingface.TOKENIZER_JSON}, since {reason}: encode with its tokenizer.model"
-    piece = tokenizer.processor.id_to_piece(eod)
+    piece = tokenizer.processor.id_to_piece(request.eod)
     # the symbol that the tokenizer was trained with for a beginning stands nowhere in what the model has seen
-    huggingface.write(tokenizer_model, directory, piece, first_piece=None if request.alone else piece)
+    huggingface.write(model, directory, piece, first_piece=None if request.alone else piece)
+    return ""
+
+
+def _write_library_tokenizer(file: Path, request: ExportRequest, directory: Path) -> str:
+    """A `tokenizer.json` as it is, but that it puts before a text what the model has seen there, whatever its own template."""
+    value = json.loads(file.read_text(encoding="utf-8"))
+    piece = next(token["content"] for token in value["added_tokens"] if token["id"] == request.eod)
+    value["post_processor"] = None if request.alone else huggingface.template(piece, request.eod)
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": piece,
+        **({} if request.alone else {"bos_token": piece}),
+        "add_bos_token": not request.alone,
+        "add_eos_token": False,
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
+    for name, content in ((huggingface.TOKENIZER_JSON, value), (huggingface.CONFIG_JSON, config)):
+        (directory / name).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
     return ""
 
 

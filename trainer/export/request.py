@@ -13,10 +13,11 @@ DTYPES = ("fp32", "bf16")
 @dataclass(frozen=True)
 class ExportRequest:
     """`eod`: the id that ends a document, and stands before the next one; `alone`: the model saw each document by itself, and
-    not after the EOD of the one before."""
+    not after the EOD of the one before; `tokenizer`: a SentencePiece model or a
+    `tokenizer.json`."""
 
     eod: int
-    tokenizer_model: Path | None
+    tokenizer: Path | None
     alone: bool = False
     dtype: str = "fp32"
     shard_bytes: int = SHARD_BYTES

@@ -51,7 +51,7 @@ def open_run(
         run.clear()
         fork(*source, run, say)
     elif config is not None:
-        run.prepare(config, data.tokenizer_model, replayed)
+        run.prepare(config, data.tokenizer_file, replayed)
         if initial is not None and (note := initial.note(data.identity.tokenizer)):
             say(f"note: {note}")
         return Opening(History(config), History(config), replayed, None)

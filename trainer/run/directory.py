@@ -54,15 +54,15 @@ class Run:
         self.profile = path / PROFILE
 
     def checked_tokenizer(self) -> Path | None:
-        """The tokenizer's model, None where the run has none; a DataError if it is not the one that made the tokens."""
-        if not self.tokenizer.exists():
-            return None
-        if checksum(self.tokenizer) != self.first_config().data.tokenizer:
+        """The tokenizer's model, or its `tokenizer.json` where there is no model; None where the run has neither; a DataError if
+        it is not what made the tokens."""
+        path = next((path for path in (self.tokenizer, self.path / TOKENIZER_JSON) if path.exists()), None)
+        if path is not None and checksum(path) != self.first_config().data.tokenizer:
             raise DataError(
-                f"{self.tokenizer} is damaged (it is not the tokenizer that made the tokens): copy it again from the"
+                f"{path} is damaged (it is not the tokenizer that made the tokens): copy it again from the"
                 " folder _tokenizer of the packed set."
             )
-        return self.tokenizer
+        return path
 
     def read_config(self, any_format: bool = False) -> dict[str, Any] | None:
         """`config.json`, None where there is none; a DataError where it cannot be read.

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
-from tests.trainer.export.tokenizers import TEXT, tokenizer
+from tests.trainer.export.tokenizers import END, TEXT, library_tokenizer, tokenizer
 from tests.trainer.huggingface.families import back
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
@@ -328,6 +328,33 @@ def test_a_tokenizer_that_hugging_face_cannot_follow_goes_along_as_it_is(tmp_pat
     assert result.exit_code == 0 and "has no tokenizer.json, since" in result.output
     assert (tmp_path / "out" / "tokenizer.model").read_bytes() == (run / "tokenizer.model").read_bytes()
     assert not (tmp_path / "out" / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_run_with_a_tokenizer_json(alone: bool, tmp_path: Path) -> None:
+    """That of a model of transformers: generation, evaluation by bytes and the export go by it, template aside."""
+    transformers = pytest.importorskip("transformers")
+    file = library_tokenizer(tmp_path)
+    packed = write_packed(tmp_path / "packed", learnable_rows(8, 32, 280), 300, tokenizer_model=file, eod=0)
+    settings = [word for name, value in SMALL.items() for word in ("--set", f"model.{name}={value}")]
+    usual = ("--model", "llama-tiny", "--steps", "2", "--batch-size", "2", "--threads", "1", "--validation", packed)
+    masked = ("--document-mask",) if alone else ()
+    result = call("fit", "--data", packed, "--output", tmp_path / "run", *usual, *settings, *masked)
+    assert result.exit_code == 0, result.output
+    assert "first text" in result.output and "bits/byte" in call("eval", tmp_path / "run", *usual[-2:]).output
+    said = call("generate", tmp_path / "run", "--prompt", "the sea", "--max-tokens", "5")
+    assert said.exit_code == 0 and said.output.startswith("the sea"), said.output
+    assert call("export", tmp_path / "run", "--format", "hf", "--output", tmp_path / "hf").exit_code == 0
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    here = LoadedModel.load(tmp_path / "run", print)
+    for text in (TEXT, f"a {END} b"):
+        assert loaded(text)["input_ids"] == [*([] if alone else [0]), *here.codec.encode(text)]
+    assert loaded.eos_token == END and loaded.eos_token_id == 0
+    assert not (tmp_path / "hf" / "tokenizer.model").exists()
+    refused = call("export", tmp_path / "run", "--format", "gguf", "--output", tmp_path / "gguf")
+    assert refused.exit_code == 1 and "let llama.cpp's convert_hf_to_gguf.py" in refused.output
+    (tmp_path / "run" / "tokenizer.json").write_text("{}")
+    assert "is damaged" in call("generate", tmp_path / "run", "--prompt", "the sea").output
 
 
 def test_an_output_that_exists_is_kept(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import sentencepiece
@@ -28,3 +29,33 @@ def tokenizer(directory: Path, kind: str, symbols: list[str]) -> Path:
         minloglevel=2,
     )
     return directory / f"{kind}.model"
+
+
+END = "<|endoftext|>"
+
+
+def library_tokenizer(directory: Path, byte_level: bool = True) -> Path:
+    """A `tokenizer.json` with END as its first id, as those of GPT-2 and GPT-NeoX or of Llama 1 are, with a template of its own."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    library = Tokenizer(models.BPE(byte_fallback=not byte_level, unk_token=None))
+    if byte_level:
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        library.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    else:
+        library.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+        library.decoder = decoders.Sequence(
+            [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        )
+        alphabet = []
+    symbols = [END, "<s>"] + ([] if byte_level else [f"<0x{byte:02X}>" for byte in range(256)])
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=symbols, initial_alphabet=alphabet)
+    library.train_from_iterator([TEXT] * 5, trainer)
+    library.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
+    value = json.loads(library.to_str())
+    if not byte_level:  # bytes are pieces, and no special tokens
+        value["added_tokens"] = value["added_tokens"][:2]
+    path = directory / "tokenizer.json"
+    path.write_text(json.dumps(value))
+    return path
