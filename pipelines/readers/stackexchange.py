@@ -24,12 +24,12 @@ from corpus.ingest.reader import Item, Merged, RawFile, Reader, Record, Skipped,
 from corpus.option import nearest, option
 from pipelines.formats.seven_zip import extract
 from pipelines.formats.xml import ByteStream
-from pipelines.markup.html.text import html_to_text
+from pipelines.markup.html.posts import post_to_text
 from pipelines.readers import site_tables
 from pipelines.readers.posts import EXCERPT, Posts
 from pipelines.readers.site_tables import STORES, Gathered, site_key, site_of, table_of
 
-DUPLICATE = re.compile(r"<strong>Possible Duplicate[^<]*</strong>(.{0,4000}?)</blockquote>", re.DOTALL | re.IGNORECASE)
+DUPLICATE = re.compile(r"<strong>Possible [Dd]uplicate[^<]*</strong>(.{0,4000}?)</blockquote>", re.DOTALL)
 LINKED = re.compile(r"""href=["'][^"']*/(?:questions|q)/(\d+)""")
 TAGS = re.compile(r"[<>|]+")
 FIRST_OF_ID = "SELECT min(ordinal) FROM question WHERE id = ?"
@@ -192,8 +192,8 @@ class _Join:
             if self.database.execute(FIRST_OF_ID, (identifier,)).fetchone()[0] == ordinal:  # else a repeated question
                 answers = self.database.execute("SELECT * FROM answer WHERE parent = ?", (identifier,)).fetchall()
             answers.sort(key=lambda answer: (-answer[3], answer[1] != row[8], answer[1], answer[0]))
-            question = "\n\n".join(part for part in (title, html_to_text(body)) if part)
-            texts = [(answer, html_to_text(answer[2])) for answer in answers]
+            question = "\n\n".join(part for part in (title, post_to_text(body)) if part)
+            texts = [(answer, post_to_text(answer[2])) for answer in answers]
             written = [(answer, text) for answer, text in texts if text]
             yield from (Skipped(answer[0], "empty text") for answer, text in texts if not text)
             reason = "empty text" if not question and not written else ""
@@ -242,12 +242,12 @@ class _Join:
                 "SELECT name, excerpt, wiki FROM side.tag WHERE post = ?", (identifier,)
             ).fetchone()
             name, excerpt, wiki = tag or (None, None, None)
-            text, above = html_to_text(row[2]), self._wiki(excerpt) if kind != EXCERPT else None
+            text, above = post_to_text(row[2]), self._wiki(excerpt) if kind != EXCERPT else None
             below = self._wiki(wiki) if kind == EXCERPT else None
-            if text and below is not None and html_to_text(below[2]):
+            if text and below is not None and post_to_text(below[2]):
                 yield Merged(ordinal, below[0])
                 continue
-            parts = [f"# {name}" if name else "", html_to_text(above[2]) if above and text else "", text]
+            parts = [f"# {name}" if name else "", post_to_text(above[2]) if above and text else "", text]
             if not text:
                 yield Skipped(ordinal, "empty text")
                 continue
@@ -268,13 +268,14 @@ class _Join:
         """Answers to questions that are not there."""
         select = "SELECT ordinal, body FROM answer WHERE parent NOT IN (SELECT id FROM question) ORDER BY ordinal"
         for ordinal, body in self.database.execute(select):
-            yield Skipped(ordinal, "orphan answer", html_to_text(body))
+            yield Skipped(ordinal, "orphan answer", post_to_text(body))
 
     def _wiki(self, identifier: int | None) -> Any:
         return self.database.execute("SELECT * FROM wiki WHERE id = ? ORDER BY ordinal", (identifier,)).fetchone()
 
     def _unmarked(self, text: str) -> str:
-        return MARKS[self.settings.comments].sub(r"\\", text)
+        marks = ("Q: ", "A: ", "C: ")  # looked for first: a pattern tries each place
+        return MARKS[self.settings.comments].sub(r"\\", text) if any(mark in text for mark in marks) else text
 
     def _facts(self, author: str | None, author_id: str | None, licence: str | None) -> dict[str, Any]:
         """Author and licence of a post; the author's name from the table of users where the post has none."""
@@ -298,6 +299,6 @@ class _Join:
         up to 2012."""
         select = "SELECT original FROM side.duplicate WHERE id = ? ORDER BY original"
         found = [str(row[0]) for row in self.database.execute(select, (identifier,))]
-        if notice := DUPLICATE.search(body):
+        if "uplicate" in body and (notice := DUPLICATE.search(body)):
             found += LINKED.findall(notice[1])
         return list(dict.fromkeys(found)) or None
