@@ -31,6 +31,12 @@ from corpus.option import Bounds
     "--limit", type=Quantity("count", Bounds(least=1)), help="A first look: only so many records of each raw file."
 )
 @click.option("--sample", metavar="SHARE", help="A first look: only this part of the records, by hashes of ids, as 1%.")
+@click.option(
+    "--evaluation",
+    multiple=True,
+    metavar="FILE",
+    help="An evaluation set, as JSON lines: its texts are taken out of all domains (13-grams, as GPT-3). (repeatable)",
+)
 @click.option("--dry-run", is_flag=True, help="Print steps, files and what they will take, and write nothing.")
 @plugin_option
 @click.option(
@@ -55,6 +61,7 @@ def run(
     allow_missing: bool,
     limit: int | None,
     sample: str | None,
+    evaluation: tuple[str, ...],
     dry_run: bool,
     **values: Any,
 ) -> None:
@@ -81,7 +88,7 @@ def run(
         overrides.setdefault("tokenizer", {})["path"] = tokenizer
     if eod_piece is not None:
         overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
-    loaded = load_recipe(recipe, overrides).sampled(limit, sample)
+    loaded = load_recipe(recipe, overrides).sampled(limit, sample).without_texts_of(evaluation)
     options = run_options(values)
     wanted = RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain)
     if dry_run:

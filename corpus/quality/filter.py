@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from corpus.config import build, check_options, option_names, parse_option
 from corpus.engine.document_map import DocumentMap
@@ -58,6 +58,9 @@ class FilterConfig:
     )
     sample_alpha: float = option(9.0, "The exponent of pareto (GPT-3: 9).", above=0)
     sample_seed: int = option(0, "Seed of the draw, which follows from it and the document's id.", least=0)
+    sample_missing: Literal["drop", "keep"] = option(
+        "drop", "Documents without a score, as where there was too little to train a classifier: drop or keep them."
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -80,7 +83,9 @@ class FilterConfig:
 
             yield Where(self.where)
         if self.sample_by_score:
-            yield SampleByScore(self.sample_by_score, self.sample_form, self.sample_alpha, self.sample_seed)
+            yield SampleByScore(
+                self.sample_by_score, self.sample_form, self.sample_alpha, self.sample_seed, self.sample_missing
+            )
 
 
 def _annotated(rules: Sequence[DocumentMap]) -> list[DocumentMap]:

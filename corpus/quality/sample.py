@@ -35,6 +35,7 @@ class SampleByScore(DocumentMap):
     form: SampleForm = option("linear", "linear: with the probability of the score; pareto: as GPT-3.")
     alpha: float = option(9.0, "Exponent of pareto (GPT-3: 9).", above=0)
     seed: int = option(0, "Seed of the draw.", least=0)
+    missing: Literal["drop", "keep"] = option("drop", "Documents without a score: drop or keep them.")
 
     def __post_init__(self) -> None:
         check_options(self, "--sample-")
@@ -51,9 +52,10 @@ class SampleByScore(DocumentMap):
         scores = np.asarray(given.to_numpy(zero_copy_only=False), dtype=np.float64)
         drawn = self.draws(batch.column("id")) < self.probability(scores)
         missing = np.isnan(scores)
+        unscored = NO_SCORE if self.missing == "drop" else None
         return Mapped(
             reasons=[
-                NO_SCORE if none else None if stays else NOT_DRAWN for none, stays in zip(missing, drawn, strict=True)
+                unscored if none else None if stays else NOT_DRAWN for none, stays in zip(missing, drawn, strict=True)
             ]
         )
 

@@ -40,7 +40,7 @@ def estimate(run: RecipeRun, workers: int) -> list[str]:
     texts: dict[str, float] = {}
     for domain, patterns in run.domains().items():
         reader = make_reader(domain, run.recipe.domains[domain])
-        raw = find_files((str(run.raw / domain),), patterns or reader.patterns)
+        raw = find_files((str(run.folder(domain)),), patterns or reader.patterns)
         sizes = [(file.path.suffix.lower(), file.path.stat().st_size) for file in raw.files if file.path.is_file()]
         size = sum(size for _, size in sizes)
         texts[domain] = sum(size * _COMPRESSED.get(suffix, 1.0) for suffix, size in sizes) * _share(run)

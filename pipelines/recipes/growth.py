@@ -17,13 +17,14 @@ Listing = Mapping[str, Mapping[str, tuple[int, int]]]
 """Of each domain its raw files: name, size, time of change in nanoseconds."""
 
 
-def list_raw(raw: Path, patterns: Mapping[str, tuple[str, ...]]) -> Listing:
-    """The raw files of the domains now; a domain without any has none."""
+def list_raw(raw: Path, patterns: Mapping[str, tuple[str, ...]], folders: Mapping[str, str]) -> Listing:
+    """The raw files of the domains now; a domain without any has none. A domain that is not in `folders` has one called
+    like it."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for domain, wanted in patterns.items():
         found[domain] = {}
         try:
-            files = find_files((str(raw / domain),), wanted).files
+            files = find_files((str(raw / folders.get(domain, domain)),), wanted).files
         except UsageError:  # no folder, or none of its files is wanted
             continue
         for file in files:
@@ -81,15 +82,17 @@ def _file(output: Path) -> Path:
     return output / "_log" / "raw.json"
 
 
-def save_listing(output: Path, raw: Path, patterns: Mapping[str, tuple[str, ...]], listing: Listing) -> None:
+def save_listing(
+    output: Path, raw: Path, patterns: Mapping[str, tuple[str, ...]], listing: Listing, folders: Mapping[str, str]
+) -> None:
     """Keep where the raw files lie and what they were, for `read_changes`; it is no part of the result."""
-    value = {"raw": str(raw.resolve()), "patterns": patterns, "files": listing}
+    value = {"raw": str(raw.resolve()), "patterns": patterns, "files": listing, "folders": folders}
     write_atomic(_file(output), json.dumps(value) + "\n")
 
 
 def saved_listing(output: Path) -> Listing:
     """The raw files that an output was made from; empty where that is not known."""
-    return _read(output)[2]
+    return _read(output).files
 
 
 def raw_folder(output: Path) -> Path | None:
@@ -102,15 +105,28 @@ def read_changes(output: Path, raw: Path | None = None) -> list[RawChange]:
     not known. A domain whose folder is not there is passed over."""
     if not (output / PLAN).exists():
         return []
-    place, patterns, before = _read(output)
-    folder = raw or place
+    saved = _read(output)
+    folder = raw or saved.raw
     if folder is None or not folder.is_dir():
         return []
-    there = {domain: wanted for domain, wanted in patterns.items() if (folder / domain).is_dir()}
-    return changes({domain: before.get(domain, {}) for domain in there}, list_raw(folder, there))
+    there = {
+        domain: wanted
+        for domain, wanted in saved.patterns.items()
+        if (folder / saved.folders.get(domain, domain)).is_dir()
+    }
+    before = {domain: saved.files.get(domain, {}) for domain in there}
+    return changes(before, list_raw(folder, there, saved.folders))
 
 
-def _read(output: Path) -> tuple[Path | None, dict[str, tuple[str, ...]], Listing]:
+@dataclass(frozen=True)
+class _Saved:
+    raw: Path | None
+    patterns: Mapping[str, tuple[str, ...]]
+    files: Listing
+    folders: Mapping[str, str]
+
+
+def _read(output: Path) -> _Saved:
     try:
         value = json.loads(_file(output).read_text(encoding="utf-8"))
         patterns = {domain: tuple(wanted) for domain, wanted in value["patterns"].items()}
@@ -118,8 +134,8 @@ def _read(output: Path) -> tuple[Path | None, dict[str, tuple[str, ...]], Listin
             domain: {name: (int(size), int(time)) for name, (size, time) in entries.items()}
             for domain, entries in value["files"].items()
         }
-        return Path(value["raw"]), patterns, files
+        return _Saved(Path(value["raw"]), patterns, files, dict(value["folders"]))
     except FileNotFoundError:
-        return None, {}, {}
+        return _Saved(None, {}, {}, {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{_file(output)} cannot be read ({error}): remove it.") from None

@@ -65,6 +65,7 @@ class Recipe(Section):
 
     domains: dict[str, DomainRecipe]
     mixture: dict[str, Any]
+    shares_sum: float | None = None
     models: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     across: AcrossRecipe = AcrossRecipe()
     validation: ValidationRecipe = ValidationRecipe()
@@ -87,7 +88,11 @@ class Recipe(Section):
         for section, name, usual in (("tokenizer", "train", True), ("packing", "cut", False)):
             if value[section][name] == usual:
                 del value[section][name]
+        for entry in value["domains"].values():
+            if not entry["folder"]:
+                del entry["folder"]
         left = {
+            "shares_sum": self.shares_sum,
             "models": self.models,
             "budget": self.budget != BudgetRecipe(),
             "plugins": self.plugins,
@@ -104,7 +109,22 @@ class Recipe(Section):
 
     def weights(self) -> Mixture:
         """The mixture, checked."""
-        return parse_mixture(self.mixture, "the recipe's mixture")
+        whole = {"mixture": self.mixture}
+        declared = {} if self.shares_sum is None else {"shares_sum": self.shares_sum}
+        return parse_mixture(whole | declared, "the recipe's mixture")
+
+    def folder(self, raw: Path, domain: str) -> Path:
+        """Where the raw files of a domain lie below `raw`."""
+        return raw / (self.domains[domain].folder or domain)
+
+    def without_texts_of(self, evaluations: Iterable[str]) -> Recipe:
+        """The recipe with a last step over all domains that takes the texts of evaluation sets out."""
+        step = {"decontaminate": {"against": [*evaluations]}}
+        if not step["decontaminate"]["against"]:
+            return self
+        across = self.across.model_copy(update={"stages": (*self.across.stages, step)})
+        across.steps()
+        return self.model_copy(update={"across": across})
 
     def sampled(self, limit: int | None, sample: str | None) -> Recipe:
         """The recipe over the first `limit` records of each raw file, or over a part of all; None is what it says itself."""

@@ -68,7 +68,7 @@ def remove(run: RecipeRun, named: Removal, options: RunOptions) -> tuple[Removal
     """
     if not (run.output / "recipe.yaml").exists():
         raise UsageError(f"{run.output} is not the output of corpus run: nothing can be removed from it.")
-    check_growth(run.output, run.raw, list_raw(run.raw, run.patterns()), overwrite=False)
+    check_growth(run.output, run.raw, list_raw(run.raw, run.patterns(), run.folders()), overwrite=False)
     parts = _parts(run, named.ids)
     if parts:
         id, into = next(iter(sorted(parts.items())))

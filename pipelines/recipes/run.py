@@ -82,7 +82,7 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
     _check_recipe(run, steps, options)
     _check_models(run, steps)
     patterns = run.patterns()
-    listing = list_raw(run.raw, patterns)
+    listing = list_raw(run.raw, patterns, run.folders())
     for change in check_growth(run.output, run.raw, listing, options.overwrite):
         _say(options, f"{change}: what depends on them is done again")
     for name in (_FINISHED, _FAILED):
@@ -115,7 +115,7 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
     write_domains_card(
         run.output / "documents", {domain: {side: _folder(run, domain, side) for side in SIDES} for domain in domains}
     )
-    save_listing(run.output, run.raw, patterns, listing)
+    save_listing(run.output, run.raw, patterns, listing, run.folders())
     write_atomic(run.output / "_log" / _FINISHED, json.dumps({"key": key, "left": run.left}) + "\n")
 
 
@@ -245,7 +245,7 @@ def _run_key(run: RecipeRun) -> str:
     files = []
     for domain, patterns in run.domains().items():
         reader = make_reader(domain, run.recipe.domains[domain])
-        for file in find_files((str(run.raw / domain),), patterns or reader.patterns).files:
+        for file in find_files((str(run.folder(domain)),), patterns or reader.patterns).files:
             status = file.path.stat()
             files.append([domain, file.name, status.st_size, status.st_mtime_ns])
     plugins = sorted(plugin.digest for plugin in loaded_plugins())

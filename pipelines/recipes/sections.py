@@ -72,6 +72,8 @@ class AlarmsRecipe(Section):
 class DomainRecipe(Section):
     """How one domain is made from its folder of raw files."""
 
+    folder: str = ""
+    """Below the folder of raw files; empty: called like the domain."""
     reader: str = ""
     patterns: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)

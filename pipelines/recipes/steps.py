@@ -78,27 +78,44 @@ class RecipeRun:
         for domain, entry in self.recipe.domains.items():
             patterns = entry.patterns or make_reader(domain, entry).patterns
             try:
-                find_files((str(self.raw / domain),), patterns)
+                find_files((str(self.folder(domain)),), patterns)
                 found[domain] = entry.patterns
             except UsageError:
                 missing.append(domain)
         folders = sorted(
-            path.name for path in self.raw.iterdir() if path.is_dir() and path.name not in self.recipe.domains
+            path.name for path in self.raw.iterdir() if path.is_dir() and path.name not in self.folders().values()
         )
-        hint = f" (there is a folder {folders[0]}; {nearest(folders[0], missing)})" if folders and missing else ""
+        hint = (
+            f" (there is a folder {folders[0]}; {nearest(folders[0], [self.folders()[domain] for domain in missing])})"
+            if folders and missing
+            else ""
+        )
         if not found:
             raise UsageError(
                 f"{self.raw} has input for no domain of the recipe: it needs a folder named like each domain.{hint}"
             )
         if missing and not self.allow_missing:
             raise UsageError(
-                f"{self.raw} has no input for {', '.join(missing)}{hint}: add it, or give --allow-missing to go on without."
+                f"{self.raw} has no input for {', '.join(map(self._placed, missing))}{hint}: add it, or give --allow-missing to go on without."
             )
         return found
 
     def used(self) -> dict[str, tuple[str, ...]]:
         """The domains that the run is made of."""
         return {domain: patterns for domain, patterns in self.domains().items() if domain not in self.left}
+
+    def _placed(self, domain: str) -> str:
+        """A domain with its folder, where that has another name."""
+        folder = self.folders()[domain]
+        return domain if folder == domain else f"{domain} (folder {folder})"
+
+    def folder(self, domain: str) -> Path:
+        """Where the raw files of a domain lie."""
+        return self.recipe.folder(self.raw, domain)
+
+    def folders(self) -> dict[str, str]:
+        """The folder of each domain's raw files, relative to that of all."""
+        return {domain: entry.folder or domain for domain, entry in self.recipe.domains.items()}
 
     def patterns(self) -> dict[str, tuple[str, ...]]:
         """The file patterns of the domains that have input."""
@@ -138,7 +155,7 @@ class RecipeRun:
         domains = self.used()
         ordered = list(self._passes)
         paths = {StepRef(domain, INGEST): str(self.output / f"documents/{domain}/00-{INGEST}") for domain in domains}
-        paths |= {StepRef(domain, RAW): str(self.raw / domain) for domain in domains}
+        paths |= {StepRef(domain, RAW): str(self.folder(domain)) for domain in domains}
         paths |= {one.steps[-1].ref: str(self.output / one.output) for one in ordered}
         paths |= {StepRef(domain, TRAIN): str(self._settled_side(domain)) for domain in self.settled}
         last = {domain: paths[StepRef(domain, INGEST)] for domain in domains}
@@ -205,7 +222,7 @@ class RecipeRun:
             f"documents/{domain}/00-{INGEST}",
             lambda: IngestStage(
                 make_reader(domain, entry),
-                (str(self.raw / domain),),
+                (str(self.folder(domain)),),
                 self.recipe.ingest_config(),
                 domain,
                 patterns,

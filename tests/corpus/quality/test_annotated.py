@@ -124,6 +124,8 @@ def test_samples_follow_seed_and_id() -> None:
     out = SampleByScore("perplexity").apply(batch_with(scored([0.0, 1.0, None, math.nan])))
     no, missing = "sample_by_score: not drawn", "sample_by_score: no score"
     assert list(out.reasons or ()) == [no, None, missing, missing]
+    kept = SampleByScore("perplexity", missing="keep").apply(batch_with(scored([0.0, 1.0, None, math.nan])))
+    assert list(kept.reasons or ()) == [no, None, None, None]
 
 
 def batch_with(rows: pa.RecordBatch):  # type: ignore[no-untyped-def]

@@ -1,0 +1,120 @@
+"""The packaged recipes: what their papers say of steps and mixture, folders that several domains share, evaluation sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from corpus.data.dataset import Dataset
+from corpus.engine.runner import RunOptions
+from corpus.errors import UsageError
+from pipelines.recipes.growth import read_changes
+from pipelines.recipes.recipe import load_recipe, parse_recipe
+from pipelines.recipes.run import run_recipe
+from pipelines.recipes.steps import RecipeRun
+
+QUIET = RunOptions(quiet=True)
+NAMES = ("llama", "palm", "redpajama", "gopher", "chinchilla", "lamda", "galactica")
+TABLES = {
+    # share of each domain, and epochs where the paper gives them, as recipes.md of the papers has them
+    "palm": ({"conversations": 50, "webpages": 27, "books": 13, "github": 5, "wikipedia": 4, "news": 1}, dict.fromkeys(
+        ("conversations", "webpages", "books", "github", "wikipedia", "news"), 1)),
+    "gopher": ({"massiveweb": 48, "books": 27, "c4": 10, "news": 10, "github": 3, "wikipedia": 2}, {}),
+    "chinchilla": (
+        {"massiveweb": 45, "books": 30, "c4": 10, "news": 10, "github": 4, "wikipedia": 1},
+        {"massiveweb": 1.24, "books": 0.75, "c4": 0.77, "news": 0.21, "github": 0.13, "wikipedia": 3.4},
+    ),
+    "lamda": ({"dialogs": 50, "c4": 12.5, "code_documents": 12.5, "wikipedia": 12.5, "web": 6.25, "web_multilingual": 6.25}, {}),
+    "redpajama": (
+        {"commoncrawl": 878, "c4": 175, "github": 59, "arxiv": 28, "books": 26, "wikipedia": 24, "stackexchange": 20},
+        dict.fromkeys(("commoncrawl", "c4", "github", "arxiv", "books", "wikipedia", "stackexchange"), 1),
+    ),
+    "galactica": (
+        {"papers": 83.0, "code": 6.9, "reference_material": 6.5, "knowledge_bases": 2.0, "commoncrawl": 1.0, "prompts": 0.3, "other": 0.2},
+        dict.fromkeys(("papers", "code", "reference_material", "knowledge_bases", "commoncrawl", "prompts", "other"), 4.25),
+    ),
+}  # fmt: skip
+"""Papers' tables: shares, epochs."""
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_mixtures_of_the_papers(name: str) -> None:
+    shares, epochs = TABLES[name]
+    weights = {weight.domain: weight for weight in load_recipe(name).weights().weights}
+    total = sum(shares.values())
+    assert {domain: pytest.approx(share / total) for domain, share in shares.items()} == {
+        domain: float(weight.share or 0) for domain, weight in weights.items()
+    }
+    assert {domain: float(weight.epochs) for domain, weight in weights.items() if weight.epochs} == epochs
+
+
+def test_what_the_recipes_ask_of_their_tokenizers_and_sequences() -> None:
+    found = {name: load_recipe(name) for name in NAMES}
+    presets = {name: (recipe.tokenizer.preset, recipe.tokenizer.vocab_size) for name, recipe in found.items()}
+    assert presets["palm"] == ("palm", 256_000) and presets["galactica"] == ("galactica", 50_000)
+    assert {recipe.packing.sequence_length for recipe in found.values()} == {2048}
+    assert all(weight.max_epochs == 1 for weight in found["palm"].weights().weights), (
+        "no component of PaLM's is repeated"
+    )
+
+
+RECIPE = {
+    "domains": {
+        "english": {"folder": "crawl", "reader": "jsonl", "stages": [{"filter": {"rules": [], "languages": ["en"]}}]},
+        "others": {"folder": "crawl", "reader": "jsonl", "stages": [{"filter": {"where": "language <> 'en'"}}]},
+    },
+    "validation": {"fraction": 0.1, "overlap": "exact"},
+    "tokenizer": {"preset": "llama", "vocab_size": 320},
+    "packing": {"sequence_length": 16},
+    "mixture": {"english": 60, "others": 40},
+}
+
+
+def write(raw: Path, name: str, number: int, begin: int = 0) -> None:
+    (raw / "crawl").mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"text": f"document {n} of {n * n} words and {n % 7} more, {language}", "language": language}
+        for n in range(begin, begin + number)
+        for language in ("en", "de")
+    ]
+    (raw / "crawl" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def rows_of(folder: Path) -> list[dict[str, object]]:
+    return [row for batch in Dataset.open(folder, "documents").batches() for row in batch.to_pylist()]
+
+
+def test_domains_of_one_folder(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write(raw, "a.jsonl", 60)
+    run = RecipeRun(parse_recipe("made", RECIPE, tmp_path), raw, out)
+    run_recipe(run, QUIET)
+    for domain, language in (("english", "en"), ("others", "de")):
+        rows = rows_of(out / f"documents/{domain}/01-filter")
+        assert len(rows) == 60 and {row["language"] for row in rows} == {language} and {row["domain"] for row in rows} == {domain}
+    assert read_changes(out) == []
+    write(raw, "b.jsonl", 5, begin=60)
+    assert [change.new for change in read_changes(out)] == [("b.jsonl",)] * 2
+    run_recipe(run, QUIET)
+    assert len(rows_of(out / "documents/others/01-filter")) == 65
+    with pytest.raises(
+        UsageError, match=r"no input for english \(folder crawl\), others \(folder crawl\)|for no domain"
+    ):
+        (tmp_path / "empty").mkdir()
+        RecipeRun(parse_recipe("made", RECIPE, tmp_path), tmp_path / "empty", out).domains()
+
+
+def test_evaluation_sets_are_taken_out(tmp_path: Path) -> None:
+    raw, out, evaluation = tmp_path / "raw", tmp_path / "out", tmp_path / "eval.jsonl"
+    write(raw, "a.jsonl", 60)
+    question = " ".join(f"word{n}" for n in range(20))
+    evaluation.write_text(json.dumps({"question": question}) + "\n")
+    with (raw / "crawl/a.jsonl").open("a") as file:
+        file.write(json.dumps({"text": f"Seen before: {question} {'x ' * 200}", "language": "en"}) + "\n")
+    recipe = parse_recipe("made", RECIPE, tmp_path)
+    assert recipe.without_texts_of(()) is recipe
+    run_recipe(RecipeRun(recipe.without_texts_of([str(evaluation)]), raw, out), QUIET)
+    rows = rows_of(out / "documents/english/02-decontaminate")
+    assert len(rows) >= 60 and not any("word7" in row["text"] for row in rows)
