@@ -30,7 +30,18 @@ def raw(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tar in (samples / "arxiv").glob("*.tar"):
         (folder / "arxiv" / tar.name).symlink_to(tar)
     (folder / "github").mkdir()
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder / "github")]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "-d",
+        str(folder / "github"),
+    ]
     for source in SOURCES:
         if subprocess.run([*command, source], capture_output=True, check=False).returncode:
             pytest.skip(f"{source} cannot be downloaded: the domain github has no input")

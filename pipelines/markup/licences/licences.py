@@ -75,13 +75,16 @@ def licences_of_text(text: str) -> frozenset[str]:
     words = words_of(rest)
     whole = bool(found)
     found |= licences_of_words(words)
+    choice = _CHOICE.search(words) is not None and words.count(" ") < _MOST_WORDS_OF_A_CHOICE
+    if found and choice:  # its other side may be no more than a name
+        found |= named_licences(words_of(text))
     if not found:
         return frozenset((UNKNOWN,)) if LEGAL.search(words) else frozenset()
     if found == {"bsd-3-clause", "bsd-2-clause"} and not whole and named_licences(words) == found:
         return frozenset((UNKNOWN,))
     if not found & _SAID and (_RESTRICTION.search(words) or (whole and _CONDITION.search(words))):
         found.add(RESTRICTED)
-    elif len(found) > 1 and _CHOICE.search(words) and words.count(" ") < _MOST_WORDS_OF_A_CHOICE:
+    elif len(found) > 1 and choice:
         found = {choice_of(found)}
     return frozenset(found)
 

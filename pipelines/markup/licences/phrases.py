@@ -27,7 +27,9 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ("unlicense", r"this is free and unencumbered software released into the public domain|\bthe unlicense\b"),
     ("0bsd", r"\bzero clause bsd\b|\b0bsd\b"),
     ("cc0-1.0", r"\bcc0\b|creative commons zero"),
-    ("cc-by", r"creative commons attribution|\bcc by\b"),
+    ("cc-by-sa", r"creative commons attribution share ?alike|\bcc by sa\b"),
+    ("cc-by", r"creative commons attribution(?! (share|non|no derivatives))|\bcc by\b(?! (sa|nc|nd))"),
+    ("cc-by-nd", r"creative commons attribution no ?derivatives|\bcc by nd\b"),
     ("zlib", r"altered source versions must be plainly marked as such|\bzlib licen[cs]e"),
     ("bsl-1.0", r"boost software licen[cs]e"),
     ("epl", r"eclipse public licen[cs]e|\bepl (1|2) 0\b"),
@@ -44,7 +46,10 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ("commons-clause", r"\bcommons clause\b"),
     ("odbl", r"open database licen[cs]e"),
     ("json", r"shall be used for good not evil"),
-    ("noncommercial", r"\bnon ?commercial|\bresearch (use|purposes) only\b|\bacademic use only\b"),
+    (
+        "noncommercial",
+        r"(?<!commercial or )(?<!commercial and )\bnon ?commercial|\bcc by nc\b|\bresearch (use|purposes) only\b|\bacademic use only\b",
+    ),
     (
         "public-domain",
         r"(placed|released|dedicated|dedicate[sd]?) (in|into|to) the public domain|\bpublic domain dedication\b",
@@ -62,7 +67,9 @@ _NAMES: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((name, re.compile(pattern)) for name, pattern in _PHRASES)
 _COMPILED_NAMES = tuple((name, re.compile(pattern)) for name, pattern in _NAMES)
-LEGAL = re.compile(r"\b(copyright|copyrights|licen[cs]e|licen[cs]ed|licensor|permission|warranty|warranties)\b")
+LEGAL = re.compile(
+    r"\b(copyrights?|licen[cs]ed?|licensor|permission|warrant(y|ies)|rights reserved|redistribut\w+|permitted|prohibited)\b"
+)
 
 
 def words_of(text: str) -> str:

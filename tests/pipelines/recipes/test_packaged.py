@@ -93,7 +93,11 @@ def test_domains_of_one_folder(tmp_path: Path) -> None:
     run_recipe(run, QUIET)
     for domain, language in (("english", "en"), ("others", "de")):
         rows = rows_of(out / f"documents/{domain}/01-filter")
-        assert len(rows) == 60 and {row["language"] for row in rows} == {language} and {row["domain"] for row in rows} == {domain}
+        assert (
+            len(rows) == 60
+            and {row["language"] for row in rows} == {language}
+            and {row["domain"] for row in rows} == {domain}
+        )
     assert read_changes(out) == []
     write(raw, "b.jsonl", 5, begin=60)
     assert [change.new for change in read_changes(out)] == [("b.jsonl",)] * 2
