@@ -9,6 +9,7 @@ first number in five digits of base 64, from 32 on; CODE and END are around inli
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ def _table(rows: list[bytes], width: int) -> np.ndarray[tuple[int, int], np.dtyp
 
 
 TAGS = _table([name.encode() for name in _NAMES], 12)
-REFERENCES = _table([b"lt;", b"gt;", b"amp;", b"quot;", b"nbsp;"], 8)
-MEANT = _table([b"<", b">", b"&", b'"', "\u00a0".encode()], 4)
+_REFERENCES = "lt gt amp quot nbsp #39 mdash ndash hellip lsquo rsquo ldquo rdquo deg copy reg middot times minus plusmn eacute ouml uuml auml".split()
+REFERENCES = _table([f"{name};".encode() for name in _REFERENCES], 12)
+MEANT = _table([unescape(f"&{name};").encode() for name in _REFERENCES], 4)
 PLACEHOLDERS = _table([b"enter image description here", b"alt text", b"image", b"screenshot"], 32)
 """What editors put in the place of a picture's text."""
 
@@ -180,7 +182,7 @@ def _may_open(stack: Any, depth: Any, tag: Any) -> Any:
 def _reference(html: Any, at: Any, text: Any, write: Any, references: Any, meant: Any) -> Any:
     """Write the character of the reference whose name begins at `at`; the row of its meaning, -1 if it is not known."""
     end = at
-    while end < at + 5 and 97 <= html[end] <= 122:
+    while end < at + 7 and (97 <= html[end] <= 122 or 48 <= html[end] <= 57 or html[end] == 35):
         end += 1
     row = _row(references, html, at, end + 1) if html[end] == 59 else -1
     if row >= 0:

@@ -13,7 +13,21 @@ from hypothesis import strategies as st
 from pipelines.markup.html.posts import _by_kernels, post_to_text
 from pipelines.markup.html.text import html_to_text
 
-PIECES = [*"ab `\n\t$\\[]_x.é\u00a0😀", "$$", "&lt;", "&amp;", "&quot;", "&nbsp;", "\\begin{x}", "words "]
+PIECES = [
+    *"ab `\n\t$\\[]_x.é\u00a0😀",
+    "$$",
+    "&lt;",
+    "&amp;",
+    "&quot;",
+    "&nbsp;",
+    "&mdash;",
+    "&#39;",
+    "&#x27;",
+    "&eacute;",
+    "&thinsp;",
+    "\\begin{x}",
+    "words ",
+]
 WORDS = st.lists(st.sampled_from(PIECES), max_size=9).map("".join)
 
 
