@@ -92,6 +92,14 @@ def ends_in_word(text: str, end: int) -> bool:
     return text[end - 1 : end].isalpha() and ENDS_IN_WORD.search(text, max(0, end - WORD_TAIL), end) is not None
 
 
+def escaped(text: str, at: int, since: int) -> bool:
+    """Whether the character at `at` follows a backslash that is no second one; what lies before `since` was read."""
+    first = at
+    while first > since and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
 def substitute(body: str, arguments: list[str]) -> str:
     """A body with its arguments in the places of `#1` to `#9`; `##` is one `#`."""
 

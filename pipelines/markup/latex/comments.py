@@ -2,12 +2,12 @@
 
 import re
 
-from pipelines.markup.latex.arguments import bracket
+from pipelines.markup.latex.arguments import bracket, escaped
 
 VERBATIM = "verbatim|Verbatim|BVerbatim|LVerbatim|lstlisting|minted|alltt|filecontents|verbatimtab|CodeChunk|CodeInput"
 COMMENT = re.compile(
     rf"\\begin\{{(?P<env>(?:{VERBATIM})\*?)\}}|\\begin\{{comment\}}|\\(?:verb|lstinline|mintinline)(?![A-Za-z])\*?"
-    r"|\\(?:url|path|nolinkurl|href)[ \t]*\{|\\.|(?P<comment>%[^\n]*(?:\n|\Z))",
+    r"|\\(?:url|path|nolinkurl|href)[ \t]*\{|(?P<comment>%[^\n]*(?:\n|\Z))",
     re.S,
 )
 VERB = re.compile(r"([^A-Za-z\s{\[])[^\n]*?\1")
@@ -55,8 +55,11 @@ def strip_comments(text: str, kept: list[str]) -> str:
     unclosed: set[str] = set()
     position = 0
     while match := COMMENT.search(text, position):
-        begin, position = match.span()
-        token = match[0]
+        begin, end = match.span()
+        if escaped(text, begin, position):
+            position = begin + 1
+            continue
+        position, token = end, match[0]
         if match["comment"] is not None:
             pieces.append(text[last:begin])
             last = position = _after_comment(text, begin, position)
@@ -79,7 +82,7 @@ def strip_comments(text: str, kept: list[str]) -> str:
         elif token.startswith(("\\verb", "\\lstinline", "\\mintinline")):
             verb = VERB.match(text, position)
             end = verb.end() if verb else -1
-        elif len(token) > 2:  # an address; an escaped character has two
+        else:  # an address
             url = URL.match(text, position, position + 4096)
             position = url.end() if url else position
             continue

@@ -2,7 +2,7 @@
 
 import re
 
-from pipelines.markup.latex.arguments import bracket, ends_in_word, group, skip_blank
+from pipelines.markup.latex.arguments import bracket, ends_in_word, escaped, group, skip_blank
 
 # How many arguments each has; an optional one may stand before them.
 COMMANDS = {
@@ -21,7 +21,7 @@ WRAPPERS = {"textcolor": 1, "colorbox": 1, "fcolorbox": 2, "resizebox": 2, "scal
 """Commands around a text, which stays; how many arguments stand before it."""
 PICTURES = "tikzpicture|pgfpicture|picture|pspicture|IEEEbiography|IEEEbiographynophoto|biography|tikzcd"
 NAMES = "|".join(sorted((COMMANDS | WRAPPERS).keys(), key=len, reverse=True))
-LAYOUT = re.compile(rf"\\(?:(?P<name>{NAMES})(?![A-Za-z@])\*?|begin\s*\{{(?P<picture>(?:{PICTURES})\*?)\}}|.)", re.S)
+LAYOUT = re.compile(rf"\\(?:(?P<name>{NAMES})(?![A-Za-z@])\*?|begin\s*\{{(?P<picture>(?:{PICTURES})\*?)\}})")
 EMPTY = re.compile(
     r"\\begin\s*\{(center|figure\*?|flushleft|flushright|wrapfigure)\}(?:[ \t]*[\[{][^\]\[{}\n]*[\]}])*\s*\\end\s*\{\1\}[ \t]*\n?"
 )
@@ -46,6 +46,9 @@ def _drop(text: str, depth: int) -> str:
     unclosed: set[str] = set()
     blank = True  # so far the line has nothing else
     while match := LAYOUT.search(text, at):
+        if escaped(text, match.start(), at):
+            at = match.start() + 1
+            continue
         at = match.end()
         inside = ""
         if picture := match["picture"]:
