@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeGuard, runtime_checkable
 
 from corpus.data.columns import Column
 
@@ -112,3 +112,9 @@ class SurveyingReader(Reader, Protocol):
     def prepared(self, gathered: Path) -> Reader:
         """The reader that reads with what `gather` left in `gathered`."""
         ...
+
+
+def needs_survey(reader: Reader) -> TypeGuard[SurveyingReader]:
+    """Whether all files are to be surveyed before one is read. A reader of which the settings decide says so by an attribute
+    `surveys`; any other that can survey does."""
+    return isinstance(reader, SurveyingReader) and bool(getattr(reader, "surveys", True))

@@ -24,7 +24,7 @@ from corpus.ingest.file_ingest import FileIngest, permitted
 from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_pattern, is_unicode, valid_name
 from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.identity import raw_digest, raw_identity, raw_size
-from corpus.ingest.reader import RawFile, Reader, ReadsFiles, SurveyingReader
+from corpus.ingest.reader import RawFile, Reader, ReadsFiles, needs_survey
 from corpus.ingest.removal import NOTHING, Removal
 
 _GATHERED = "gathered"
@@ -133,13 +133,13 @@ class IngestStage(Stage):
 
     def phases(self) -> tuple[Phase, ...]:
         read = Phase("read", len(self.groups))
-        if not isinstance(self.reader, SurveyingReader):
+        if not needs_survey(self.reader):
             return (read,)
         return Phase("survey", len(self.groups)), Phase("gather", 1), read
 
     def units(self, results: Mapping[str, Sequence[TaskResult]] | None = None) -> list[Unit]:
         """The groups of files, by their contents, where files are read each by itself."""
-        if isinstance(self.reader, SurveyingReader) or not all(file.path.exists() for file in self.raw().files):
+        if needs_survey(self.reader) or not all(file.path.exists() for file in self.raw().files):
             return []
         # of what is removed only that counts which can be in the group
         config = {name: value for name, value in self.whole_config().items() if name != "removal"}
@@ -162,7 +162,7 @@ class IngestStage(Stage):
         {"survey": self._survey, "gather": self._gather, "read": self._read}[phase](index, task)
 
     def _survey(self, index: int, task: Task) -> None:
-        assert isinstance(self.reader, SurveyingReader)
+        assert needs_survey(self.reader)
         for number, file in enumerate(self.groups[index]):
             folder = task.directory / f"survey-{number}"
             folder.mkdir()
@@ -171,7 +171,7 @@ class IngestStage(Stage):
             task.progress(bytes=raw_size(file))
 
     def _gather(self, index: int, task: Task) -> None:
-        assert isinstance(self.reader, SurveyingReader)
+        assert needs_survey(self.reader)
         folders = {
             file.name: task_directory(task.work, "survey", group) / f"survey-{number}"
             for group, files in enumerate(self.groups)
@@ -183,7 +183,7 @@ class IngestStage(Stage):
 
     def _reader(self, work: Path) -> Reader:
         """The reader, with what it has gathered of all files where it surveys them first."""
-        if not isinstance(self.reader, SurveyingReader):
+        if not needs_survey(self.reader):
             return self.reader
         return self.reader.prepared(task_directory(work, "gather", 0) / _GATHERED)
 

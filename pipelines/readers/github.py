@@ -106,6 +106,12 @@ class GithubReader:
         """The licences permitted, as they are compared."""
         return frozenset(canonical(licence) for licence in self.licences)
 
+    @property
+    def surveys(self) -> bool:
+        """Whether all files are gone through first. An archive is known by itself; the HEAD of a repository does not change
+        with its objects, and so must not be taken for all of it."""
+        return self.source != "archives"
+
     def survey(self, file: RawFile, folder: Path) -> None:
         """Copies what a file of a checkout says of licences, and the rows of tables that say more of others' contents."""
         if self.source == "checkouts":

@@ -95,9 +95,10 @@ def saved_listing(output: Path) -> Listing:
     return _read(output).files
 
 
-def raw_folder(output: Path) -> Path | None:
-    """Where the raw files of the run in `output` lay; None where that is not known."""
-    return _read(output)[0]
+def raw_folder(output: Path, domain: str) -> Path | None:
+    """Where the raw files of a domain of the run in `output` lay; None where that is not known."""
+    saved = _read(output)
+    return None if saved.raw is None else saved.raw / saved.folders.get(domain, domain)
 
 
 def read_changes(output: Path, raw: Path | None = None) -> list[RawChange]:

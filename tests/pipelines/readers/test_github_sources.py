@@ -20,7 +20,8 @@ from dulwich.repo import Repo
 
 from corpus.errors import UsageError
 from corpus.ingest.files import find_files
-from corpus.ingest.reader import Item, Record, Skipped, Unreadable
+from corpus.ingest.reader import Item, Record, Skipped, Unreadable, needs_survey
+from corpus.ingest.stage import IngestStage
 from pipelines.formats.archive import archive_commit
 from pipelines.markup.licences.survey import Survey, Surveyor
 from pipelines.readers.github import PALM, GithubReader
@@ -279,3 +280,13 @@ def test_unknown_sources_name_the_nearest() -> None:
     with pytest.raises(UsageError, match="checkouts"):
         GithubReader(source="checkout")
     assert GithubReader().patterns == GithubReader.patterns
+
+
+def test_archives_are_read_each_by_itself(tmp_path: Path) -> None:
+    """So that a new one does not make the others be read again; what several files tell together is surveyed."""
+    assert not needs_survey(GithubReader())
+    assert all(needs_survey(GithubReader(source=source)) for source in ("repositories", "checkouts", "tables"))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("r/a.py", CODE)
+    assert IngestStage(GithubReader(), (str(tmp_path),)).units()
+    assert not IngestStage(GithubReader(source="checkouts"), (str(tmp_path),)).units()
