@@ -55,27 +55,28 @@ class Encoder:
         """Chunks that had to be merged so far."""
         return int(self._state[1])
 
-    def encode(self, text: Array, offsets: Array, eod: int = -1, kind: type[np.generic] = np.uint32) -> Ids:
+    def encode(self, text: Array, offsets: Array, free: int = 0, kind: type[np.generic] = np.uint32) -> Ids:
         """The ids, of `kind`, of the texts `text[offsets[i]:offsets[i + 1]]`, in a row, and where each one's end.
 
-        `text` is valid UTF-8 as uint8, `offsets` int64; with an `eod` of 0 or more each text's ids end with it.
+        `text` is valid UTF-8 as uint8, `offsets` int64; `free`: places after each text's ids, none or one, that belong to it
+        and hold nothing yet.
         """
         texts = len(offsets) - 1
-        # a character gives at most as many ids as it has bytes, and a text has an end after it
+        # a character gives at most as many ids as it has bytes, and a text may have a place after it
         ids = np.empty(int(offsets[-1] - offsets[0]) + (self._prefix + 1) * texts, dtype=kind)
         ends = np.empty(texts, dtype=np.int64)
         filled = first = 0
         with self._lock:
             while first < texts:
                 last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + SLICE, "right")) - 1)
-                found = self._encode(text, offsets[first : last + 1], eod, ends[first:last])
+                found = self._encode(text, offsets[first : last + 1], free, ends[first:last])
                 ids[filled : filled + len(found)] = found
                 ends[first:last] += filled
                 filled, first = filled + len(found), last
         ids.resize(filled, refcheck=False)
         return ids, ends
 
-    def _encode(self, text: Array, offsets: Array, eod: int, ends: Array) -> Array:
+    def _encode(self, text: Array, offsets: Array, free: int, ends: Array) -> Array:
         """The ids of some texts, and into `ends` where each one's end."""
         texts, size = len(offsets) - 1, int(offsets[-1] - offsets[0])
         # words of eight bytes are read from every place, so the texts are copied to where they have room after them
@@ -87,7 +88,7 @@ class Encoder:
         words.flags.writeable = False
         out = np.empty(len(room) + texts + 40, dtype=np.uint32)  # a few more are written than are ids
         size = encode_texts(
-            *(_frozen(room), words, _frozen(starts), eod, self._pieces),
+            *(_frozen(room), words, _frozen(starts), free, self._pieces),
             *(*self._tables, *self._memo, self._state, out, ends),
         )
         if size < 0:

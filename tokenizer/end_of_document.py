@@ -1,14 +1,16 @@
-"""The end-of-document id: which control symbol it is, and that it ends every document and is nowhere else.
+"""The end-of-document id: which control symbol it is, how it is put after the ids of each text, and that it is nowhere else.
 
-The encoder puts it after the ids of each text where `eod` is asked for (`Tokenizer.encode_batch`), as `corpus tokenize` does.
+`Tokenizer.encode_batch` puts it there where `eod` is asked for, as `corpus tokenize` does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.errors import UsageError
@@ -46,6 +48,23 @@ def control_piece(file: Path, model: proto.Model, wanted: str, what: str) -> int
 def _controls(model: proto.Model) -> str:
     names = [piece.text.decode("utf-8", "replace") for piece in model.pieces if piece.type == proto.CONTROL]
     return ", ".join(names[:8]) or "it has none: train a tokenizer with one"
+
+
+def put_ends(ids: npt.NDArray[Any], ends: npt.NDArray[np.int64], eod_id: int) -> None:
+    """Put the end-of-document id into the last place of each text, which an encoder has left free for it; `ends` are where
+    the texts end."""
+    ids[ends - 1] = eod_id
+
+
+def in_a_row(
+    encoded: Sequence[npt.NDArray[Any]], eod_id: int | None, kind: type[np.generic]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The ids of texts in a row, of `kind`, each text's with the end-of-document id after them where one is given, and the
+    offsets of the texts: one more than texts."""
+    end = np.array([] if eod_id is None else [eod_id], kind)
+    offsets = np.cumsum([0, *(len(ids) + len(end) for ids in encoded)], dtype=np.int64)
+    parts = [part for ids in encoded for part in (ids.astype(kind, copy=False), end)]
+    return np.concatenate(parts) if parts else np.zeros(0, kind), offsets
 
 
 def check_ends(ids: pa.ListArray, eod_id: int) -> None:

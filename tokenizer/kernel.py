@@ -352,11 +352,11 @@ def _remember(key: Any, length: Any, row: Any, short: Any, wide: Any, out: Any, 
     )
 )  # fmt: skip
 def encode_texts(
-    text: Any, words: Any, starts: Any, eod: Any, pieces: Any, characters: Any, byte_ids: Any, pairs: Any, ranks: Any,
+    text: Any, words: Any, starts: Any, free: Any, pieces: Any, characters: Any, byte_ids: Any, pairs: Any, ranks: Any,
     plain: Any, bits: Any, user: Any, data: Any, masks: Any, short: Any, wide: Any, state: Any, out: Any, ends: Any,
 ) -> Any:  # fmt: skip
-    """Encode the texts between `starts` into `out`; `ends` gets the end of each one's ids. Returns the last end, or -1 where
-    a chunk is over `LONGEST`. `short` and `wide` hold what has been met; `state` counts chunks and those merged."""
+    """Encode the texts between `starts` into `out`; `ends` gets the end of each one's ids and of the `free` places after them.
+    Returns the last end, or -1 where a chunk is over `LONGEST`. `short` and `wide` hold what has been met; `state` counts chunks and those merged."""
     cuts = np.empty(BLOCK + 8, dtype=np.int64)
     known = np.empty((BLOCK + 8, 4), dtype=np.uint64)
     rows, missed = np.empty(BLOCK + 8, dtype=np.uint64), np.empty(BLOCK + 8, dtype=np.uint64)
@@ -391,8 +391,6 @@ def encode_texts(
                 _ask(words, start, 1, cuts[this], masks, short, wide, known[this], rows[this])
                 _remember(known[chunk], length, rows[chunk], short, wide, out, at, end_of_ids - at)
                 at = end_of_ids
-        if eod >= 0:
-            out[at] = eod
-            at += 1
+        at += free
         ends[number] = at
     return at

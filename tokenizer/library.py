@@ -24,6 +24,7 @@ from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
 from corpus.option import nearest
+from tokenizer.end_of_document import in_a_row
 from tokenizer.model import model_file
 
 FILE = "tokenizer.json"
@@ -123,20 +124,17 @@ class LibraryTokenizer:
         end-of-document id after it if `eod`. `continued` texts go on after others: no blank is put before them."""
         library = self._bare if continued else self.library
         kind = np.uint32 if self.wide else np.uint16
-        end = np.array([self.eod_id] if eod else [], kind)
-        parts: list[npt.NDArray[Any]] = [np.zeros(0, kind)]
-        lengths = [0]
+        encoded: list[npt.NDArray[Any]] = []
         for begin, stop in _slices(texts):
-            for found in library.encode_batch_fast(texts[begin:stop].to_pylist(), add_special_tokens=False):
-                parts += [np.array(found.ids, kind), end]
-                lengths.append(len(found.ids) + len(end))
-        offsets = np.cumsum(lengths, dtype=np.int64)
+            found = library.encode_batch_fast(texts[begin:stop].to_pylist(), add_special_tokens=False)
+            encoded += [np.array(one.ids, kind) for one in found]
+        ids, offsets = in_a_row(encoded, self.eod_id if eod else None, kind)
         if offsets[-1] > np.iinfo(np.int32).max:
             raise DataError(
                 f"{offsets[-1]} ids in one batch are too many for Arrow lists: encode fewer texts at a time."
             )
         type_ = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
-        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(np.concatenate(parts)), type=type_)
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids), type=type_)
 
 
 def _without_prefix(part: Any) -> None:

@@ -22,7 +22,7 @@ from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
 from corpus.errors import DataError, UsageError
 from tokenizer import proto
-from tokenizer.end_of_document import control_piece, end_piece
+from tokenizer.end_of_document import control_piece, end_piece, in_a_row, put_ends
 from tokenizer.merges import read_merges, why_not
 
 if TYPE_CHECKING:
@@ -121,10 +121,12 @@ class Tokenizer:
         encoder = self._bare_encoder if bare else self._encoder
         if encoder is None:
             processor = self._bare_processor if bare else self.processor
-            return self._list_array([processor.encode(text, return_type="numpy") for text in array.to_pylist()], eod)
+            encoded = [processor.encode(text, return_type="numpy") for text in array.to_pylist()]
+            return self._arrow(*in_a_row(encoded, self.eod_id if eod else None, self._kind))
         data, offsets = text_buffers(array)
-        kind = np.uint32 if self.wide else np.uint16
-        ids, ends = encoder.encode(data, offsets, self.eod_id if eod else -1, kind)
+        ids, ends = encoder.encode(data, offsets, 1 if eod else 0, self._kind)
+        if eod:
+            put_ends(ids, ends, self.eod_id)
         return self._arrow(ids, np.concatenate((np.zeros(1, dtype=np.int64), ends)))
 
     def prepare(self) -> None:
@@ -178,11 +180,9 @@ class Tokenizer:
         text: str = self.processor.decode(numbers)
         return text
 
-    def _list_array(self, encoded: Sequence[npt.NDArray[np.int32]], eod: bool) -> pa.ListArray:
-        end = np.array([self.eod_id] if eod else [], dtype=np.int32)
-        offsets = np.cumsum([0, *(len(ids) + len(end) for ids in encoded)], dtype=np.int64)
-        parts = [part for ids in encoded for part in (ids, end)]
-        return self._arrow(np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32), offsets)
+    @property
+    def _kind(self) -> type[np.generic]:
+        return np.uint32 if self.wide else np.uint16
 
     def _arrow(self, ids: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> pa.ListArray:
         if offsets[-1] > np.iinfo(np.int32).max:
@@ -190,8 +190,7 @@ class Tokenizer:
                 f"{offsets[-1]} ids in one batch are too many for Arrow lists: encode fewer texts at a time."
             )
         kind = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
-        values = pa.array(ids.astype(np.uint32 if self.wide else np.uint16, copy=False))
-        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, type=kind)
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids), type=kind)
 
 
 def model_file(path: Path | str) -> Path:
