@@ -24,6 +24,8 @@ from corpus.engine.stage import Stage
 from corpus.errors import UsageError
 from corpus.option import nearest
 from corpus.plugins import load_plugins
+from corpus.remote.listing import forget_listings
+from corpus.remote.path import place
 
 if TYPE_CHECKING:
     import pandas
@@ -203,6 +205,7 @@ def run(
     allow_missing: bool = False,
     limit: int | None = None,
     sample: str | None = None,
+    cache: Path | str = "",
     workers: int | None = None,
     executor: str = "local",
     memory: int = _MEMORY,
@@ -212,10 +215,10 @@ def run(
     max_unreadable: float | None = None,
     max_drop: float | None = None,
 ) -> OpenRun:
-    """Run a whole recipe over `raw`, a folder with a folder of raw files for each domain, and open what it made.
+    """Run a whole recipe over `raw`, a folder or its URL with a folder of raw files for each domain, and open what it made.
 
     `recipe` is a YAML file, the name of a packaged recipe, or its contents. The same call goes on after a kill and does
-    nothing when all is done. `plugins` are files that add readers, maps, rules and stages; the rest is as in `corpus run`.
+    nothing when all is done. `cache` is a folder in which remote files are kept; `plugins` are files that add readers, maps, rules and stages; the rest is as in `corpus run`.
     """
     from pipelines.recipes.recipe import load_recipe, parse_recipe
     from pipelines.recipes.run import run_recipe
@@ -236,7 +239,7 @@ def run(
     loaded = loaded.sampled(limit, sample)
     alarms = Alarms(max_unreadable, max_drop)
     options = _options(workers, executor, memory, overwrite, strict, quiet, alarms)
-    run_recipe(RecipeRun(loaded, Path(raw), Path(output), allow_missing), options)
+    run_recipe(RecipeRun(loaded, place(raw), Path(output), allow_missing, cache=str(cache)), options)
     return OpenRun(output)
 
 
@@ -256,6 +259,7 @@ def run_stage(
     """Run one stage into the directory `output`, or find it done, and open what it made. `max_unreadable` and `max_drop`
     are alarms: the greatest shares of what may be set aside and dropped."""
     alarms = Alarms(max_unreadable, max_drop)
+    forget_listings()
     _run_stage(stage, output, _options(workers, executor, memory, overwrite, strict, quiet, alarms))
     return OpenDataset(output)
 

@@ -14,6 +14,7 @@ from corpus.errors import Terminated
 from corpus.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "download": ("corpus.commands.download:download", "Fetch raw dumps from where they are published."),
     "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
     "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines, documents, books or near-duplicates."),
     "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
@@ -36,8 +37,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
+    "plan-cluster": ("corpus.commands.cluster:plan_cluster", "Say what a recipe takes on a cluster."),
     "remove": ("corpus.commands.remove:remove", "Remove records from a run's output for good."),
     "export": ("corpus.commands.export:export", "Write a packed or token set as files of other trainers."),
+    "push": ("corpus.commands.transfer:push", "Copy finished datasets to an object store or the hub."),
+    "pull": ("corpus.commands.transfer:pull", "Copy finished datasets from there, checked."),
     "trace": ("corpus.commands.trace:trace", "Show the documents of rows, and the rows of a document."),
     "verify": ("corpus.commands.verify:verify", "Check checksums, counts, ids and schema of datasets."),
     "inspect": ("corpus.commands.inspect:inspect", "Look at documents, and at what was dropped and why."),

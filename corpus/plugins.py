@@ -29,10 +29,11 @@ TABLES: Mapping[str, str] = {
     "MAPS": "pipelines.recipes.registry:MAPS",
     "RULES": "corpus.quality.filter:RULES",
     "STAGES": "pipelines.recipes.registry:STAGES",
+    "SOURCES": "pipelines.download.registry:SOURCES",
     "FAMILIES": "trainer.config.families.registry:FAMILIES",
 }
 """The tables of a plug-in file, and where the registries are that they are added to."""
-_DATACLASSES = ("READERS", "MAPS", "RULES")
+_DATACLASSES = ("READERS", "MAPS", "RULES", "SOURCES")
 """Tables of frozen dataclasses, whose fields are settings."""
 _PREFIX = "corpusmill_plugin_"
 

@@ -110,7 +110,7 @@ def plugged(place: Path) -> Path:
 
 def test_examples_are_short() -> None:
     found = dict(blocks("extending.md"))
-    assert {Path(name).name for name in found} >= {*FILES, "pebble.py", "pyproject.toml", "recipe.yaml"}
+    assert {Path(name).name for name in found} >= {*FILES, "almanac.py", "pebble.py", "pyproject.toml", "recipe.yaml"}
     for name, block in found.items():
         assert not name.endswith(".py") or len(block.splitlines()[1:]) < 40, name
 
@@ -122,7 +122,7 @@ def test_examples_are_listed(tmp_path: Path) -> None:
     plugins = [part for path, _ in files for part in ("--plugin", path)]
     listed = corpus_command(tmp_path, "plugins", *plugins)
     for name, file in zip(
-        ("lines", "shape", "no_shouting", "rare", "pebble"), (path for path, _ in files), strict=True
+        ("lines", "shape", "no_shouting", "rare", "almanac", "pebble"), (path for path, _ in files), strict=True
     ):
         assert re.search(rf"^  {name} +{file} +\S", listed, re.M), listed
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.models.model import LanguageModel
     from trainer.run.generate import LoadedModel
 
-_PATHS = ("validation", "skip_log")
+_PATHS = ("data_cache", "skip_log")
 
 
 class TrainedRun:
@@ -108,8 +108,10 @@ def fit(
         if name not in known:
             raise UsageError(f"there is no option '{name}': {nearest(name, known)}")
     given = {name: Path(value) if name in _PATHS else value for name, value in options.items() if value is not None}
+    if "validation" in given:
+        given["validation"] = str(given["validation"])
     texts = tuple(f"{key}={_text(value)}" for key, value in (settings or {}).items())
-    wanted = given | {"data": Path(data), "output": Path(output), "settings": texts}
+    wanted = given | {"data": str(data), "output": Path(output), "settings": texts}
     if model is not None:
         wanted["model"] = model
     run_fit(make_options(wanted, None), say)

@@ -9,6 +9,7 @@ import click
 
 from corpus.commands.options import (
     build_config,
+    cache_option,
     config_options,
     drop_alarm,
     run_options,
@@ -19,17 +20,21 @@ from corpus.commands.plugins import RegistryGroup, plugin_option
 from corpus.engine.runner import run_stage
 from corpus.ingest.config import IngestConfig
 from corpus.ingest.stage import IngestStage
+from corpus.remote.listing import forget_listings
 
 
 def _domain_command(name: str, reader: type[Any]) -> click.Command:
     @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
     @stage_options
+    @cache_option
     @unreadable_alarm
     @drop_alarm
     @click.option("--domain", default="", help=f"Domain written to the documents; by default {reader.domain}.")
     @config_options(reader, IngestConfig)
-    def command(inputs: tuple[str, ...], output: str, domain: str, **values: Any) -> None:
-        stage = IngestStage(build_config(reader, values), inputs, build_config(IngestConfig, values), domain)
+    def command(inputs: tuple[str, ...], output: str, domain: str, cache: str, **values: Any) -> None:
+        forget_listings()
+        config = build_config(IngestConfig, values)
+        stage = IngestStage(build_config(reader, values), inputs, config, domain, cache=cache)
         options = run_options(values)
         say_ignored(stage, options.quiet)
         run_stage(stage, output, options)
@@ -45,7 +50,8 @@ def _domain_command(name: str, reader: type[Any]) -> click.Command:
 def ingest() -> None:
     """Read raw dumps of one domain into documents.
 
-    INPUT is a file or a folder; of a folder the files that match the domain's patterns are read.
+    INPUT is a file or a folder, or the URL of one (s3://, gs://, hf://, https://); of a folder the files that match the
+    domain's patterns are read.
     """
 
 

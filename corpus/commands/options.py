@@ -24,6 +24,7 @@ from corpus.option import Bounds
 
 __all__ = [
     "build_config",
+    "cache_option",
     "config_options",
     "drop_alarm",
     "execution_options",
@@ -76,6 +77,17 @@ def execution_options() -> list[Callable[[Any], Any]]:
         click.option("--strict", is_flag=True, help="Stop at the first record that cannot be read."),
         quiet_option(),
     ]
+
+
+def cache_option(command: Command) -> Command:
+    """--cache, of what reads raw files."""
+    option = click.option(
+        "--cache",
+        default="",
+        metavar="DIR",
+        help="Keep remote raw files here, for later runs. Default: they are streamed.",
+    )
+    return apply(command, [option])
 
 
 def unreadable_alarm(command: Command) -> Command:

@@ -18,6 +18,7 @@ _TITLES = {
     "MAPS": "document maps",
     "RULES": "filter rules",
     "STAGES": "stages",
+    "SOURCES": "sources of raw files",
     "FAMILIES": "model families",
 }
 _HELP = "A Python file that adds readers, maps, rules, stages or model families. (repeatable)"

@@ -19,9 +19,13 @@ def references(dumps: tuple[str, ...], output: str, **values: Any) -> None:
     that are cited, which train-classifier takes as its positive ones (`--cited OUTPUT`).
     """
     from corpus.engine.runner import run_stage
+    from corpus.remote.listing import forget_listings
+    from corpus.remote.url import is_remote
     from pipelines.readers.links import LinksStage, summary
 
+    forget_listings()
+    existing(tuple(dump for dump in dumps if not is_remote(dump)))
     options = run_options(values)
-    manifest = run_stage(LinksStage(existing(dumps)), output, options)
+    manifest = run_stage(LinksStage(dumps), output, options)
     if not options.quiet:
         click.echo(summary(manifest))

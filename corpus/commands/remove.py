@@ -38,6 +38,7 @@ def remove(
     none belongs are taken as they are. A report in OUT/removals says where the records stood.
     """
     from corpus.ingest.removal import Removal, read_lines
+    from corpus.remote.path import place
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.remove import remove as remove_records
     from pipelines.recipes.steps import RecipeRun
@@ -50,7 +51,7 @@ def remove(
     if not recipe.exists():
         raise UsageError(f"{output} is not the output of corpus run: nothing can be removed from it.")
     options = run_options(values)
-    run = RecipeRun(load_recipe(str(recipe)), Path(raw), Path(output), allow_missing=True)
+    run = RecipeRun(load_recipe(str(recipe)), place(raw), Path(output), allow_missing=True)
     report, path = remove_records(run, named, options)
     if as_json:
         print_json(asdict(report) | {"report": str(path)})

@@ -8,15 +8,23 @@ from typing import Any
 import click
 
 from corpus.cli_options import Quantity, field_option
-from corpus.commands.options import drop_alarm, run_options, stage_options, unreadable_alarm
+from corpus.commands.options import cache_option, drop_alarm, run_options, stage_options, unreadable_alarm
 from corpus.commands.plugins import plugin_option
+from corpus.errors import UsageError
 from corpus.mixture.pack.stage import MixConfig
 from corpus.option import Bounds
 
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
-@click.option("--input", "raw", required=True, metavar="RAW", help="Folder with one folder of raw files per domain.")
+@click.option(
+    "--input",
+    "raw",
+    required=True,
+    metavar="RAW",
+    help="Folder, or URL of one, with one folder of raw files per domain.",
+)
+@cache_option
 @stage_options
 @unreadable_alarm
 @drop_alarm
@@ -36,6 +44,12 @@ from corpus.option import Bounds
     multiple=True,
     metavar="FILE",
     help="An evaluation set, as JSON lines: its texts are taken out of all domains (13-grams, as GPT-3). (repeatable)",
+)
+@click.option("--download", is_flag=True, help="First fetch into RAW what the recipe names as sources.")
+@click.option(
+    "--download-limit",
+    type=Quantity("count", Bounds(least=1)),
+    help="With --download: only so many files of each source.",
 )
 @click.option("--dry-run", is_flag=True, help="Print steps, files and what they will take, and write nothing.")
 @plugin_option
@@ -62,7 +76,10 @@ def run(
     limit: int | None,
     sample: str | None,
     evaluation: tuple[str, ...],
+    download: bool,
+    download_limit: int | None,
     dry_run: bool,
+    cache: str,
     **values: Any,
 ) -> None:
     """Run a whole recipe, from raw dumps to packed rows.
@@ -70,6 +87,8 @@ def run(
     RECIPE is a YAML file, or the name of a packaged recipe such as llama. After a kill the same command goes on; after
     raw files were added, it reads them and does again what depends on them.
     """
+    from corpus.remote.path import place
+    from corpus.remote.url import is_remote
     from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import run_recipe
@@ -90,7 +109,17 @@ def run(
         overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
     loaded = load_recipe(recipe, overrides).sampled(limit, sample).without_texts_of(evaluation)
     options = run_options(values)
-    wanted = RecipeRun(loaded, Path(raw), Path(output), allow_missing, retrain)
+    if download:
+        from pipelines.recipes.download import fetch_all, recipe_downloads
+
+        if is_remote(raw):
+            raise UsageError(f"--download fetches to this machine, and --input is {raw}: give a folder.")
+        downloads = recipe_downloads(loaded, Path(raw), download_limit)
+        if dry_run:
+            click.echo("\n".join(line for one in downloads for line in one.plan()))
+            return
+        fetch_all(downloads, lambda line: None if options.quiet else click.echo(line, err=True))
+    wanted = RecipeRun(loaded, place(raw), Path(output), allow_missing, retrain, cache=cache)
     if dry_run:
         click.echo("\n".join(estimate(wanted, options.workers)))
         return

@@ -17,10 +17,11 @@ from corpus.cli_options import json_option, print_json
 def status(output: str, raw: str | None, as_json: bool) -> None:
     """Say what is done below OUT and what a rerun would do."""
     from corpus.data.run_state import stage_states
+    from corpus.remote.path import place
     from pipelines.recipes.growth import read_changes
 
     states = stage_states(Path(output))
-    changes = read_changes(Path(output), None if raw is None else Path(raw))
+    changes = read_changes(Path(output), None if raw is None else place(raw))
     todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
     if as_json:
         print_json(

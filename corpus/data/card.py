@@ -54,3 +54,20 @@ def write_domains_card(directory: Path, domains: Mapping[str, Mapping[str, str]]
                 lines += [f"  - split: {split}", f"    path: {json.dumps(pattern)}"]
     lines += ["---", "", "Documents of each domain, split into training and validation, made by `corpus run`.", ""]
     write_atomic(directory / CARD, "\n".join(lines))
+
+
+def sets_card(sets: Mapping[str, Manifest]) -> str:
+    """The card of a folder that holds several sets, by their places in it: a configuration for each that has rows."""
+    lines = ["---", "configs:"]
+    for place, manifest in sets.items():
+        suffix = _SUFFIX.get(manifest.kind)
+        if suffix is not None and manifest.rows:
+            name = json.dumps(place.replace("/", "-"))
+            lines += [f"- config_name: {name}", f"  data_files: {json.dumps(f'{place}/[0-9]*.{suffix}')}"]
+    lines += ["---", "", "Datasets made by corpusmill; the `manifest.json` of each says how and from what.", ""]
+    for place, manifest in sets.items():
+        if manifest.rows:
+            lines.append(
+                f"- `{place}`: {manifest.rows:,} rows of kind {manifest.kind}, made by `corpus {manifest.stage}`"
+            )
+    return "\n".join(lines) + "\n"

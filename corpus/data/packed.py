@@ -72,7 +72,7 @@ class PackedRows:
         self.dataset = Dataset.open(directory, "packed")
         self.directory = self.dataset.path
         self.manifest = self.dataset.manifest
-        pairs = zip(self.dataset.shards(), self.manifest.shards, strict=True)
+        pairs = zip(self._files(), self.manifest.shards, strict=True)
         self.shards = [_Shard(file, entry.rows) for file, entry in pairs]
         self._starts = [0]
         for shard in self.shards:
@@ -83,6 +83,10 @@ class PackedRows:
     def __reduce__(self) -> tuple[Any, ...]:
         # a set is opened anew where it arrives; its mapped rows are never sent
         return type(self), (self.directory,)
+
+    def _files(self) -> list[StoredFile]:
+        """The shards in order, all there."""
+        return self.dataset.shards()
 
     def _identity(self) -> DataIdentity:
         extra = self.manifest.extra

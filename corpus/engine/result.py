@@ -41,6 +41,7 @@ class TaskResult:
     merged: bool
     progress: tuple[int, int]
     seconds: float
+    cpu_seconds: float
     peak_memory: int
     fixed_memory: int
 
@@ -71,6 +72,7 @@ class TaskResult:
             merged=value["merged"],
             progress=(value["progress"][0], value["progress"][1]),
             seconds=value["seconds"],
+            cpu_seconds=value["cpu_seconds"],
             peak_memory=value["peak_memory"],
             fixed_memory=value["fixed_memory"],
         )
@@ -88,6 +90,7 @@ class TaskResult:
             "merged": self.merged,
             "progress": list(self.progress),
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "peak_memory": self.peak_memory,
             "fixed_memory": self.fixed_memory,
         }

@@ -32,7 +32,8 @@ from corpus.engine.progress import Progress, duration, megabytes
 from corpus.engine.publish import commit_stage
 from corpus.engine.result import TaskResult
 from corpus.engine.reuse import keep_results, take_over
-from corpus.engine.stage import Stage
+from corpus.engine.simulation import quantiles
+from corpus.engine.stage import InputRef, Stage
 from corpus.errors import DataError, UsageError
 
 _OWN = re.compile(
@@ -111,6 +112,7 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
         tasks = sum(phase.tasks for phase in stage.phases())
         _say(options)(f"{stage.name}: {taken} of {tasks} tasks are as they were and not done again")
     started = time.monotonic()
+    stage.begin(work)
     with noted_failure(work):
         _run_phases(stage, work, options)
         manifest = commit_output(stage, output, started, options.workers, options.alarms)
@@ -210,12 +212,26 @@ def mismatch_of(stage: Stage, output: Path) -> str:
     if changed:
         return f"{output} was made with other settings ({'; '.join(changed[:3])}): give --overwrite to redo it."
     before = [(entry["name"], entry["digest"]) for entry in manifest.inputs]
-    digests = stage.resolve_digests()
-    now = [(ref.name, ref.digest or digests.get(ref.name, "")) for ref in references]
+    now = before if _same_names(manifest, references) else [(ref.name, ref.digest) for ref in references]
+    if now == before:
+        digests = {ref.name: ref.digest for ref in references if ref.digest} | _unchanged(output, manifest, references)
+        digests |= stage.resolve_digests([ref.name for ref in references if ref.name not in digests])
+        now = [(ref.name, digests.get(ref.name, "")) for ref in references]
     if before != now:
         names = ", ".join(sorted({name for name, _ in set(before) ^ set(now)})[:3]) or "their order"
         return f"{output} was made from other inputs ({names} changed): give --overwrite to redo it."
     return ""
+
+
+def _same_names(manifest: Manifest, references: Sequence[InputRef]) -> bool:
+    return [entry["name"] for entry in manifest.inputs] == [ref.name for ref in references]
+
+
+def _unchanged(output: Path, manifest: Manifest, references: Sequence[InputRef]) -> dict[str, str]:
+    """The digests in the manifest of raw files that are as they were when they were read: these are not read again."""
+    before = _logged(output).get("inputs", {})
+    digests = {str(entry["name"]): str(entry["digest"]) for entry in manifest.inputs}
+    return {ref.name: digests[ref.name] for ref in references if before.get(ref.name) == ref.identity}
 
 
 def _damage(output: Path, manifest: Manifest) -> str:
@@ -346,12 +362,23 @@ def _write_log(
         "key": key,
         "seconds": round(seconds, 3),
         "task_seconds": round(sum(result.seconds for result in everything), 3),
+        "cpu_seconds": round(sum(result.cpu_seconds for result in everything), 3),
         "input_bytes": stage.input_bytes(),
         "workers": workers,
         "peak_memory": max((result.peak_memory for result in everything), default=0),
         "fixed_memory": max((result.fixed_memory for result in everything), default=0),
         "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
+        "tasks": {
+            name: {
+                "number": len(phase),
+                "cpu_seconds": round(sum(r.cpu_seconds for r in phase), 3),
+                "quantiles": [round(value, 4) for value in quantiles([r.cpu_seconds for r in phase])],
+            }
+            for name, phase in results.items()
+        },
     }
+    if raw := {ref.name: ref.identity for ref in stage.inputs() if not ref.digest}:
+        entry["inputs"] = raw
     (output / "_log").mkdir(exist_ok=True)
     write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
 
@@ -363,10 +390,16 @@ def _memory(output: Path) -> str:
 
 
 def _logged_key(output: Path) -> str:
+    return str(_logged(output).get("key", ""))
+
+
+def _logged(output: Path) -> dict[str, Any]:
+    """What the log says of the finished stage; nothing where it is not there or damaged."""
     try:
-        return str(json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError):
-        return ""
+        value = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

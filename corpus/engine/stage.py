@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -110,6 +110,9 @@ class Stage(ABC):
         is not reckoned."""
         return None
 
+    def begin(self, work: Path) -> None:
+        """Leave in the working folder what every task needs to know and is found out once; called before the tasks."""
+
     @abstractmethod
     def input_paths(self) -> tuple[Path, ...]:
         """Where the inputs lie, so that an output cannot be written over them."""
@@ -139,8 +142,8 @@ class Stage(ABC):
         """Whether a result without rows is a success."""
         return False
 
-    def resolve_digests(self) -> Mapping[str, str]:
-        """Digests by name of inputs whose `digest` is empty; only asked to tell whether a finished output still holds."""
+    def resolve_digests(self, names: Collection[str]) -> Mapping[str, str]:
+        """Digests of these inputs, whose `digest` is empty; only asked to tell whether a finished output still holds."""
         return {}
 
     def seed(self) -> int | None:

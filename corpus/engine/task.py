@@ -65,6 +65,7 @@ class Task:
         self._merged = RowFile(self.directory / "merged", MERGED_SCHEMA)
         self._quarantined = RowFile(self.directory / "quarantine", QUARANTINE_SCHEMA, limit=100)
         self._started = time.monotonic()
+        self._cpu_started = time.process_time()
         self._fixed = resident_bytes()
 
     def loaded(self) -> None:
@@ -159,6 +160,7 @@ class Task:
             "merged": merged,
             "progress": self._progress,
             "seconds": time.monotonic() - self._started,
+            "cpu_seconds": time.process_time() - self._cpu_started,
             "peak_memory": peak_bytes(),
             "fixed_memory": self._fixed,
         }

@@ -10,7 +10,6 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import mmap
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ ZSTD_SLICE = 16 * 1024
 PIECE = 1024 * 1024
 """Most decoded bytes one step gives (zstd: what one slice holds)."""
 
+_MEMBER_HEAD = 1024
+"""Stored bytes in which the first decoded ones of a member are looked for."""
 _BZ2_BLOCK = (
     bytes.fromhex("314159265359"),
     bytes.fromhex("177245385090"),
@@ -357,18 +358,20 @@ def find_member(path: Path, start: int, prefix: bytes) -> int | None:
     That is where a file of one member per record becomes readable again after a damaged one.
     """
     with _open(path) as file:
-        if file.seek(0, io.SEEK_END) <= start:
-            return None
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stored:
-            while (start := stored.find(b"\x1f\x8b\x08", start)) >= 0:
+        while True:
+            file.seek(start)
+            stored = file.read(PIECE + _MEMBER_HEAD)
+            at = -1
+            while 0 <= (at := stored.find(b"\x1f\x8b\x08", at + 1)) < PIECE:
                 decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
                 try:
-                    if decoder.decompress(stored[start : start + 1024], len(prefix)) == prefix:
-                        return start
+                    if decoder.decompress(stored[at : at + _MEMBER_HEAD], len(prefix)) == prefix:
+                        return start + at
                 except zlib.error:
                     pass  # the three bytes were part of something else
-                start += 1
-    return None
+            if len(stored) <= PIECE:
+                return None
+            start += PIECE
 
 
 def _open(path: Path) -> BinaryIO:

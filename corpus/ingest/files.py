@@ -8,11 +8,15 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from corpus.data.verify import is_output
 from corpus.errors import DataError, UsageError
 from corpus.ingest.reader import RawFile
+from corpus.remote.listing import derived, files_at, is_remote_file
+from corpus.remote.path import RemotePath
+from corpus.remote.url import is_remote, shown_url, url_name
 
 _NAME_SHOWN = 200
 """Longer paths are cut in messages."""
@@ -38,14 +42,18 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
     ignored: list[str] = []
     for argument in inputs:
         root = Path(argument)
-        if is_pattern(argument):
+        if is_remote(argument):
+            found = derived((argument, tuple(patterns), prefix), partial(_remote_files, argument, patterns, prefix))
+            files += found.files
+            ignored += found.ignored
+        elif is_pattern(argument):
             files += _matching(argument, prefix)
         elif is_folder(root):
             if is_output(root):
                 raise UsageError(f"input {shown(root)} is a dataset or a run, no raw files: give it to the next stage.")
             for path in _walk(root, ignored):
                 name = path.relative_to(root).as_posix()
-                if any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns):
+                if _matches(path.name, patterns):
                     files.append(RawFile(path, prefix + valid_name(name, path)))
                 else:
                     ignored.append(shown(name))
@@ -58,9 +66,28 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str], prefix: str = "")
     return RawInput(tuple(files), tuple(sorted(ignored)))
 
 
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _remote_files(url: str, patterns: Sequence[str], prefix: str) -> RawInput:
+    """The files at a URL: one that is named, or matches a pattern, always; of a folder those that match."""
+    given = is_remote_file(url)
+    files: list[RawFile] = []
+    ignored: list[str] = []
+    for name, entry in files_at(url):
+        hidden = name.startswith(".") or "/." in name
+        path = RemotePath.of(url if given and name == url_name(url) else entry.url, entry)
+        if given or (not hidden and _matches(name.rpartition("/")[2], patterns)):
+            files.append(RawFile(path, prefix + valid_name(name, path)))
+        else:
+            ignored.append(shown(name))
+    return RawInput(tuple(files), tuple(ignored))
+
+
 def is_pattern(argument: str) -> bool:
     """Whether an INPUT is a pattern of files (`dumps/*/part-?.json`): nothing has that name, and it has a wildcard."""
-    return glob.has_magic(argument) and not os.path.lexists(argument)
+    return glob.has_magic(argument) and not is_remote(argument) and not os.path.lexists(argument)
 
 
 def input_root(argument: str) -> Path:
@@ -126,7 +153,9 @@ def is_unicode(text: str) -> bool:
 
 
 def shown(path: str | Path) -> str:
-    """A path for messages: bytes that are not UTF-8 as `\\xff`."""
+    """A path for messages: bytes that are not UTF-8 as `\\xff`, a URL without what may be secret."""
+    if is_remote(text := str(path)):
+        return shown_url(text)
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

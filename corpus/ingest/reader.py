@@ -70,7 +70,8 @@ class Reader(Protocol):
     patterns: ClassVar[tuple[str, ...]]
     """The names of its files, as `fnmatch` patterns; other files are counted as ignored."""
     doc: ClassVar[str]
-    """One line: what it reads."""
+    """One line: what it reads. A reader that opens its files by `file.path.open("rb")` alone may say `streams = True`, too:
+    then remote files are read while they come; for any other they are fetched first."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,15 @@ from corpus.engine.task import Task
 from corpus.errors import UsageError
 from corpus.ingest.config import USUAL, IngestConfig
 from corpus.ingest.file_ingest import FileIngest, permitted
-from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_pattern, is_unicode, valid_name
+from corpus.ingest.files import RawInput, check_names, find_files, is_folder, is_pattern, is_unicode, shown, valid_name
 from corpus.ingest.groups import group_count, group_of
 from corpus.ingest.identity import raw_digest, raw_identity, raw_size
 from corpus.ingest.reader import RawFile, Reader, ReadsFiles, needs_survey
+from corpus.ingest.remote import LISTING, OpenedRaw, opened_raw, version_digest
 from corpus.ingest.removal import NOTHING, Removal
+from corpus.remote.listing import load_listings, save_listings
+from corpus.remote.path import RemotePath
+from corpus.remote.url import is_remote
 
 _GATHERED = "gathered"
 _HUB_PARTS = 2
@@ -52,6 +57,8 @@ class IngestStage(Stage):
     """Instead of the reader's own, where a recipe names them."""
     removal: Removal = NOTHING
     """Records that are left out."""
+    cache: str = ""
+    """A folder in which remote files stay once they were fetched; decides no byte of the output."""
 
     def config(self) -> Mapping[str, Any]:
         settings = asdict(self.reader)  # type: ignore[call-overload]  # every reader is a dataclass
@@ -78,9 +85,21 @@ class IngestStage(Stage):
     def raw(self) -> RawInput:
         """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
         if not self.reader.patterns:
+            for name in filter(is_remote, self.raw_inputs):
+                raise UsageError(
+                    f"{shown(name)} is no name of a data set: give that, or read its files with another reader."
+                )
             files = tuple(RawFile(Path(name), self.settings.prefix + _set_name(name)) for name in self.raw_inputs)
             check_names(files)
             return RawInput(files, ())
+        return self._remote_raw if self._urls else self._found()
+
+    @cached_property
+    def _remote_raw(self) -> RawInput:
+        """What was listed stays as it is for this stage."""
+        return self._found()
+
+    def _found(self) -> RawInput:
         return find_files(self.raw_inputs, self.patterns or self.reader.patterns, self.settings.prefix)
 
     def inputs(self) -> tuple[InputRef, ...]:
@@ -92,12 +111,21 @@ class IngestStage(Stage):
                 references.append(InputRef(file.name, file.name, file.name))
         return tuple(references)
 
-    def resolve_digests(self) -> Mapping[str, str]:
-        return {file.name: raw_digest(file.path) for file in self.raw().files if file.path.exists()}
+    def resolve_digests(self, names: Collection[str]) -> Mapping[str, str]:
+        wanted = set(names)
+        return {
+            file.name: self._digest(file) for file in self.raw().files if file.name in wanted and file.path.exists()
+        }
+
+    def _digest(self, file: RawFile) -> str:
+        if isinstance(file.path, RemotePath) and self.settings.limit is not None:
+            return version_digest(raw_identity(file.path))
+        return raw_digest(file.path)
 
     def input_paths(self) -> tuple[Path, ...]:
-        matched = self.raw().files if any(map(is_pattern, self.raw_inputs)) else ()
-        return (*(Path(name) for name in self.raw_inputs if not is_pattern(name)), *(file.path for file in matched))
+        local = [name for name in self.raw_inputs if not is_remote(name)]
+        matched = find_files(local, ["*"]).files if any(map(is_pattern, local)) else ()
+        return (*(Path(name) for name in local if not is_pattern(name)), *(file.path for file in matched))
 
     def input_bytes(self) -> int:
         return sum(raw_size(file) for file in self.raw().files)
@@ -131,6 +159,14 @@ class IngestStage(Stage):
     def check(self) -> None:
         _ = self.columns
 
+    def begin(self, work: Path) -> None:
+        if self._urls:
+            save_listings(work / LISTING, self._urls)
+
+    @property
+    def _urls(self) -> list[str]:
+        return [name for name in self.raw_inputs if is_remote(name)]
+
     def phases(self) -> tuple[Phase, ...]:
         read = Phase("read", len(self.groups))
         if not needs_survey(self.reader):
@@ -146,7 +182,9 @@ class IngestStage(Stage):
         common = {"stage": self.name, "config": config}
         found = []
         for index, files in enumerate(self.groups):
-            if results is not None:  # what was read, whatever lies there now
+            if any(isinstance(file.path, RemotePath) for file in files):  # they are not fetched to be compared
+                digests = {file.name: raw_identity(file.path) for file in files}
+            elif results is not None:  # what was read, whatever lies there now
                 digests = results["read"][index].notes["digests"]
             else:
                 digests = {file.name: raw_digest(file.path) for file in files}
@@ -159,6 +197,8 @@ class IngestStage(Stage):
         return self.removal.of_files(self.domain_name, names) if self.removal else {}
 
     def run(self, phase: str, index: int, task: Task) -> None:
+        if self._urls:
+            load_listings(task.work / LISTING, self._urls)
         {"survey": self._survey, "gather": self._gather, "read": self._read}[phase](index, task)
 
     def _survey(self, index: int, task: Task) -> None:
@@ -166,8 +206,8 @@ class IngestStage(Stage):
         for number, file in enumerate(self.groups[index]):
             folder = task.directory / f"survey-{number}"
             folder.mkdir()
-            with permitted(file):
-                self.reader.survey(file, folder)
+            with permitted(file), self._opened(file, self.reader, task, number) as opened:
+                self.reader.survey(opened.file, folder)
             task.progress(bytes=raw_size(file))
 
     def _gather(self, index: int, task: Task) -> None:
@@ -195,13 +235,20 @@ class IngestStage(Stage):
         for number, file in enumerate(self.groups[index]):
             scratch = task.directory / f"scratch-{number}"
             scratch.mkdir()
-            taken = FileIngest(self.domain_name, self.settings, self.columns, self.removal, reader, file, task, writer)
-            passed_over += taken.run(scratch)
+            with self._opened(file, reader, task, number) as opened:
+                taken = FileIngest(
+                    self.domain_name, self.settings, self.columns, self.removal, reader, opened.file, task, writer
+                )
+                passed_over += taken.run(scratch)
+                digest = opened.digest(whole=self.settings.limit is None)
             shutil.rmtree(scratch)
-            if file.path.exists():
-                digests[file.name] = raw_digest(file.path)
+            if digest or file.path.exists():
+                digests[file.name] = digest or raw_digest(file.path)
         task.note("digests", digests)
         task.note("passed_over", passed_over)
+
+    def _opened(self, file: RawFile, reader: Reader, task: Task, number: int) -> AbstractContextManager[OpenedRaw]:
+        return opened_raw(file, reader, task.directory / f"remote-{number}", self.cache)
 
     def finish(self, commit: Commit) -> None:
         for result in commit.results["read"]:

@@ -76,14 +76,17 @@ def archive_commit(path: Path) -> str:
 
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[Member | Damage]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except PermissionError:
-        raise
-    except ZIP_ERRORS:
-        with path.open("rb") as stored:
+    with path.open("rb") as stored:
+        try:
+            archive = zipfile.ZipFile(stored)
+        except ZIP_ERRORS:
+            stored.seek(0)
             yield Damage(0, path.stat().st_size, "no whole zip archive", stored.read(QUARANTINE_BYTES))
-        return
+            return
+        yield from _zip_members(archive, wanted)
+
+
+def _zip_members(archive: zipfile.ZipFile, wanted: Wanted) -> Iterator[Member | Damage]:
     with archive:
         for info in archive.infolist():
             name = _clean(info.filename)

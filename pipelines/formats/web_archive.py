@@ -31,12 +31,17 @@ def read_web_archive(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]
 
 
 def _wacz(path: Path, scratch: Path) -> Iterator[WarcRecord | Damage]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except ZIP_ERRORS:
-        with path.open("rb") as stored:
+    with path.open("rb") as stored:
+        try:
+            archive = zipfile.ZipFile(stored)
+        except ZIP_ERRORS:
+            stored.seek(0)
             yield Damage(0, path.stat().st_size, "no whole WACZ archive", stored.read(QUARANTINE_BYTES))
-        return
+            return
+        yield from _wacz_members(archive, scratch)
+
+
+def _wacz_members(archive: zipfile.ZipFile, scratch: Path) -> Iterator[WarcRecord | Damage]:
     with archive:
         for number, info in enumerate(archive.infolist()):
             name = info.filename.lower().replace("\\", "/")

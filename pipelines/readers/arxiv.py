@@ -43,6 +43,7 @@ class ArxivReader:
     """Papers from their LaTeX sources."""
 
     domain: ClassVar[str] = "arxiv"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = (
         *("*.tar", "*.tar.gz", "*.tgz", "*.tex.gz", "*.tex", "*.ltx", "*.latex"),
         *("*.sty", "*.cls", "*.tikz", "*.pgf"),
@@ -82,7 +83,8 @@ class ArxivReader:
     def survey(self, file: RawFile, folder: Path) -> None:
         """Copies a loose TeX file: its paper is read where the paper's first file is. Notes what a listing says."""
         if is_loose(file.name):
-            shutil.copyfile(file.path, folder / CONTENT)
+            with file.path.open("rb") as stored, (folder / CONTENT).open("wb") as copy:
+                shutil.copyfileobj(stored, copy)
         elif listing.is_listing(file.name):
             listing.survey_listing(file.path, folder)
 

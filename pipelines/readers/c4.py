@@ -21,6 +21,7 @@ class C4Reader:
     """`corpus ingest c4`."""
 
     domain: ClassVar[str] = "c4"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = (
         "c4-*.json.gz",
         "*.json.gz",

@@ -49,6 +49,7 @@ class CommonCrawlReader:
     """`corpus ingest commoncrawl`."""
 
     domain: ClassVar[str] = "commoncrawl"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = _Patterns()  # type: ignore[assignment]  # they follow from the extractor
     doc: ClassVar[str] = "Web pages of Common Crawl: WET, or with --extractor WARC, ARC and WACZ."
     columns: ClassVar[tuple[Column, ...]] = (TITLE, DATE, AUTHOR, LICENCE)

@@ -46,6 +46,7 @@ class ConversationsReader:
     """`corpus ingest conversations`."""
 
     domain: ClassVar[str] = "conversations"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = JsonlReader.patterns
     doc: ClassVar[str] = (
         "Conversations: Pushshift, Hacker News, OpenAssistant, or any comments with an id and a parent."

@@ -33,6 +33,7 @@ class JsonlReader(DeclaresColumns):
     """`corpus ingest jsonl`."""
 
     domain: ClassVar[str] = "jsonl"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = (
         *(f"*.{name}{suffix}" for name in ("jsonl", "ndjson", "json") for suffix in SUFFIXES),
         *(f"R[CS]_*{suffix}" for suffix in SUFFIXES),  # Pushshift's months have no other ending

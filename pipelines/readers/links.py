@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,10 @@ from corpus.errors import DataError
 from corpus.ingest.file_ingest import permitted
 from corpus.ingest.files import RawInput, find_files
 from corpus.ingest.identity import raw_digest, raw_identity, raw_size
+from corpus.ingest.remote import LISTING, opened_raw
 from corpus.quality.rules.cited import LINKS
+from corpus.remote.listing import load_listings, save_listings
+from corpus.remote.url import is_remote
 from pipelines.readers.references import references
 from pipelines.readers.wikipedia import WikipediaReader
 
@@ -52,11 +55,20 @@ class LinksStage(Stage):
     def inputs(self) -> tuple[InputRef, ...]:
         return tuple(InputRef(file.name, raw_identity(file.path)) for file in self._raw.files)
 
-    def resolve_digests(self) -> Mapping[str, str]:
-        return {file.name: raw_digest(file.path) for file in self._raw.files}
+    def resolve_digests(self, names: Collection[str]) -> Mapping[str, str]:
+        wanted = set(names)
+        return {file.name: raw_digest(file.path) for file in self._raw.files if file.name in wanted}
+
+    def begin(self, work: Path) -> None:
+        if self._urls:
+            save_listings(work / LISTING, self._urls)
+
+    @property
+    def _urls(self) -> list[str]:
+        return [name for name in self.dumps if is_remote(name)]
 
     def input_paths(self) -> tuple[Path, ...]:
-        return tuple(map(Path, self.dumps))
+        return tuple(Path(name) for name in self.dumps if not is_remote(name))
 
     def input_bytes(self) -> int:
         return sum(map(raw_size, self._raw.files))
@@ -72,21 +84,28 @@ class LinksStage(Stage):
         return True
 
     def run(self, phase: str, index: int, task: Task) -> None:
+        if self._urls:
+            load_listings(task.work / LISTING, self._urls)
         raw = self._raw.files[index]
         number, damage = 0, ""
-        with (task.directory / LINKS).open("w", encoding="utf-8", errors="replace") as file, permitted(raw):
+        with (
+            (task.directory / LINKS).open("w", encoding="utf-8", errors="replace") as file,
+            permitted(raw),
+            opened_raw(raw, WikipediaReader(), task.directory / "remote") as opened,
+        ):
             try:
-                for link in references(raw.path):
+                for link in references(opened.file.path):
                     file.write(link + "\n")
                     number += 1
             except DataError as error:
                 if task.strict:
                     raise
                 damage = error.message
+            digest = opened.digest(whole=True)
         task.count(seen=1, kept=int(not damage), dropped={"no whole dump": int(bool(damage))})
         task.note("links", number)
         task.note("damage", damage)
-        task.note("digest", raw_digest(raw.path))
+        task.note("digest", digest or raw_digest(raw.path))
         task.progress(bytes=raw_size(raw))
 
     def finish(self, commit: Commit) -> None:

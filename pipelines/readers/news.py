@@ -29,6 +29,7 @@ class NewsReader:
     """`corpus ingest news`."""
 
     domain: ClassVar[str] = "news"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = (
         *JsonlReader.patterns,
         *(f"*.{name}{suffix}" for name in ("html", "htm", "warc", "arc") for suffix in SUFFIXES),

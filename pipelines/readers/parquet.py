@@ -14,6 +14,7 @@ from corpus.errors import DataError
 from corpus.ingest.compression import QUARANTINE_BYTES
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import nearest, option
+from corpus.remote.path import RemotePath
 from pipelines.readers.fields import DeclaresColumns, Fields, NoDocument
 
 _BATCH_ROWS = 512
@@ -26,6 +27,7 @@ class ParquetReader(DeclaresColumns):
     """`corpus ingest parquet`."""
 
     domain: ClassVar[str] = "parquet"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = ("*.parquet", "*.pq")
     doc: ClassVar[str] = "Parquet files with a column of text."
 
@@ -46,7 +48,7 @@ class ParquetReader(DeclaresColumns):
             self.text_column, self.id_column, self.url_column, self.language_column, self.date_column, self.speakers
         )
         try:
-            opened = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20)
+            opened = _opened(file.path)
         except PermissionError:
             raise
         except ERRORS:
@@ -72,6 +74,13 @@ class ParquetReader(DeclaresColumns):
                 kind = kind.value_type
             if not (_is_text(kind) or pa.types.is_nested(kind)):
                 raise DataError(f"column '{column}' of {path} is {kind}, not text: choose another with --text-column.")
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """The file, in columns that are read as they are asked for."""
+    if isinstance(path, RemotePath):
+        return pq.ParquetFile(pa.PythonFile(path.open("rb"), mode="r"), pre_buffer=False, buffer_size=1 << 20)
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
 
 
 def torn_file(path: Path, reason: str) -> Unreadable:

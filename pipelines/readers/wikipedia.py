@@ -59,6 +59,7 @@ class WikipediaReader:
     """Articles of the main namespace."""
 
     domain: ClassVar[str] = "wikipedia"
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = (
         *("*pages-articles*.xml*", "*.xml.bz2", "*.xml.gz", "*.xml.zst", "*.xml"),
         *("*ENTERPRISE-HTML*", "*.json.tar.gz", "*.ndjson", "*.ndjson.gz"),
@@ -205,6 +206,7 @@ class _PreparedReader:
     reader: WikipediaReader
     database: Path
     domain: ClassVar[str] = WikipediaReader.domain
+    streams: ClassVar[bool] = True
     patterns: ClassVar[tuple[str, ...]] = WikipediaReader.patterns
     doc: ClassVar[str] = WikipediaReader.doc
     columns: ClassVar[tuple[Column, ...]] = WikipediaReader.columns

@@ -11,16 +11,18 @@ from corpus.data.files import write_atomic
 from corpus.data.verify import PLAN
 from corpus.errors import DataError, UsageError
 from corpus.ingest.files import find_files
+from corpus.ingest.identity import raw_state
+from corpus.remote.url import is_remote
 
 _SHOWN = 3
-Listing = Mapping[str, Mapping[str, tuple[int, int]]]
-"""Of each domain its raw files: name, size, time of change in nanoseconds."""
+Listing = Mapping[str, Mapping[str, tuple[int, int | str]]]
+"""Of each domain its raw files: name, size, time of change in nanoseconds or the version that a store tells."""
 
 
 def list_raw(raw: Path, patterns: Mapping[str, tuple[str, ...]], folders: Mapping[str, str]) -> Listing:
     """The raw files of the domains now; a domain without any has none. A domain that is not in `folders` has one called
     like it."""
-    found: dict[str, dict[str, tuple[int, int]]] = {}
+    found: dict[str, dict[str, tuple[int, int | str]]] = {}
     for domain, wanted in patterns.items():
         found[domain] = {}
         try:
@@ -28,8 +30,7 @@ def list_raw(raw: Path, patterns: Mapping[str, tuple[str, ...]], folders: Mappin
         except UsageError:  # no folder, or none of its files is wanted
             continue
         for file in files:
-            status = file.path.stat()
-            found[domain][file.name] = (status.st_size, status.st_mtime_ns)
+            found[domain][file.name] = raw_state(file.path)
     return found
 
 
@@ -103,7 +104,7 @@ def raw_folder(output: Path, domain: str) -> Path | None:
 
 def read_changes(output: Path, raw: Path | None = None) -> list[RawChange]:
     """What happened since to the raw files of the run in `output`, where they were or in `raw`; nothing where that is
-    not known. A domain whose folder is not there is passed over."""
+    not known. A domain whose folder is not there is passed over. Remote ones are looked at only where `raw` says so."""
     if not (output / PLAN).exists():
         return []
     saved = _read(output)
@@ -132,10 +133,14 @@ def _read(output: Path) -> _Saved:
         value = json.loads(_file(output).read_text(encoding="utf-8"))
         patterns = {domain: tuple(wanted) for domain, wanted in value["patterns"].items()}
         files = {
-            domain: {name: (int(size), int(time)) for name, (size, time) in entries.items()}
+            domain: {
+                name: (int(size), state if isinstance(state, str) else int(state))
+                for name, (size, state) in entries.items()
+            }
             for domain, entries in value["files"].items()
         }
-        return _Saved(Path(value["raw"]), patterns, files, dict(value["folders"]))
+        place = None if is_remote(value["raw"]) else Path(value["raw"])
+        return _Saved(place, patterns, files, dict(value["folders"]))
     except FileNotFoundError:
         return _Saved(None, {}, {}, {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

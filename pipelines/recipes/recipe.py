@@ -80,8 +80,8 @@ class Recipe(Section):
     alarms: AlarmsRecipe = AlarmsRecipe()
 
     def resolved(self) -> dict[str, Any]:
-        """What decides the outputs, as JSON values, with all defaults: all but the alarms."""
-        value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms"}}})
+        """What decides the outputs, as JSON values, with all defaults: all but the alarms and downloads."""
+        value = self.model_dump(mode="json", exclude={"alarms": True, "domains": {"__all__": {"alarms", "download"}}})
         if self.tokenizer.bos_piece is None:
             del value["tokenizer"]["bos_piece"]
         # named where there are any

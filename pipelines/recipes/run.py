@@ -32,6 +32,7 @@ from corpus.engine.runner import (
 from corpus.engine.stage import Stage
 from corpus.errors import DataError, LostError, UsageError
 from corpus.ingest.files import find_files
+from corpus.ingest.identity import raw_state
 from corpus.ingest.stage import IngestStage
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
@@ -246,8 +247,7 @@ def _run_key(run: RecipeRun) -> str:
     for domain, patterns in run.domains().items():
         reader = make_reader(domain, run.recipe.domains[domain])
         for file in find_files((str(run.folder(domain)),), patterns or reader.patterns).files:
-            status = file.path.stat()
-            files.append([domain, file.name, status.st_size, status.st_mtime_ns])
+            files.append([domain, file.name, *raw_state(file.path)])
     plugins = sorted(plugin.digest for plugin in loaded_plugins())
     rest = {"plugins": plugins} if plugins else {}
     rest |= {"removal": [run.removal.digest]} if run.removal else {}

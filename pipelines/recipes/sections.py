@@ -79,6 +79,8 @@ class DomainRecipe(Section):
     settings: dict[str, Any] = Field(default_factory=dict)
     stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
     alarms: AlarmsRecipe = AlarmsRecipe()
+    download: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Sources of its raw files, for --download, with their settings; they decide no byte."""
 
 
 class AcrossRecipe(Section):

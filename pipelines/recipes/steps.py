@@ -68,6 +68,8 @@ class RecipeRun:
     """Models to be trained anew where their texts have changed."""
     left: tuple[str, ...] = ()
     """Domains of which a removal has left no document: they are read, and no more."""
+    cache: str = ""
+    """A folder in which remote raw files stay once they were fetched."""
 
     def domains(self) -> dict[str, tuple[str, ...]]:
         """The domains that have input, with their file patterns; one without is an error that names it."""
@@ -227,6 +229,7 @@ class RecipeRun:
                 domain,
                 patterns,
                 self.removal.of_domain(domain),
+                self.cache,
             ),
             kept=False,
         )

@@ -25,7 +25,7 @@ DEVICE_DOC = "Where to compute. Default: a GPU if there is one."
 class FitOptions:
     """The options of `trainer fit`. Those below `settings` change how the run is made, and nothing of its result."""
 
-    data: Path = option_required("The packed set to train on (from corpus mix).")
+    data: str = option_required("The packed set to train on (from corpus mix), a directory or a URL.")
     model: str = option_required("Name of a model, such as llama-tiny, llama-7b. With --init-from: of a recipe.")
     output: Path = option_required("Directory of the run; an unfinished run goes on, with other settings too.")
     steps: int | None = option(None, "Number of updates. Default: one reading of the set, less a reserve.", least=1)
@@ -34,7 +34,7 @@ class FitOptions:
     micro_batch_size: int | None = option(
         None, "Sequences at once. Default: the whole batch; on a GPU what fits.", least=1
     )
-    validation: Path | None = option(None, "A packed set, or a directory of them, to evaluate on.")
+    validation: str | None = option(None, "A packed set, or a directory of them, to evaluate on; also a URL.")
     validate_every: int | None = option(None, "Steps between evaluations. Default: at the end.", least=1)
     document_mask: bool = option(False, "Let tokens attend within their own document only.")
     precision: str | None = option(None, "Products of the model. Default: fp32; on a GPU bf16.", choices=PRECISIONS)
@@ -71,6 +71,8 @@ class FitOptions:
     parallel: str = option(
         "ddp", "Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).", choices=("ddp", "fsdp")
     )
+    data_cache: Path | None = option(None, "Where shards of a set behind a URL are kept. Default: ~/.cache/corpusmill.")
+    data_cache_bytes: int = option(20_000_000_000, "Bytes of shards that are kept there.", least=1)
     loggers: tuple[str, ...] = option(
         (), "Give the metrics to tensorboard, wandb or csv too.", flag="--logger", metavar="NAME"
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from corpus.data.dataset import resolve
 from corpus.data.packed import DataIdentity, PackedRows, Segment
+from corpus.remote.url import is_remote
+from trainer.data.remote_rows import CacheOptions, remote_sets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +22,10 @@ FEW_DOCUMENTS = 10
 _ROWS = 1024
 
 
-def open_validation(path: Path) -> dict[str, PackedRows]:
-    """The packed sets at `path`, a packed set or a directory of them, by directory name."""
+def open_validation(path: str | Path, cache: CacheOptions | None = None) -> dict[str, PackedRows]:
+    """The packed sets at `path` (or a URL), a packed set or a directory of them, by directory name."""
+    if is_remote(str(path)):
+        return remote_sets(str(path), cache or CacheOptions.of())
     return {dataset.path.name: PackedRows(dataset.path) for dataset in resolve([path], "packed")}
 
 

@@ -11,7 +11,8 @@ from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no
 from trainer.config.config import RunConfig
 from trainer.config.hardware import Hardware
 from trainer.config.options import FitOptions
-from trainer.data.validation_sets import PackedRows, open_validation
+from trainer.data.remote_rows import CacheOptions, open_rows
+from trainer.data.validation_sets import open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.determinism import same_bits
 from trainer.loop.interrupt import StopRequest
@@ -41,8 +42,9 @@ def fit(options: FitOptions, say: Say = print, fault: Fault = no_fault) -> None:
 
 
 def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
-    data = PackedRows(options.data)
-    sets = open_validation(options.validation) if options.validation is not None else {}
+    cache = CacheOptions.of(options.data_cache, options.data_cache_bytes)
+    data = open_rows(options.data, cache)
+    sets = open_validation(options.validation, cache) if options.validation is not None else {}
     run = Run(options.output)
     find_loggers(options.loggers)
     initial = _initial_weights(options, run)

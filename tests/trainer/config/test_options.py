@@ -26,7 +26,7 @@ def test_a_file_gives_options_and_settings_and_the_command_line_wins(tmp_path: P
         "model: {name: llama-tiny, layers: 2}\noptimizer:\n  lr: 3e-4\ntraining.compile: false\n",
     )
     request = make_options({"steps": 60, "settings": ("optimizer.lr=1e-3",)}, path)
-    assert (request.data, request.model, request.output) == (Path("sets/packed"), "llama-tiny", Path("run"))
+    assert (request.data, request.model, request.output) == ("sets/packed", "llama-tiny", Path("run"))
     assert (request.steps, request.save_every, request.save_minutes) == (60, 7, 5.0)
     assert request.document_mask is True
     assert request.settings == (("model.layers", 2), ("training.compile", False), "optimizer.lr=1e-3")
