@@ -154,16 +154,13 @@ class PackedRows:
         out[np.arange(width) < filled[:, None]] = numbers
         return out
 
-    def target_mask(self, rows: slice) -> npt.NDArray[np.bool_] | None:
-        """Which targets (a row's tokens but its first) count in a loss: bool [b - a, sequence_length]; None where all do.
-        It leaves out padding, and of conversations what is not trained on."""
-        if self.trained:
-            parts = [batch.trained(first, last) for batch, first, last in self._ranges(rows)]
-            return np.ascontiguousarray(np.concatenate(parts)[:, 1:])
-        if not self.padded:
-            return None
-        filled = self._filled(rows, *self.segment_lengths(rows))
-        return np.asarray(np.arange(1, self.identity.sequence_length + 1) < filled[:, None])
+    def trained_tokens(self, rows: slice) -> npt.NDArray[np.bool_]:
+        """Of a set that says so (`trained`), which tokens are trained on: bool [b - a, sequence_length + 1]."""
+        return np.concatenate([batch.trained(first, last) for batch, first, last in self._ranges(rows)])
+
+    def filled(self, rows: slice) -> Ints:
+        """Tokens of documents in each of these rows, which padding may follow."""
+        return self._filled(rows, *self.segment_lengths(rows))
 
     @property
     def padded(self) -> bool:

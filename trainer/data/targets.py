@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def read_inputs(
         )
     tokens = torch.from_numpy(both)
     targets_BT = tokens[:, 1:]
-    real = data.target_mask(taken)
+    real = target_mask(data, taken)
     if not counted:
         targets_BT = torch.full_like(targets_BT, IGNORED)
     elif real is not None:
@@ -94,10 +95,22 @@ class InputsAhead:
         return read_inputs(data, wanted.rows, wanted.masked, device, wanted.counted)
 
 
+def target_mask(data: PackedRows, rows: slice) -> npt.NDArray[np.bool_] | None:
+    """Which targets (a row's tokens but its first) count in a loss: bool [b - a, sequence_length]; None where all do.
+
+    It leaves out padding, and of conversations what is not trained on.
+    """
+    if data.trained:
+        return np.ascontiguousarray(data.trained_tokens(rows)[:, 1:])
+    if not data.padded:
+        return None
+    return np.asarray(np.arange(1, data.identity.sequence_length + 1) < data.filled(rows)[:, None])
+
+
 def count_targets(data: PackedRows, ranges: Sequence[RowRange]) -> int:
     """Targets of some rows that are tokens of documents; all of them but where rows end with padding."""
     count = 0
     for part in ranges:
-        real = data.target_mask(slice(part.start, part.stop))
+        real = target_mask(data, slice(part.start, part.stop))
         count += len(part) * data.identity.sequence_length if real is None else int(real.sum())
     return count
