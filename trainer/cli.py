@@ -24,6 +24,7 @@ from corpus.plugins import load_plugins
 from trainer.api import share_cores
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.run.sampling import SamplingConfig
+from trainer.science.doremi_options import DoremiOptions
 from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
 from trainer.science.scale_options import ScaleFitOptions
@@ -280,6 +281,30 @@ def memorization(run: Path, quiet: bool, as_json: bool, **options: Any) -> None:
         return
     for line in memorization_lines(found):
         click.echo(line)
+
+
+@main.command(short_help="Weights of domains, by DoReMi.")
+@click.argument("packed", type=_DIRECTORY)
+@config_options(DoremiOptions)
+@quiet_option()
+@json_option()
+def doremi(packed: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Weigh the domains of PACKED by where a small proxy can still learn (DoReMi): a mixture.yaml for corpus mix --weights.
+    A finished reference, and finished rounds, are taken as they are when the same command is given again."""
+    share_cores()
+    from trainer.science.doremi import run_doremi
+    from trainer.science.doremi_report import doremi_json, doremi_lines, draw_weights, write_mixture
+
+    asked = build_config(DoremiOptions, options)
+    found = run_doremi(packed, asked, _note(quiet))
+    mixture = write_mixture(found, packed, asked)
+    draw_weights(found, asked.output / "weights.svg")
+    if as_json:
+        print_json(doremi_json(found))
+        return
+    for line in doremi_lines(found, asked):
+        click.echo(line)
+    click.echo(f"mixture: {mixture}")
 
 
 @main.group(cls=Group, short_help="Scaling laws: train a ladder, fit, extrapolate.")
