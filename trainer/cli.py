@@ -307,6 +307,22 @@ def doremi(packed: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     click.echo(f"mixture: {mixture}")
 
 
+@main.command(name="noise", short_help="Critical batch of a run, from its noise scale.")
+@click.argument("run", type=_DIRECTORY)
+@json_option()
+def noise_command(run: Path, as_json: bool) -> None:
+    """The gradient noise scale of RUN, which was trained with --noise-scale: the batch that spends as much on steps as on
+    tokens, as a function of the loss, and a ramp that follows it."""
+    from trainer.science.critical_batch import critical_batch, noise_json, noise_lines
+
+    found = critical_batch(run)
+    if as_json:
+        print_json(noise_json(found))
+        return
+    for line in noise_lines(found):
+        click.echo(line)
+
+
 @main.group(cls=Group, short_help="Scaling laws: train a ladder, fit, extrapolate.")
 def scale() -> None:
     """Scaling laws from runs of this machine."""

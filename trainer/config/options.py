@@ -61,6 +61,9 @@ class FitOptions:
         choices=("extend", "restart-warmup"),
     )
     accept_resume: bool = option(False, "Go on where the self-check of a resume fails, and note it.")
+    noise_scale: int = option(
+        0, "Measure the gradient noise scale every so many steps, from the micro-batches; 0: not.", least=0
+    )
     save_every: int = option(100, "Steps between saves.", least=1)
     save_minutes: float = option(0.0, "Also save when as many minutes have passed; 0: not.", least=0)
     background_saves: bool = option(False, "Save from a copy in memory while the training goes on; on a GPU always.")

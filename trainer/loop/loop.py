@@ -16,6 +16,7 @@ from trainer.data.validation_sets import open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.determinism import same_bits
 from trainer.loop.interrupt import StopRequest
+from trainer.loop.noise_scale import check_noise_scale
 from trainer.loop.restore import first_config, open_run
 from trainer.loop.session import Session
 from trainer.run.directory import Run
@@ -57,6 +58,7 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
         store = CheckpointStore(run.checkpoints, fault=fault, ranks=ranks)
         opening = ranks.from_rank_0(lambda: open_run(run, store, options, data, sets, say, initial, hardware))
         config = opening.history.last
+        check_noise_scale(options.noise_scale, config, ranks.size)
         store.retention = _retention(options, config)
         if config.training.compile and ranks.device.type == "cpu":
             say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")

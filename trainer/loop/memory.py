@@ -22,12 +22,13 @@ class MemoryGuard:
     run: Run
     data: PackedRows
     say: Callable[[str], None]
+    noise_every: int = 0
     halved: bool = False
 
     def measure(self, state: TrainingState) -> Measured:
         """`step.measure`; a DataError where memory does not suffice."""
         try:
-            return measure(state, self.data)
+            return measure(state, self.data, self.noise_every)
         except torch.OutOfMemoryError as error:
             reason = str(error).partition("\n")[0].partition(". ")[0]
             self._snapshot(state)

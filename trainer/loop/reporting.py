@@ -55,6 +55,8 @@ class Reporter:
             "seconds": round(measured.seconds, 6),
             "data_seconds": round(measured.data_seconds, 6),
         }
+        if measured.noise is not None:
+            record |= {"noise_square": measured.noise.square, "noise_trace": measured.noise.trace}
         shares = use.mfu(speed)
         if shares is not None:
             record |= {"mfu_6n": round(shares[0], 4), "mfu": round(shares[1], 4)}

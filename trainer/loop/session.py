@@ -75,7 +75,7 @@ class Session:
             self.opening.history.last.training.steps, silent=self.options.quiet or not self.ranks.first
         )
         self.reporter = Reporter(self.run, self.ranks, self.line, find_loggers(self.options.loggers), self.say)
-        self.memory = MemoryGuard(self.run, self.data, self.line.say)
+        self.memory = MemoryGuard(self.run, self.data, self.line.say, self.options.noise_scale)
         self.saver = Saver(self.store, self.options.background_saves or self.ranks.device.type == "cuda")
         self.recovery = Recovery(self.run, self.store, self.data, self.line.say, self.saver.wait)
         steps = self.options.profiled_steps()

@@ -13,6 +13,7 @@ from corpus.errors import DataError
 from trainer.data.rows import RowRange, deal, next_batch
 from trainer.data.targets import Wanted, count_targets
 from trainer.data.validation_sets import PackedRows
+from trainer.loop.noise_scale import MicroGradients, Noise
 from trainer.loop.state import TrainingState
 from trainer.models.dropout import Dropout
 from trainer.models.precision import precision_context
@@ -35,6 +36,7 @@ class Measured:
     next_row: int
     data_seconds: float
     seconds: float
+    noise: Noise | None = None
 
     @property
     def finite(self) -> bool:
@@ -42,8 +44,11 @@ class Measured:
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def measure(state: TrainingState, data: PackedRows) -> Measured:
-    """Put the clipped gradient of the next batch into the weights' `.grad`; nothing else of `state` changes."""
+def measure(state: TrainingState, data: PackedRows, noise_every: int = 0) -> Measured:
+    """Put the clipped gradient of the next batch into the weights' `.grad`; nothing else of `state` changes.
+
+    The gradient noise scale is measured at every `noise_every`-th step that has equal micro-batches (0: at none).
+    """
     began = perf_counter()
     training, ranks, device = state.config.training, state.ranks, state.ranks.device
     rows, next_row = state.next_rows()
@@ -56,6 +61,9 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
     data_seconds = 0.0
     state.optimizer.zero_grad()
     batches = deal(rows, training.micro_rows, ranks.rank, ranks.size)
+    apart = None
+    if noise_every and (state.step + 1) % noise_every == 0 and len(batches) > 1 and len({*map(len, batches)}) == 1:
+        apart = MicroGradients(state.named.values())
     for number, batch in enumerate(batches, 1):
         waited = perf_counter()
         filled = batch or range(rows[0].start, rows[0].start + 1)
@@ -72,6 +80,10 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
                 )
             (loss if state.parallel.scale == 1.0 else loss * state.parallel.scale).backward()
         sums += part
+        if apart is not None:
+            apart.take()
+    if apart is not None:
+        apart.put_back()
     state.at(f"gathering the gradient of step {state.step + 1}")
     norm_1 = clip_gradients(state.named.values(), state.config.optimizer.clip).double()[None]
     # the norm of the first rank for all: decisions hang on it
@@ -88,6 +100,7 @@ def measure(state: TrainingState, data: PackedRows) -> Measured:
         next_row,
         data_seconds,
         perf_counter() - began,
+        None if apart is None else apart.noise(norm, targets),
     )
 
 
