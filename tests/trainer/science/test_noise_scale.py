@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
 from trainer.loop.noise_scale import MicroGradients, Noise
+from trainer.run.metrics import MetricsLog
 from trainer.science.critical_batch import CriticalBatch, Part, critical_batch
 
 
@@ -98,12 +99,15 @@ def test_steps_without_equal_micro_batches_are_refused(tmp_path: Path, micro: st
 
 def test_means_are_divided_and_ramps_follow(tmp_path: Path) -> None:
     run = _fit(tmp_path, "run", "--micro-batch-size", "4", "--noise-scale", "1")
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for number, record in enumerate(lines):
+    log = MetricsLog(run / "metrics.jsonl")
+    records = [dict(record) for record in log.records()]
+    log.path.unlink()
+    for number, record in enumerate(records):
         # every other step is negative alone; the scale is 16 tokens at first and 128 at the end
         record |= {"loss": 4.0 - number / 24, "noise_square": 3.0 if number % 2 else -1.0}
         record["noise_trace"] = 16.0 if number < 12 else 128.0
-    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
+        log.append(record)
+    log.close()
     found = critical_batch(run)
     assert [part.noise_scale for part in found.parts] == [16.0] * 3 + [128.0] * 3
     assert found.exponent is not None and found.exponent > 0
