@@ -103,7 +103,7 @@ def _rung(
     if not number > 0:
         raise UsageError(f"{path}: {kind} has {amount}: give numbers above 0.")
     base: dict[str, Any] = {
-        "data": Path(grid["data"]),
+        "data": str(grid["data"]),
         "model": str(grid["model"]),
         "output": Path(grid["output"]) / name,
         "seed": seed,

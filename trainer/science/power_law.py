@@ -22,6 +22,8 @@ DELTA = 1e-3
 """Of the Huber loss, in nats of log L."""
 _STARTS = 6
 """Points of the grid from which the floor is looked for."""
+_LEAST, _LARGEST = 1e-4, 3.0
+"""Exponents are looked for between these: a few noisy runs would allow steps, which predict nothing."""
 _ROUNDS = 300
 """Most steps of the descent."""
 _EXPONENTS = np.concatenate([np.geomspace(0.01, 0.1, 12), np.linspace(0.12, 1.5, 47)])
@@ -168,6 +170,7 @@ def _polished(starts: Sequence[Law], logs: Floats, log_losses: Floats, irreducib
         diagonal = np.einsum("gkk->gk", square)
         square = square + np.eye(square.shape[-1]) * (damping[:, None] * diagonal + 1e-14)[:, None, :]
         tried = numbers - np.clip(np.linalg.solve(square, slope[..., None])[..., 0], -3, 3)
+        tried[:, batch.free :] = np.clip(tried[:, batch.free :], _LEAST, _LARGEST)
         new_residuals, new_jacobian = _linearised(batch, tried, log_losses)
         values = huber(new_residuals)
         better = values < objectives

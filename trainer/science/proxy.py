@@ -32,7 +32,7 @@ def proxy_config(
 ) -> RunConfig:
     """The configuration of a proxy: that of `trainer fit` for this model and data, whatever number of rows it takes."""
     options = FitOptions(
-        data.directory, model, Path("proxy"), steps=1, batch_size=1, seed=seed, settings=tuple(settings)
+        str(data.directory), model, Path("proxy"), steps=1, batch_size=1, seed=seed, settings=tuple(settings)
     )
     config = resolve_config(options, data.identity, {})
     if config.training.document_mask:
