@@ -16,6 +16,7 @@ from corpus.errors import UsageError
 from trainer.config.config import RunConfig
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
+from trainer.data.targets import target_mask
 from trainer.data.validation_sets import DataIdentity, PackedRows
 from trainer.models.initialisation import initialise
 from trainer.models.loss import IGNORED, position_losses, training_loss
@@ -111,7 +112,7 @@ def read_rows(data: PackedRows, rows: Ints, device: torch.device) -> tuple[Tenso
     for index, row in enumerate(rows.tolist()):
         where = slice(row, row + 1)
         data.copy_into(where, both[index : index + 1])
-        mask = data.target_mask(where)
+        mask = target_mask(data, where)
         if mask is not None:
             real[index] = mask[0]
     tokens = torch.from_numpy(both).to(device)
