@@ -216,9 +216,9 @@ def plan_cluster(
 
 def _tasks(phase: str, number: int, factor: float, size: int, scaled: bool) -> int:
     """The tasks of a phase for `size` bytes of input, where a sample had `number`."""
-    if not scaled or phase in _SERIAL:
+    if not scaled or phase in _SERIAL or factor <= 1:
         return number
-    return max(1, round(number * factor)) if number > 4 else group_count(size)
+    return max(number, group_count(size))
 
 
 def _step(

@@ -263,6 +263,7 @@ def _line(number: int, line: int) -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_recipe_fetches_what_it_names_and_runs(tmp_path: Path) -> None:
     site = tmp_path / "site"
     put(site, {f"{n}.jsonl": "".join(_line(n, k) for k in range(40)).encode() for n in range(3)})
