@@ -13,6 +13,7 @@ from corpus.kernel import kernel
 from corpus.quality.lm.runs import Rows
 
 _DECIMALS = 7
+_NOTHING = -99.0
 _NUMBER_BYTES = 12
 """The most bytes of a logarithm: a sign, two digits, a point and the decimals; and what separates it."""
 _READ = types.Array(types.uint32, 2, "C", readonly=True)
@@ -24,8 +25,10 @@ _BOUNDS = types.Array(types.int64, 1, "C", readonly=True)
 
 @kernel(types.int64(types.float32, types.uint8[::1], types.int64))
 def _write_logarithm(value: Any, out: Any, at: Any) -> Any:
-    """Write the logarithm of a number that is at most about 1 at a place; the place after it."""
-    scaled = np.int64(np.rint(-min(0.0, np.log10(np.float64(value))) * 10**_DECIMALS))
+    """Write the logarithm of a number that is at most about 1 at a place; the place after it. That of 0, the back-off weight of
+    a context after which every word was seen, is -99, as ARPA files have it."""
+    logarithm = max(_NOTHING, np.log10(np.float64(value))) if value > 0 else _NOTHING
+    scaled = np.int64(np.rint(-min(0.0, logarithm) * 10**_DECIMALS))
     if scaled == 0:
         out[at] = 48
         return at + 1

@@ -62,9 +62,14 @@ def kneser_ney(sentences: Sequence[Sequence[str]], order: int) -> Model:
     probability[("<unk>",)] = weight[()] * uniform
     probability[("<s>",)] = 1.0
     return {
-        gram: (math.log10(value), math.log10(weight[gram]) if gram in weight else 0.0)
+        gram: (_logarithm(value), _logarithm(weight[gram]) if gram in weight else 0.0)
         for gram, value in probability.items()
     }
+
+
+def _logarithm(value: float) -> float:
+    """As ARPA files have it: that of 0 is -99."""
+    return math.log10(value) if value else -99.0
 
 
 def read_arpa(path: Path) -> Model:

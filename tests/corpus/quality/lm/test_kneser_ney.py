@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from corpus.quality.lm.arpa_writer import Vocabulary
@@ -80,6 +80,7 @@ def test_adjusted_counts_are_those_of_the_definition(texts: list[list[str]], ord
 
 
 @given(sentences, st.integers(2, 5), st.integers(1, 40))
+@example([["a"], ["a"], ["a"], ["b", "b", "c", "a"]], 3, 40)  # a context after which every word was seen
 def test_the_model_is_that_of_the_definition(texts: list[list[str]], order: int, block: int) -> None:
     found, expected = estimate(texts, order, block), kneser_ney(texts, order)
     assert found.keys() == expected.keys()
