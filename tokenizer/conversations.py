@@ -7,6 +7,7 @@ says is never one. An end-of-document id ends the document, and each turn before
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from corpus.data.buffers import text_buffers
 from corpus.data.schema import token_schema
-from corpus.data.turns import Turn, read_turns
+from corpus.data.turns import Turn, read_turns, runs_of
 from corpus.engine.task import Task
 from corpus.errors import DataError
 from tokenizer.library import LibraryTokenizer
@@ -45,7 +46,7 @@ def encode_conversations(
         if not raw:
             task.drop(key, "empty", "")
             continue
-        documents.append((key, len(raw), texts.pieces(key, raw, read_turns(key, metadata[number], len(raw)))))
+        documents.append((key, len(raw), texts.pieces(raw, read_turns(key, metadata[number], len(raw)))))
     encoded = texts.encode()
     rows: list[tuple[str, Ids, list[tuple[int, int]]]] = []
     for key, size, pieces in documents:
@@ -68,27 +69,18 @@ class _Texts:
         self._runs: list[bytes] = []
         self._first: list[bool] = []
 
-    def pieces(self, key: str, raw: bytes, turns: tuple[Turn, ...]) -> _Pieces:
-        """Take the runs of a document apart."""
+    def pieces(self, raw: bytes, turns: tuple[Turn, ...]) -> _Pieces:
+        """Take the runs of a document, which ends with an end-of-document id."""
         found: _Pieces = []
-        for number, turn in enumerate(turns):
-            at = turn.start
-            for begin, end in turn.special:
-                identity = self._tokenizer.special_ids.get(raw[begin:end].decode("utf-8", "replace"))
-                if identity is not None:
-                    self._add(found, raw[at:begin], turn.trained)
-                    found.append((identity, True, turn.trained))
-                    at = end
-            self._add(found, raw[at : turn.end], turn.trained)
-            if turn.eod or number + 1 == len(turns):
-                found.append((self._tokenizer.eod_id, True, turn.trained))
-        return found
-
-    def _add(self, found: _Pieces, run: bytes, trained: bool) -> None:
-        if run:
+        turns = (*turns[:-1], replace(turns[-1], eod=True))
+        for run, trained in runs_of(raw, turns, self._tokenizer.special_ids, self._tokenizer.eod_id):
+            if isinstance(run, int):
+                found.append((run, True, trained))
+                continue
             self._first.append(not found)
             found.append((len(self._runs), False, trained))
             self._runs.append(run)
+        return found
 
     def encode(self) -> list[Ids]:
         """The ids of each run; those that do not begin a document have no blank put before them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from corpus.errors import UsageError
 from corpus.option import nearest
@@ -16,6 +16,7 @@ from corpus.plugins import load_plugins
 if TYPE_CHECKING:
     from trainer.models.model import LanguageModel
     from trainer.run.generate import LoadedModel
+    from trainer.run.sampling import SamplingConfig
 
 _PATHS = ("data_cache", "skip_log")
 
@@ -61,22 +62,37 @@ class TrainedRun:
         """The step of the checkpoint that the model is of."""
         return self._loaded.step
 
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        max_tokens: int = 100,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ) -> str:
-        """The prompt, taken for the beginning of a document, with its continuation: the most likely one, or sampled."""
-        share_cores()
-        from trainer.run.sampling import SamplingConfig
+    @overload
+    def generate(self, prompt: str = "", **sampling: Any) -> str: ...
 
-        sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_tokens=max_tokens)
-        return self._loaded.generate(prompt, sampling)
+    @overload
+    def generate(self, prompt: Sequence[str], **sampling: Any) -> list[str]: ...
+
+    def generate(self, prompt: str | Sequence[str] = "", **sampling: Any) -> str | list[str]:
+        """The prompt, taken for the beginning of a document, with a sampled continuation, or each of several prompts with one.
+
+        `sampling` are the options of `trainer generate` with underscores (max_tokens, temperature, top_k, top_p, seed, stop).
+        """
+        share_cores()
+        chosen = _sampling(sampling)
+        if isinstance(prompt, str):
+            return self._loaded.generate(prompt, chosen)
+        return self._loaded.generate_all(list(prompt), chosen)
+
+    def stream(self, prompt: str = "", **sampling: Any) -> Iterator[str]:
+        """The same text in pieces, as they come."""
+        share_cores()
+        return self._loaded.stream(prompt, _sampling(sampling))
+
+    def chat(self, messages: str | Sequence[Mapping[str, str]], *, template: str, **sampling: Any) -> str:
+        """The answer to a question, or to messages with a `role` (system, user, assistant) and `content` each, as `template`
+        rendered them in fine-tuning (alpaca, chatml, llama-2, plain, or the folder of a tokenizer that has one)."""
+        share_cores()
+        from corpus.data.message import Message
+
+        entries = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        talk = [Message(entry["role"], entry["content"], entry.get("context", "")) for entry in entries]
+        return self._loaded.chat(talk, template, _sampling(sampling))
 
     def __repr__(self) -> str:
         return f"<run {self.path} of {self.config['name']}>"
@@ -130,6 +146,17 @@ def share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # huge pages for large tensors: without them an eighth of a step goes to page faults
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def _sampling(options: Mapping[str, Any]) -> SamplingConfig:
+    """The options by name; a UsageError names the nearest of an unknown one."""
+    from corpus.config import build
+    from trainer.run.sampling import SamplingConfig
+
+    stop = options.get("stop", ())
+    settings = {**options, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
+    made: SamplingConfig = build("generate", SamplingConfig, settings)
+    return made
 
 
 def _text(value: object) -> str:

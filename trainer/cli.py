@@ -105,27 +105,57 @@ def settings(model: str | None, plugins: tuple[str, ...], as_json: bool) -> None
         click.echo(line)
 
 
-@main.command(short_help="Continue a prompt with a run's model.")
+@main.command(short_help="Continue prompts with a run's model.")
 @click.argument("run", type=_DIRECTORY)
-@click.option("--prompt", default="", help="The beginning of the text. Default: the start of a document.")
+@click.option(
+    "--prompt", "prompts", multiple=True, help="The beginning of a text. Default: the start of a document. (repeatable)"
+)
+@click.option("--prompts", "file", type=_DIRECTORY, help="A file of prompts, one a line: text, or a JSON string.")
+@click.option(
+    "--template", metavar="NAME", help="Prompts are questions, and this is how fine-tuning rendered them, as alpaca."
+)
+@click.option(
+    "--system", default="", metavar="TEXT", help="What stands before the question, where the template takes it."
+)
 @config_options(SamplingConfig)
 @_checkpoint_option
 @_device_option
 @quiet_option()
-@json_option()
+@json_option("Print one JSON object: of each prompt its text.")
 def generate(
-    run: Path, prompt: str, step: int | None, device: str | None, quiet: bool, as_json: bool, **options: Any
+    run: Path,
+    prompts: tuple[str, ...],
+    file: Path | None,
+    template: str | None,
+    system: str,
+    step: int | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Continue a prompt with the newest checkpoint of RUN, or another one."""
+    """Continue prompts with the newest checkpoint of RUN, or answer them (--template). One prompt's text is printed as it
+    comes; several go through the model together."""
     share_cores()
-    from trainer.run.generate import generate as run_generate
+    from trainer.run.generate import LoadedModel
+    from trainer.run.prompts import Asked, read_prompts
 
+    asked = Asked((*prompts, *(read_prompts(file) if file is not None else ())) or ("",), template, system)
     sampling = build_config(SamplingConfig, options)
-    text = run_generate(run, prompt, sampling, _note(quiet), device, step)
-    if as_json:
-        print_json({"run": str(run), "prompt": prompt, "text": text})
+    model = LoadedModel.load(run, _note(quiet), device, step)
+    if len(asked.prompts) == 1 and not as_json:
+        for piece in asked.stream(model, sampling):
+            click.echo(piece, nl=False)
+        click.echo()
+        return
+    texts = asked.texts(model, sampling)
+    if not as_json:
+        click.echo("\n\n".join(texts))
+    elif len(texts) == 1:
+        print_json({"run": str(run), "prompt": asked.prompts[0], "text": texts[0]})
     else:
-        click.echo(text)
+        pairs = zip(asked.prompts, texts, strict=True)
+        print_json({"run": str(run), "texts": [{"prompt": prompt, "text": text} for prompt, text in pairs]})
 
 
 @main.command(name="eval", short_help="Perplexity of a run on validation sets.")

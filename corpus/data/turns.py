@@ -6,7 +6,7 @@ text. Text is cut into tokens turn by turn, so that ids do not depend on what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,28 @@ def read_turns(key: str, metadata: str, size: int) -> tuple[Turn, ...]:
             "leave that step out for conversations."
         )
     return turns
+
+
+Run = tuple[bytes | int, bool]
+"""Text or the id of a special token, and whether it is trained on."""
+
+
+def runs_of(text: bytes, turns: Sequence[Turn], special: Mapping[str, int], eod: int) -> Iterator[Run]:
+    """What of a document is encoded by itself, in order, with `special` tokens where the template wrote one and the id `eod`
+    after turns that ask for it. Runs of text are never empty."""
+    for turn in turns:
+        at = turn.start
+        for begin, end in turn.special:
+            identity = special.get(text[begin:end].decode("utf-8", "replace"))
+            if identity is not None:
+                if begin > at:
+                    yield text[at:begin], turn.trained
+                yield identity, turn.trained
+                at = end
+        if turn.end > at:
+            yield text[at : turn.end], turn.trained
+        if turn.eod:
+            yield eod, turn.trained
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from trainer.evaluation.perplexity import Validation, evaluate
 from trainer.models.initialisation import initialise
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
-from trainer.run.generate import choose, continue_ids
+from trainer.run.decoding import choose, continue_ids
 from trainer.run.sampling import SamplingConfig
 
 TINY = ["--set", "model.layers=1", "--set", "model.d_model=32", "--batch-size", "4", "--threads", "1"]
@@ -96,10 +96,11 @@ def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
     assert "in the first step" in result.output
     assert (run / "tokenizer.model").read_bytes() == (packed / "_tokenizer" / "tokenizer.model").read_bytes()
 
-    greedy = call("generate", run, "--prompt", "the cat", "--max-tokens", "30")
+    wanted = ("generate", run, "--prompt", "the cat", "--max-tokens", "30", "--temperature", "0")
+    greedy = call(*wanted)
     assert greedy.exit_code == 0, greedy.output
     assert greedy.output.startswith("the cat")
-    assert greedy.output == call("generate", run, "--prompt", "the cat", "--max-tokens", "30").output
+    assert greedy.output == call(*wanted).output
     sample = ["generate", run, "--temperature", "1.5", "--top-k", "20", "--top-p", "0.9", "--seed"]
     assert call(*sample, "1").output == call(*sample, "1").output
     assert call(*sample, "1").output != call(*sample, "2").output
@@ -109,12 +110,33 @@ def test_fit_generate_eval(packed: Path, tmp_path: Path) -> None:
     assert "all tokens" in result.output
     value = json.loads(call("eval", run, "--validation", packed, "--json").stdout)
     assert value["step"] == 2 and f"loss {value['all_tokens']['loss']:.4f}" in result.output
-    assert json.loads(call("generate", run, "--prompt", "the cat", "--max-tokens", "30", "--json").stdout) == {
+    assert json.loads(call(*wanted, "--json").stdout) == {
         "run": str(run),
         "prompt": "the cat",
         "text": greedy.output.removesuffix("\n"),
     }
     assert fit(packed, tmp_path / "quiet", "--quiet").output == ""
+
+
+def test_generate_many_prompts_and_answers(packed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert fit(packed, run).exit_code == 0
+    few = ("generate", run, "--max-tokens", "8", "--json")
+    alone = [json.loads(call(*few, "--prompt", text, "--temperature", "0").stdout)["text"] for text in ("the cat", "a")]
+    file = tmp_path / "prompts.txt"
+    file.write_text('the cat\n\n"a"\n')
+    together = json.loads(call(*few, "--prompts", file, "--temperature", "0").stdout)["texts"]
+    assert together == [{"prompt": prompt, "text": text} for prompt, text in zip(("the cat", "a"), alone, strict=True)]
+    cut = json.loads(call(*few, "--prompt", "the cat", "--temperature", "0", "--stop", alone[0][8:10]).stdout)
+    assert cut["text"] == alone[0][: alone[0].index(alone[0][8:10], len("the cat"))]
+    answer = call(
+        "generate", run, "--prompt", "the cat", "--template", "alpaca", "--max-tokens", "8", "--temperature", "0"
+    )
+    value = json.loads(call(*few, "--prompt", "the cat", "--template", "alpaca", "--temperature", "0").stdout)
+    assert answer.output.removesuffix("\n") == value["text"] and "Instruction" not in value["text"]
+    errors(call("generate", run, "--template", "alpacca"), 2, "did you mean 'alpaca'")
+    errors(call("generate", run, "--system", "x"), 2, "give --template")
+    errors(call("generate", run, "--prompts", tmp_path / "none"), 2, "cannot be read")
 
 
 def errors(result: Result, code: int, text: str) -> None:
@@ -187,7 +209,7 @@ def test_choosing_a_token() -> None:
     generator = torch.Generator().manual_seed(0)
 
     def seen(**settings: float) -> set[int]:
-        sampling = SamplingConfig(**({"temperature": 1.0} | settings))  # type: ignore[arg-type]
+        sampling = SamplingConfig(**({"temperature": 1.0, "top_p": 1.0} | settings))  # type: ignore[arg-type]
         return {choose(logits, sampling, generator) for _ in range(300)}
 
     assert seen(temperature=0.0) == {1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
+from corpus.data.tokenizer_json import without_prefix
+from corpus.data.turns import Rendered, runs_of
 from corpus.errors import DataError
 
 _BLANK = "\u2581"
@@ -25,8 +27,13 @@ class _Backend(Protocol):
     def blank_first(self) -> bool:
         """Whether a blank is put before a text."""
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text; special tokens that it spells are characters."""
+    @property
+    def special(self) -> Mapping[str, int]:
+        """The ids of the symbols that no text gives."""
+
+    def encode(self, text: str, continued: bool = False) -> list[int]:
+        """The ids of a text; special tokens that it spells are characters. No blank is put before one that goes on after
+        others."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids that the tokenizer knows or does not."""
@@ -48,6 +55,16 @@ class TextCodec:
         """The ids of `text`."""
         return self.backend.encode(text)
 
+    def encode_turns(self, rendered: Rendered, eod: int) -> list[int]:
+        """The ids of the turns of a conversation, as a training set of them has."""
+        ids: list[int] = []
+        for run, _ in runs_of(rendered.text.encode(), rendered.turns, self.backend.special, eod):
+            if isinstance(run, int):
+                ids.append(run)
+            else:
+                ids += self.backend.encode(run.decode(), continued=bool(ids))
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; ids the tokenizer does not know (a padded vocabulary's) are left out."""
         return self.backend.decode([int(value) for value in ids])
@@ -64,9 +81,21 @@ class _SentencePiece:
     def blank_first(self) -> bool:
         return "".join(self.model.encode("a", out_type=str)).startswith(_BLANK)
 
-    def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.model.encode(text)
+    def encode(self, text: str, continued: bool = False) -> list[int]:
+        ids: list[int] = (self._bare if continued else self.model).encode(text)
         return ids
+
+    @cached_property
+    def special(self) -> dict[str, int]:
+        pieces = range(self.model.get_piece_size())
+        return {self.model.id_to_piece(number): number for number in pieces if self.model.is_control(number)}
+
+    @cached_property
+    def _bare(self) -> sentencepiece.SentencePieceProcessor:
+        """The model that puts no blank before a text, for those that go on after others: of a field that is there twice
+        (`normalizer_spec { add_dummy_prefix: false }`) the last counts."""
+        data = self.model.serialized_model_proto() + b"\x1a\x02\x18\x00"
+        return sentencepiece.SentencePieceProcessor(model_proto=data)
 
     def decode(self, ids: Sequence[int]) -> str:
         size = self.model.get_piece_size()
@@ -103,8 +132,23 @@ class _Library:
         first: str = self.library.encode("a", add_special_tokens=False).tokens[0]
         return first.startswith((_BLANK, "\u0120"))
 
-    def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.library.encode(text, add_special_tokens=False).ids
+    @cached_property
+    def special(self) -> dict[str, int]:
+        added = self.library.get_added_tokens_decoder()
+        return {token.content: int(number) for number, token in added.items() if token.special}
+
+    @cached_property
+    def _bare(self) -> Any:
+        """The tokenizer that puts no blank before a text."""
+        from tokenizers import Tokenizer
+
+        bare = Tokenizer.from_str(json.dumps(without_prefix(json.loads(self.library.to_str()))))
+        bare.encode_special_tokens = True
+        return bare
+
+    def encode(self, text: str, continued: bool = False) -> list[int]:
+        library = self._bare if continued else self.library
+        ids: list[int] = library.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

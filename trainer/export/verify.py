@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from trainer.data.validation_sets import PackedRows
 from trainer.export.gguf import FILE
 from trainer.export.gguf_read import read_model
 from trainer.models.model import LanguageModel
-from trainer.run.generate import continue_ids
-from trainer.run.sampling import SamplingConfig
+from trainer.run.decoding import continue_ids
+from trainer.run.sampling import GREEDY
 
 TOLERANCE = 1e-4
 """Largest difference of two logits, as a share of the largest logit (of 1, where that is smaller), and of two losses."""
@@ -106,7 +106,7 @@ def _refused(difference: str) -> DataError:
 def _same_choices(model: LanguageModel, theirs: Logits, eod: int, scale: float) -> int:
     """How many tokens our greedy choice was followed, each theirs too: their most likely one, or as likely to rounding."""
     tokens = min(GREEDY_TOKENS, model.shape.sequence_length - 1)
-    chosen = continue_ids(model, [eod], SamplingConfig(max_tokens=tokens), stop=-1)
+    chosen = continue_ids(model, [eod], replace(GREEDY, max_tokens=tokens), stop=-1)
     logits_TV = theirs(torch.tensor([[eod, *chosen]]))[0, :-1]
     behind = logits_TV.amax(1) - logits_TV.gather(1, torch.tensor(chosen)[:, None])[:, 0]
     if not float(behind.max()) <= TOLERANCE * scale:

@@ -1,68 +1,25 @@
-"""`trainer generate`: text from a run's newest checkpoint, greedy or sampled, with a cache of keys and values."""
+"""`trainer generate`: text from a run's newest checkpoint, of one prompt or many, as it comes or whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from corpus.data.message import Message
+from corpus.data.templates import find_template
 from trainer.data.text import TextCodec
 from trainer.distributed.ranks import pick_device
 from trainer.models.model import LanguageModel
-from trainer.models.precision import precision_context
+from trainer.run.decoding import decode
 from trainer.run.directory import Run
 from trainer.run.load import load_model
 from trainer.run.sampling import SamplingConfig
+from trainer.run.stream import TextStream
 
-
-def choose(logits_V: Tensor, sampling: SamplingConfig, generator: torch.Generator) -> int:
-    """The next token's id from its logits (float32 [V])."""
-    if sampling.temperature == 0:
-        return int(logits_V.argmax())
-    # the difference first: a tiny temperature would make two logits infinite
-    ranked_V, ids_V = ((logits_V - logits_V.max()) / sampling.temperature).sort(descending=True, stable=True)
-    if sampling.top_k:
-        ranked_V = ranked_V[: sampling.top_k]
-    probabilities = ranked_V.softmax(0)
-    before = probabilities.cumsum(0) - probabilities
-    probabilities = torch.where(before < sampling.top_p, probabilities, 0.0)
-    return int(ids_V[torch.multinomial(probabilities, 1, generator=generator)])
-
-
-@torch.no_grad()
-def continue_ids(
-    model: LanguageModel,
-    prompt: Sequence[int],
-    sampling: SamplingConfig,
-    stop: int,
-    vocabulary: int | None = None,
-    precision: str = "fp32",
-) -> list[int]:
-    """The ids that follow `prompt` (at least one id), until `stop` (not included) or `max_tokens`.
-
-    Only ids below `vocabulary` are chosen: the model's may be padded. When the model's sequence length is full, it goes
-    on from the last half of it.
-    """
-    generator = torch.Generator().manual_seed(sampling.seed)
-    ids = list(prompt)
-    capacity, device = model.shape.sequence_length, model.embedding.device
-    cache = model.new_cache(1)
-    pending = ids[-capacity:]
-    while len(ids) - len(prompt) < sampling.max_tokens:
-        if cache.length + len(pending) > capacity:
-            cache, pending = model.new_cache(1), ids[-max(1, capacity // 2) :]
-        with precision_context(precision, device):
-            logits_V = model.next_logits(torch.tensor([pending], device=device), cache)[0]
-        token = choose(logits_V[:vocabulary].cpu(), sampling, generator)
-        if token == stop:
-            break
-        ids.append(token)
-        pending = [token]
-    return ids[len(prompt) :]
+BATCH = 16
+"""Prompts that are continued together."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +55,75 @@ class LoadedModel:
 
     def generate(self, prompt: str, sampling: SamplingConfig) -> str:
         """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
-        # without a BOS a document begins where the one before it ends
+        return self.generate_all([prompt], sampling)[0]
+
+    def generate_all(self, prompts: Sequence[str], sampling: SamplingConfig) -> list[str]:
+        """Each prompt with its continuation."""
+        return [
+            text + added for text, added in self._continued([self.codec.encode(text) for text in prompts], sampling)
+        ]
+
+    def stream(self, prompt: str, sampling: SamplingConfig) -> Iterator[str]:
+        """The continuation of `prompt` in pieces, as they come, after the prompt itself."""
         ids = self.codec.encode(prompt)
-        before = [self.bos] if self.bos is not None else [] if self.alone and ids else [self.eod]
-        added = continue_ids(self.model, [*before, *ids], sampling, self.eod, self.vocabulary, self.precision)
-        return self.codec.decode([*ids, *added])
+        yield self.codec.decode(ids)
+        yield from self._pieces(ids, sampling)
+
+    def chat(self, messages: Sequence[Message], template: str, sampling: SamplingConfig) -> str:
+        """The answer to some messages, as `template` renders them."""
+        return self.chat_all([messages], template, sampling)[0]
+
+    def chat_all(self, talks: Sequence[Sequence[Message]], template: str, sampling: SamplingConfig) -> list[str]:
+        """The answer to each of some conversations."""
+        asked = [self._rendered(messages, template) for messages in talks]
+        return [added for _, added in self._continued(asked, self._stopping(sampling, template))]
+
+    def stream_chat(self, messages: Sequence[Message], template: str, sampling: SamplingConfig) -> Iterator[str]:
+        """The answer to some messages in pieces, as they come."""
+        yield from self._pieces(self._rendered(messages, template), self._stopping(sampling, template))
+
+    def _rendered(self, messages: Sequence[Message], template: str) -> list[int]:
+        return self.codec.encode_turns(find_template(template).render(messages, answer=True), self.eod)
+
+    @staticmethod
+    def _stopping(sampling: SamplingConfig, template: str) -> SamplingConfig:
+        return replace(sampling, stop=tuple(dict.fromkeys((*sampling.stop, *find_template(template).stops))))
+
+    def _before(self, ids: Sequence[int]) -> list[int]:
+        """The ids that the model reads: without a BOS a document begins where the one before it ends."""
+        return [*([self.bos] if self.bos is not None else [] if self.alone and ids else [self.eod]), *ids]
+
+    def _continued(self, prompts: Sequence[list[int]], sampling: SamplingConfig) -> Iterator[tuple[str, str]]:
+        """Each prompt as text, and what is added to it."""
+        for start in range(0, len(prompts), BATCH):
+            part = prompts[start : start + BATCH]
+            streams = [TextStream(self.codec.decode, ids, sampling.stop) for ids in part]
+            seeded = replace(sampling, seed=sampling.seed + start)
+            for _ in self._decoded(part, seeded, streams):
+                pass
+            for ids, stream in zip(part, streams, strict=True):
+                yield self.codec.decode(ids), stream.text
+
+    def _pieces(self, ids: list[int], sampling: SamplingConfig) -> Iterator[str]:
+        stream = TextStream(self.codec.decode, ids, sampling.stop)
+        yield from filter(None, self._decoded([ids], sampling, [stream]))
+        yield stream.end()
+
+    def _decoded(
+        self, prompts: Sequence[list[int]], sampling: SamplingConfig, streams: Sequence[TextStream]
+    ) -> Iterator[str]:
+        """What becomes certain with each token."""
+        tokens = decode(
+            self.model,
+            [self._before(ids) for ids in prompts],
+            sampling,
+            self.eod,
+            self.vocabulary,
+            self.precision,
+            lambda number, token: streams[number].stopped,
+        )
+        for number, token in tokens:
+            yield streams[number].add(token)
 
 
 def generate(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.errors import UsageError
 from tests.trainer.shapes import build, small
 from trainer.models.model import LanguageModel
-from trainer.run.generate import LoadedModel, choose, continue_ids
-from trainer.run.sampling import SamplingConfig
+from trainer.run.decoding import choose, continue_ids, decode
+from trainer.run.generate import LoadedModel
+from trainer.run.sampling import GREEDY, SamplingConfig
+from trainer.run.stream import TextStream
 
 
 def sharp(family: str) -> LanguageModel:
@@ -41,7 +47,7 @@ def slow(model: LanguageModel, prompt: list[int], sampling: SamplingConfig) -> l
 @pytest.mark.parametrize(
     "sampling",
     [
-        SamplingConfig(max_tokens=40),
+        SamplingConfig(temperature=0, max_tokens=40),
         SamplingConfig(temperature=1.0, seed=3, max_tokens=40),
         SamplingConfig(temperature=0.8, top_k=7, top_p=0.9, seed=4, max_tokens=40),
     ],
@@ -65,9 +71,9 @@ def test_the_seed_decides() -> None:
 def test_samples_follow_the_probabilities() -> None:
     logits = torch.log(torch.tensor([0.1, 0.5, 0.15, 0.25]))
     generator = torch.Generator().manual_seed(1)
-    drawn = Counter(choose(logits, SamplingConfig(temperature=1.0), generator) for _ in range(4000))
+    drawn = Counter(choose(logits, SamplingConfig(temperature=1.0, top_p=1.0), generator) for _ in range(4000))
     assert [drawn[token] / 4000 for token in range(4)] == pytest.approx([0.1, 0.5, 0.15, 0.25], abs=0.03)
-    drawn = Counter(choose(logits, SamplingConfig(temperature=0.5), generator) for _ in range(4000))
+    drawn = Counter(choose(logits, SamplingConfig(temperature=0.5, top_p=1.0), generator) for _ in range(4000))
     squares = [p * p / 0.345 for p in (0.1, 0.5, 0.15, 0.25)]
     assert [drawn[token] / 4000 for token in range(4)] == pytest.approx(squares, abs=0.03)
 
@@ -76,7 +82,7 @@ def test_extreme_numbers() -> None:
     logits = torch.tensor([3e4, -3e4, 2.9e4])
     generator = torch.Generator().manual_seed(1)
     assert choose(logits, SamplingConfig(temperature=1e-38, top_p=1e-9), generator) == 0
-    assert choose(logits, SamplingConfig(temperature=1.0, top_k=99), generator) == 0
+    assert choose(logits, SamplingConfig(temperature=1.0, top_p=1.0, top_k=99), generator) == 0
     for temperature in (math.nan, math.inf, -1.0):
         with pytest.raises(UsageError, match="--temperature"):
             SamplingConfig(temperature=temperature)
@@ -84,16 +90,16 @@ def test_extreme_numbers() -> None:
 
 def test_ids_that_the_tokenizer_lacks_are_never_chosen() -> None:
     model = sharp("llama")
-    free = continue_ids(model, [1], SamplingConfig(temperature=3.0, max_tokens=60), -1)
-    bound = continue_ids(model, [1], SamplingConfig(temperature=3.0, max_tokens=60), -1, vocabulary=20)
+    free = continue_ids(model, [1], SamplingConfig(temperature=3.0, top_p=1.0, max_tokens=60), -1)
+    bound = continue_ids(model, [1], SamplingConfig(temperature=3.0, top_p=1.0, max_tokens=60), -1, vocabulary=20)
     assert max(free) >= 20 > max(bound)
 
 
 def test_bf16_generates_too() -> None:
     model = sharp("llama")
-    text = continue_ids(model, [1, 2, 3], SamplingConfig(max_tokens=12), -1, precision="bf16")
+    text = continue_ids(model, [1, 2, 3], SamplingConfig(temperature=0, max_tokens=12), -1, precision="bf16")
     assert len(text) == 12
-    assert text[0] == continue_ids(model, [1, 2, 3], SamplingConfig(max_tokens=1), -1)[0]
+    assert text[0] == continue_ids(model, [1, 2, 3], SamplingConfig(temperature=0, max_tokens=1), -1)[0]
 
 
 class Letters:
@@ -122,12 +128,83 @@ def test_a_prompt_stands_behind_what_began_documents(
 ) -> None:
     seen: list[list[int]] = []
 
-    def continued(model: object, ids: list[int], *rest: object) -> list[int]:
-        seen.append(list(ids))
-        return [12]
+    def continued(model: object, prompts: list[list[int]], *rest: object) -> Iterator[tuple[int, int]]:
+        seen.extend(prompts)
+        yield 0, 12
 
-    monkeypatch.setattr("trainer.run.generate.continue_ids", continued)
+    monkeypatch.setattr("trainer.run.generate.decode", continued)
     monkeypatch.setattr(LoadedModel, "codec", Letters())
     loaded = LoadedModel(sharp("llama"), 1, None, 2, bos, 40, "fp32", alone)  # type: ignore[arg-type]  # no run is needed
     assert loaded.generate(prompt, SamplingConfig()) == prompt + "c"
     assert seen == [[*before, *Letters().encode(prompt)]]
+
+
+PROMPTS = [[5, 6, 7], [9], [1, 2, 3, 4, 5, 6, 7, 8], list(range(20)), [5, 6, 7]]
+
+
+@pytest.mark.parametrize("family", ["llama", "palm"])
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(seed=5, top_p=0.9)])
+def test_prompts_of_a_batch_are_continued_as_alone(family: str, sampling: SamplingConfig) -> None:
+    """Whatever their lengths: a row draws by its own seed, and is at the positions where it would be by itself."""
+    model = sharp(family)
+    sampling = replace(sampling, max_tokens=12)
+    for prompts in (PROMPTS[:3], PROMPTS):
+        found: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
+        for number, token in decode(model, prompts, sampling, stop=-1):
+            found[number].append(token)
+        for number, prompt in enumerate(prompts):
+            if len(prompt) + 12 <= 16:  # before the window slides
+                assert found[number] == continue_ids(model, prompt, replace(sampling, seed=sampling.seed + number), -1)
+            assert len(found[number]) == 12
+
+
+def test_rows_end_one_by_one() -> None:
+    model = sharp("llama")
+    ends = {0: 2, 1: 5, 2: 1}
+    counts: Counter[int] = Counter()
+
+    def finished(number: int, token: int) -> bool:
+        return counts[number] == ends[number]
+
+    found: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    for number, token in decode(model, PROMPTS[:3], replace(GREEDY, max_tokens=8), -1, finished=finished):
+        counts[number] += 1
+        found[number].append(token)
+    assert {number: len(ids) for number, ids in found.items()} == ends
+    for number, ids in found.items():
+        assert ids == continue_ids(model, PROMPTS[number], replace(GREEDY, max_tokens=8), -1)[: ends[number]]
+
+
+def _characters(ids: Sequence[int]) -> str:
+    return bytes(ids).decode("utf-8", "replace")
+
+
+@given(st.text(max_size=20), st.text(max_size=40), st.lists(st.text(min_size=1, max_size=4), max_size=3))
+def test_a_stream_gives_the_text_up_to_its_stop(prompt: str, added: str, stops: list[str]) -> None:
+    stream = TextStream(_characters, list(prompt.encode()), stops)
+    pieces = []
+    for byte in added.encode():
+        pieces.append(stream.add(byte))
+        if stream.stopped:
+            break
+    pieces.append(stream.end())
+    ends = [place for place in (added.find(stop) for stop in stops) if place >= 0]
+    assert "".join(pieces) == stream.text
+    # the first stop that is seen whole, which another may begin before
+    assert added.startswith(stream.text)
+    assert stream.stopped == bool(ends)
+    if not ends:
+        assert stream.text == added
+    else:
+        assert not any(stop in stream.text for stop in stops)
+
+
+def test_what_could_become_a_stop_is_held_back() -> None:
+    stream = TextStream(_characters, list(b"a"), ["###", "## end"])
+    assert [stream.add(byte) for byte in b"b ## c ##"] == ["b", " ", "", "", "", "## c", " ", "", ""]
+    assert stream.add(ord("#")) == "" and stream.stopped and stream.text == "b ## c "
+
+
+def test_a_character_of_several_tokens_comes_whole() -> None:
+    stream = TextStream(_characters, [], [])
+    assert [stream.add(byte) for byte in "é☺".encode()] == ["", "é", "", "", "☺"]
