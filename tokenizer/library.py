@@ -22,6 +22,7 @@ import xxhash
 from corpus.data.buffers import text_buffers
 from corpus.data.manifest import MANIFEST
 from corpus.data.schema import NARROW_VOCABULARY, id_type
+from corpus.data.tokenizer_json import without_prefix
 from corpus.errors import DataError, UsageError
 from corpus.option import nearest
 from tokenizer.end_of_document import in_a_row
@@ -112,10 +113,7 @@ class LibraryTokenizer:
         """The library's tokenizer without the blank that it may put before a text."""
         from tokenizers import Tokenizer
 
-        config = json.loads(self.library.to_str())
-        _without_prefix(config["normalizer"])
-        _without_prefix(config["pre_tokenizer"])
-        bare = Tokenizer.from_str(json.dumps(config))
+        bare = Tokenizer.from_str(json.dumps(without_prefix(json.loads(self.library.to_str()))))
         bare.encode_special_tokens = True
         return bare
 
@@ -135,20 +133,6 @@ class LibraryTokenizer:
             )
         type_ = pa.list_(pa.field("item", id_type(self.wide), nullable=False))
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids), type=type_)
-
-
-def _without_prefix(part: Any) -> None:
-    """Take the blank before a text out of a normalizer or pre-tokenizer, as `tokenizer.json` has them."""
-    if not isinstance(part, dict):
-        return
-    for inner in [*part.get("normalizers", ()), *part.get("pretokenizers", ())]:
-        _without_prefix(inner)
-    if part.get("type") == "Prepend":
-        part["prepend"] = ""
-    if part.get("type") == "Metaspace":
-        part["prepend_scheme"] = "never"
-    if part.get("type") == "ByteLevel":
-        part["add_prefix_space"] = False
 
 
 def _special(file: Path, library: Any, special: dict[str, int], wanted: str, what: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from corpus.cli_options import (
 from corpus.option import Bounds
 from corpus.plugins import load_plugins
 from trainer.api import share_cores
+from trainer.config.memory_options import MemoryOptions
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.run.sampling import SamplingConfig
 from trainer.science.doremi_options import DoremiOptions
@@ -204,7 +206,13 @@ def trace(run: Path, data: Path, step: int, as_json: bool) -> None:
 
 @main.command(short_help="Write a model for transformers or llama.cpp.")
 @click.argument("run", type=_DIRECTORY)
-@click.option("--format", "kind", type=click.Choice(["hf", "gguf"]), required=True, help="transformers or llama.cpp.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["hf", "gguf", "peft"]),
+    required=True,
+    help="transformers, llama.cpp, or adapters alone.",
+)
 @output_option("Directory to make; it must not exist.")
 @_checkpoint_option
 @click.option("--dtype", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="hf: of weights.")
@@ -221,6 +229,24 @@ def export(run: Path, kind: str, output: str, quiet: bool, **options: Any) -> No
     from trainer.export.run import export_run
 
     export_run(run, kind, Path(output), _silent if quiet else click.echo, **options)
+
+
+@main.command(short_help="What a training takes of a GPU's memory.")
+@click.argument("model")
+@config_options(MemoryOptions)
+@json_option("Print one JSON object: of each way its bytes.")
+def memory(model: str, as_json: bool, **options: Any) -> None:
+    """What it takes to train MODEL on GPUs, all of it or with LoRA, and what each way to save memory saves."""
+    from trainer.config.families.registry import find_preset
+    from trainer.config.memory_table import memory_table, table_lines
+
+    shape, asked = find_preset(model).shape, build_config(MemoryOptions, options)
+    if as_json:
+        ways = [{**asdict(line), "total": line.total} for line in memory_table(shape, asked)]
+        print_json({"model": model, "ways": ways})
+        return
+    for line in table_lines(model, shape, asked):
+        click.echo(line)
 
 
 @main.command(short_help="The steps that saw records which were removed.")

@@ -53,6 +53,7 @@ def write_packed(
     tokenizer_model: Path | None = None,
     packing: str = "concatenate",
     listed: Sequence[tuple[str, int]] = (),
+    trained: npt.NDArray[np.bool_] | None = None,
     eod: int = EOD,
 ) -> Path:
     """Write a packed set that carries `tokenizer_model`, or a `tokenizer.json`; `segments` are (start in the document, length) pairs per row, by default one per row, and
@@ -66,13 +67,15 @@ def write_packed(
         ]
         for row, s in enumerate(spans)
     ]
-    schema = packed_schema(width, wide)
+    schema = packed_schema(width, wide, trained is not None)
+    mask = {} if trained is None else {"trained": pa.array(trained.tolist(), schema.field("trained").type)}
     table = pa.table(
         {
             "tokens": pa.array(tokens.tolist(), schema.field("tokens").type),
             "domain": pa.array(list(domains or ["web"] * rows), pa.string()),
             "epoch": pa.array([0] * rows, pa.uint16()),
             "segments": pa.array(structs, schema.field("segments").type),
+            **mask,
         },
         schema=schema,
     )
@@ -106,6 +109,7 @@ def write_packed(
         files=tuple(files),
         seed=0,
         extra={
+            **({} if trained is None else {"trained": True}),
             "sequence_length": width - 1,
             "vocab_size": vocabulary,
             "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": eod},

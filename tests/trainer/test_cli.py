@@ -237,15 +237,15 @@ def test_generation_equals_recomputing_everything() -> None:
         model.output_VD.mul_(30)
         prompt = [5, 6, 7, 8]
         wanted = slow_greedy(model, prompt, 20)
-        assert continue_ids(model, prompt, SamplingConfig(max_tokens=20), stop=-1) == wanted
+        assert continue_ids(model, prompt, SamplingConfig(temperature=0.0, max_tokens=20), stop=-1) == wanted
         # an end token ends it and is not part of it
         assert (
-            continue_ids(model, prompt, SamplingConfig(max_tokens=20), stop=wanted[4])
+            continue_ids(model, prompt, SamplingConfig(temperature=0.0, max_tokens=20), stop=wanted[4])
             == wanted[: wanted.index(wanted[4])]
         )
         # beyond the sequence length, and with a prompt longer than it, it goes on
-        assert len(continue_ids(model, prompt, SamplingConfig(max_tokens=60), stop=-1)) == 60
-        assert len(continue_ids(model, [EOD] * 40, SamplingConfig(max_tokens=5), stop=-1)) == 5
+        assert len(continue_ids(model, prompt, SamplingConfig(temperature=0.0, max_tokens=60), stop=-1)) == 60
+        assert len(continue_ids(model, [EOD] * 40, SamplingConfig(temperature=0.0, max_tokens=5), stop=-1)) == 5
 
 
 def test_bits_per_byte_and_a_config_file(packed: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from corpus.option import option, option_required
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.rows import RowRange, rows_left
 from trainer.data.validation_sets import DataIdentity
+from trainer.models.finetuning.config import FineTuningConfig
 from trainer.models.precision import PRECISIONS
 from trainer.models.shape import ModelShape
 from trainer.optim.config import OptimizerConfig
@@ -83,11 +84,13 @@ class RunConfig:
     """The digest of the plug-in file that the model comes from, by its name."""
     initial: str = ""
     """The digest of the weights that it began with, where these are not random."""
+    finetuning: FineTuningConfig = field(default_factory=FineTuningConfig)
 
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
         value = {"kind": "run", "format": FORMAT, **asdict(self)}
-        return {key: entry for key, entry in value.items() if entry or key not in ("plugins", "initial")}
+        left = {"plugins": self.plugins, "initial": self.initial, "finetuning": self.finetuning != FineTuningConfig()}
+        return {key: entry for key, entry in value.items() if left.get(key, True)}
 
     @property
     def digest(self) -> str:
@@ -115,5 +118,6 @@ SECTIONS: Mapping[str, type[Any]] = {
     "schedule": ScheduleConfig,
     "training": TrainingConfig,
     "spikes": SpikeConfig,
+    "finetuning": FineTuningConfig,
 }
 """The classes whose fields `--set` and the sections of a `--config` file name."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+
 from trainer.config.config import RunConfig
 from trainer.config.hardware import Hardware
 from trainer.config.settings import preset_differences
+from trainer.models.finetuning.adapt import adapt, trained
 from trainer.models.loss import chunk_rows
 from trainer.models.model import LanguageModel
 from trainer.optim.optimizers import MOMENTS
@@ -19,7 +22,8 @@ def memory_bytes(config: RunConfig, hardware: Hardware = _CPU) -> int:
     shape, training = config.model, config.training
     half = training.precision == "bf16"
     parameters = LanguageModel.count(shape).total
-    states = parameters * _FLOAT * (2 + len(MOMENTS)) // (hardware.ranks if hardware.sharded else 1)
+    held = _FLOAT * (parameters + trained_parameters(config) * (1 + len(MOMENTS)))
+    states = held // (hardware.ranks if hardware.sharded else 1)
     weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
     tokens = min(training.micro_rows, -(-max(config.ramp.rows) // hardware.ranks)) * config.data.sequence_length
     activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.d_model * _FLOAT)
@@ -29,6 +33,16 @@ def memory_bytes(config: RunConfig, hardware: Hardware = _CPU) -> int:
         chunk_rows(tokens, shape.vocabulary, hardware.kind) * shape.vocabulary * (_FLOAT + (_HALF if half else _FLOAT))
     )
     return states + weights + activations + logits
+
+
+def trained_parameters(config: RunConfig) -> int:
+    """How many parameters are trained."""
+    if config.finetuning.method == "full":
+        return LanguageModel.count(config.model).total
+    with torch.device("meta"):
+        model = LanguageModel(config.model)
+        adapt(model, config.finetuning)
+    return sum(parameter.numel() for parameter in trained(model).values())
 
 
 def _kept(config: RunConfig) -> int:
@@ -53,7 +67,8 @@ def plan_lines(config: RunConfig, hardware: Hardware = _CPU) -> list[str]:
     rows, tokens = ramp.rows_before(training.steps), config.tokens_after(training.steps)
     flops = tokens * LanguageModel.flops_per_token(shape, config.data.sequence_length)
     parameters = LanguageModel.count(shape).total
-    checkpoint = parameters * _FLOAT * (1 + len(MOMENTS))
+    learned = trained_parameters(config)
+    checkpoint = learned * _FLOAT * (1 + len(MOMENTS))
     sizes = f"{ramp} sequences" if len(ramp.rows) > 1 else f"of {training.batch_size:,} sequences"
     micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
     memory, each = memory_bytes(config, hardware), " a rank" if hardware.ranks > 1 else ""
@@ -68,6 +83,10 @@ def plan_lines(config: RunConfig, hardware: Hardware = _CPU) -> list[str]:
     ]
     if config.initial:
         lines.append(f"begins      with the weights {config.initial} of --init-from")
+    if config.finetuning.method != "full":
+        lines.append(
+            f"trained     {_method(config)}: {learned:,} parameters, {learned / parameters:.2%} of the model's"
+        )
     lines += [f"differs     {line}" for line in preset_differences(config)]
     if 0 < hardware.memory < memory:
         lines.append(
@@ -81,6 +100,13 @@ def plan_lines(config: RunConfig, hardware: Hardware = _CPU) -> list[str]:
             "--set schedule.warmup=0.02, which is 2 % of the steps, or more --steps"
         )
     return lines
+
+
+def _method(config: RunConfig) -> str:
+    finetuning = config.finetuning
+    if finetuning.method == "prompt":
+        return f"a soft prompt of {finetuning.prompt_tokens} vectors"
+    return f"adapters of rank {finetuning.rank}, scale {finetuning.scale:g}, on {', '.join(finetuning.chosen)}"
 
 
 def _spike_line(config: RunConfig) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from corpus.config import Option, check_options, options_of, sentence
 from corpus.errors import UsageError
 from corpus.option import meant_name, option, option_required
+from trainer.config.finetuning import PRESETS, preset_settings
 from trainer.config.renamed import RENAMED, instead
 from trainer.models.precision import PRECISIONS
 
@@ -47,6 +48,7 @@ class FitOptions:
         "Begin with the weights of a model: DIR of transformers, or RUN[@STEP]; the optimizer is new.",
         metavar="DIR",
     )
+    preset: str | None = option(None, "How a paper fine-tuned, as settings.", choices=tuple(PRESETS))
     skip_log: Path | None = option(None, "A skip_log.json to replay: what it skips is skipped from the start.")
     settings: tuple[Setting, ...] = option(
         (),
@@ -118,7 +120,7 @@ _OF_TRAINING = {
 """The options that are settings too."""
 _BATCH = {"training.batch_size", "training.batch_ramp"}
 """Two ways to say how large a batch is."""
-_SECTIONS = ("model", "optimizer", "schedule", "training", "spikes")
+_SECTIONS = ("model", "optimizer", "schedule", "training", "spikes", "finetuning")
 
 
 def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
@@ -127,6 +129,10 @@ def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
     settings: tuple[Setting, ...] = ()
     if file is not None:
         values, settings = read_config_file(file)
+    preset = given.get("preset", values.get("preset"))
+    if preset is not None:
+        said = {**values, "settings": settings}
+        settings = (*_without({}, preset_settings(preset), said)[1], *settings)
     values, settings = _without(values, settings, given)
     values.update({name: value for name, value in given.items() if name != "settings"})
     if values.get("init_from") is not None:

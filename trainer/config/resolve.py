@@ -16,6 +16,7 @@ from trainer.config.options import CHECKPOINT, FitOptions
 from trainer.config.settings import parse_settings
 from trainer.data.batch_ramp import BatchRamp, parse_ramp
 from trainer.data.validation_sets import DataIdentity
+from trainer.models.finetuning.config import FineTuningConfig, check_room
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape, round_up
 from trainer.spikes.detector import SpikeConfig
@@ -57,6 +58,12 @@ def resolve_config(
         raise UsageError(f"the model '{CHECKPOINT}' is that of --init-from DIR: give it, or the name of a model.")
     else:
         shape = _shape(options.model, preset, data, overrides["model"])
+    finetuning = FineTuningConfig(**overrides["finetuning"])
+    if finetuning.method != "full" and initial is None:
+        raise UsageError(
+            f"finetuning.method={finetuning.method} trains nothing but what it adds to a model: give that as --init-from."
+        )
+    check_room(shape, finetuning, data.sequence_length)
     spikes = SpikeConfig(**overrides["spikes"])
     asked = dict(overrides["training"])
     training = _training(options, preset, data, overrides["training"], spikes)
@@ -73,6 +80,7 @@ def resolve_config(
         skip_log,
         family_digest(options.model),
         "" if initial is None else initial.digest,
+        finetuning,
     )
     return gpu_defaults(config, asked, hardware)
 

@@ -77,10 +77,10 @@ def _check_identity(
         "tokenizer": (current.data.tokenizer, data.tokenizer),
         "plug-in": (dict(current.plugins), dict(family_digest(options.model))),
     }
-    for section in ("model", *SETTINGS):
+    for section in ("model", "finetuning", *SETTINGS):
         for name, value in asked[section].items():
             key = f"{section}.{name}"
-            if section == "model" or key in FIXED:
+            if section not in SETTINGS or key in FIXED:
                 pairs[key] = (getattr(getattr(current, section), name), value)
     if skip_log:
         pairs["skip log"] = (current.skip_log, skip_log)

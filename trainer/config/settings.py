@@ -14,6 +14,7 @@ from trainer.config.families.preset import Preset
 from trainer.config.families.registry import find_preset
 from trainer.config.options import Setting
 from trainer.config.renamed import instead
+from trainer.models.finetuning.config import FineTuningConfig
 from trainer.spikes.detector import SpikeConfig
 
 _OF_PRESET = {
@@ -129,6 +130,7 @@ def preset_differences(config: RunConfig) -> list[str]:
         ("schedule", config.schedule, preset.schedule),
         ("training", config.training, usual),
         ("spikes", config.spikes, SpikeConfig()),
+        ("finetuning", config.finetuning, FineTuningConfig()),
     ):
         for field in dataclasses.fields(ours):
             key, value, other = f"{section}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -14,14 +15,18 @@ from corpus.errors import DataError, UsageError
 from trainer.data.validation_sets import PackedRows
 from trainer.export.gguf import architecture_of, write_gguf
 from trainer.export.hf import write_hf
+from trainer.export.peft import write_peft
 from trainer.export.request import SHARD_BYTES, ExportRequest
-from trainer.export.verify import compare
+from trainer.export.verify import Comparison, compare
 from trainer.huggingface.registry import layout_of
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
-from trainer.run.load import load_model
+from trainer.run.load import find_checkpoint, load_model
 
+T = TypeVar("T")
 FORMATS = {"hf": write_hf, "gguf": write_gguf}
+ADAPTERS = "peft"
+"""The format of what a run adds to a model; the others hold the model with it."""
 
 
 def export_run(
@@ -51,27 +56,45 @@ def export_run(
             )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} exists already: give another --output.")
+    if kind == ADAPTERS:
+        _publish(output, lambda folder: write_peft(config, find_checkpoint(run, report, step), folder))
+        report(f"exported    {output}")
+        return
+    if config.finetuning.method == "prompt":
+        raise UsageError(
+            "a soft prompt is no part of a model's weights: give --format peft, and export what it was tuned on."
+        )
     data = None if check is None else _checked_set(check, config.data.tokenizer, path)
     model, step = load_model(run, report, step)
     if dtype == "bf16":
         _round(model)
     request = ExportRequest(config.data.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes)
-    unfinished = output.parent / f".{output.name}.unfinished"
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        note = FORMATS[kind](model, request, unfinished)
-        comparison = compare(model, unfinished, kind, config.data.eod, data)
-        sync_tree(unfinished)
-        unfinished.rename(output)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{output} cannot be written ({error}): give another --output.") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+    def write(folder: Path) -> tuple[str, Comparison | None]:
+        note = FORMATS[kind](model, request, folder)
+        return note, compare(model, folder, kind, config.data.eod, data)
+
+    note, comparison = _publish(output, write)
     if note:
         report(f"note        {note}")
     report(f"compared    {comparison or 'not: transformers is not installed'}")
     report(f"exported    step {step} to {output}")
+
+
+def _publish(output: Path, write: Callable[[Path], T]) -> T:
+    """Let a directory be written and then rename it to `output`; an error leaves nothing there."""
+    unfinished = output.parent / f".{output.name}.unfinished"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        found = write(unfinished)
+        sync_tree(unfinished)
+        unfinished.rename(output)
+        return found
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{output} cannot be written ({error}): give another --output.") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @torch.no_grad()

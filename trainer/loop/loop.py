@@ -22,6 +22,7 @@ from trainer.loop.session import Session
 from trainer.run.directory import Run
 from trainer.run.fork import split_source
 from trainer.run.initial import InitialWeights
+from trainer.run.kept import KeptWeights
 from trainer.run.loggers import find_loggers
 
 Say = Callable[[str], None]
@@ -63,7 +64,10 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
         if config.training.compile and ranks.device.type == "cpu":
             say("note: compiled blocks are reproducible, and their last bits are not those of blocks as they are")
         stack.enter_context(same_bits(config.training, ranks.device))
-        session = Session(options, opening, data, sets, run, store, stop, ranks, hardware, say, initial)
+        kept = None
+        if config.finetuning.method != "full":
+            kept = ranks.from_rank_0(lambda: KeptWeights.open(run, config))
+        session = Session(options, opening, data, sets, run, store, stop, ranks, hardware, say, initial, kept)
         try:
             session.begin()
             session.train()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from corpus.errors import DataError, UsageError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
@@ -17,6 +18,7 @@ from trainer.data.validation_sets import DataIdentity, PackedRows
 from trainer.run.directory import Run
 from trainer.run.fork import find_source, fork
 from trainer.run.initial import InitialWeights
+from trainer.run.kept import KeptWeights
 from trainer.spikes.skip_log import SkipLog, read_skip_log
 
 _CPU = Hardware()
@@ -51,7 +53,10 @@ def open_run(
         run.clear()
         fork(*source, run, say)
     elif config is not None:
-        run.prepare(config, data.tokenizer_file, replayed)
+        keep = None
+        if config.finetuning.method != "full" and initial is not None:
+            keep = partial(KeptWeights.write, run, config, initial)
+        run.prepare(config, data.tokenizer_file, replayed, keep)
         if initial is not None and (note := initial.note(data.identity.tokenizer)):
             say(f"note: {note}")
         return Opening(History(config), History(config), replayed, None)

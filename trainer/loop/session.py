@@ -34,6 +34,7 @@ from trainer.loop.state import TrainingState
 from trainer.loop.step import skip_batch, update
 from trainer.run.directory import Run
 from trainer.run.initial import InitialWeights
+from trainer.run.kept import KeptWeights
 from trainer.run.loggers import find_loggers
 from trainer.run.metrics import LiveLine, clock
 from trainer.spikes.skip_log import SkipEntry
@@ -57,6 +58,7 @@ class Session:
     hardware: Hardware
     say: Callable[[str], None]
     initial: InitialWeights | None = None
+    kept: KeptWeights | None = None
     state: TrainingState = field(init=False)
     line: LiveLine = field(init=False)
     reporter: Reporter = field(init=False)
@@ -90,7 +92,8 @@ class Session:
             # before the weights are made: for a model that does not fit this is the last thing that is seen
             for line in plan_lines(opening.history.last, self.hardware):
                 self.say(line)
-        initial = self.initial if checkpoint is None else None
+        # what is added to is in no checkpoint
+        initial = self.kept or (self.initial if checkpoint is None else None)
         self.state = TrainingState(opening.history, self.ranks, self.options.parallel, initial, self.hardware)
         self.state.skip_log = opening.skip_log
         if self.ranks.size > 1:

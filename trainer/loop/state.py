@@ -19,12 +19,14 @@ from trainer.data.targets import InputsAhead
 from trainer.distributed.parallel import ParallelModel
 from trainer.distributed.ranks import Ranks
 from trainer.distributed.shards import local, rows_here
+from trainer.models.finetuning.adapt import adapt, first_values, trained
 from trainer.models.initialisation import first_weights
 from trainer.models.model import LanguageModel, fused_sizes
 from trainer.models.precision import set_products
 from trainer.optim.optimizers import MOMENTS, build_optimizer, load_optimizer, optimizer_tensors, set_hyperparameters
 from trainer.optim.schedules import in_warmup
 from trainer.run.initial import InitialWeights
+from trainer.run.kept import KeptWeights
 from trainer.spikes.detector import SpikeDetector
 from trainer.spikes.skip_log import SkipLog
 
@@ -40,7 +42,7 @@ class TrainingState:
         history: History,
         ranks: Ranks | None = None,
         parallel: str = "ddp",
-        initial: InitialWeights | None = None,
+        initial: InitialWeights | KeptWeights | None = None,
         hardware: Hardware = _CPU,
     ) -> None:
         """The state before the first step: a function of the configuration alone, and of the `initial` weights that it names.
@@ -55,13 +57,16 @@ class TrainingState:
         self.ranks = ranks or Ranks()
         with torch.device("meta"):
             self.model = LanguageModel(config.model)
+            adapt(self.model, config.finetuning)
         self.model.checkpoint_activations(config.training.activation_checkpointing)
         if config.training.compile:
             self.model.compile_blocks()
         sizes = fused_sizes(self.model)
-        draw = partial(first_weights, seed=config.training.seed) if initial is None else initial.first_weights
+        seed = config.training.seed
+        own = partial(first_weights, seed=seed) if initial is None else initial.first_weights
+        draw = partial(first_values, own=own, seed=seed)
         self.parallel = ParallelModel(self.model, self.ranks, parallel, draw, gathering(config, hardware))
-        self.named = dict(self.model.named_parameters())
+        self.named = trained(self.model)
         self.optimizer = build_optimizer(self.config.optimizer, self.named, sizes)
         self.detector = SpikeDetector(self.config.spikes, 0)
         self.step = 0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from trainer.models.finetuning.adapt import own_parameters
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 
@@ -28,7 +29,7 @@ def first_weights(model: LanguageModel, seed: int) -> Iterator[tuple[nn.Paramete
     The matrices are made one after the other, so that sharded weights never need the memory of the whole model.
     """
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
+    for name, parameter in own_parameters(model):
         if parameter.dim() == 1:
             value = 1.0 if name.endswith("scale") else 0.0
             yield parameter, torch.full(parameter.shape, value, device="cpu")

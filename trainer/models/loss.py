@@ -41,7 +41,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         work = _Working(hidden_ND, output_VD, scale, cap)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             grad_hidden_ND = torch.empty_like(hidden_ND)
-            grad_output_VD = torch.empty_like(output_VD)
+            # an output layer that is frozen gets none
+            grad_output_VD = torch.empty_like(output_VD) if ctx.needs_input_grad[1] else None
             sums_2 = torch.zeros(2, dtype=torch.float64, device=hidden_ND.device)
             for chunk in work.chunks:
                 targets_C1 = targets_N[chunk, None]
@@ -51,8 +52,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 # the weights 1/denominator or 0 of the positions go on the thin side of both products
                 weight_C1 = counted_C1 * (1.0 / denominator)
                 grad_hidden_ND[chunk] = (gradient_CV @ work.output_VD).mul_(weight_C1 * scale)
-                weighted_CD = (work.hidden_ND[chunk] * weight_C1).to(work.dtype)
-                _add_product(grad_output_VD, gradient_CV.T, weighted_CD, first=chunk.start == 0)
+                if grad_output_VD is not None:
+                    weighted_CD = (work.hidden_ND[chunk] * weight_C1).to(work.dtype)
+                    _add_product(grad_output_VD, gradient_CV.T, weighted_CD, first=chunk.start == 0)
         # not by save_for_backward: what is held by nobody else becomes `.grad` without a copy
         ctx.gradients = [grad_hidden_ND, grad_output_VD]
         ctx.mark_non_differentiable(sums_2)
@@ -64,7 +66,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         factor = upstream[0]
         # on a GPU reading the factor would wait for the whole forward pass
         if factor.device.type != "cpu" or float(factor) != 1.0:
-            gradients = [gradient.mul_(factor) for gradient in gradients]
+            gradients = [None if gradient is None else gradient.mul_(factor) for gradient in gradients]
         return gradients.pop(0), gradients.pop(0), None, None, None, None, None
 
 

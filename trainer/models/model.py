@@ -16,6 +16,8 @@ from trainer.models.attention import Attention, LayerCache, Mask, positions_in_d
 from trainer.models.block import Block, block_class
 from trainer.models.count import Count
 from trainer.models.dropout import Dropout
+from trainer.models.finetuning.soft_prompt import NAME as SOFT_PROMPT
+from trainer.models.finetuning.soft_prompt import prompted, with_prompt
 from trainer.models.loss import capped
 from trainer.models.memory import make_room_for_gradient
 from trainer.models.norm import build_norm, check_norm, count_norm
@@ -39,6 +41,7 @@ class LanguageModel(nn.Module):
     """A decoder-only transformer of a given shape. Weights are float32; `initialisation` has their first values."""
 
     table: Tensor
+    soft_prompt: nn.Parameter | None
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -54,6 +57,7 @@ class LanguageModel(nn.Module):
         narrow = shape.embedding_width != shape.d_model
         self.widen = nn.Linear(shape.embedding_width, shape.d_model, bias=False) if narrow else None
         self.narrow = nn.Linear(shape.d_model, shape.embedding_width, bias=False) if narrow else None
+        self.register_parameter(SOFT_PROMPT, None)
         self.register_buffer("table", position_table(shape), persistent=False)
 
     @staticmethod
@@ -106,8 +110,12 @@ class LanguageModel(nn.Module):
         The loss works on these chunk by chunk, so that the logits of a whole batch never exist at once. `mask` is that
         of `attention.document_mask`, None for the causal one; `dropout` is for training alone.
         """
-        start, length = 0 if cache is None else cache.length, tokens_BT.shape[1]
+        start = 0 if cache is None else cache.length
         x_BTD = self._embed(tokens_BT, start, mask)
+        length = x_BTD.shape[1]
+        prompt = length - tokens_BT.shape[1]
+        if prompt:
+            mask = prompted(mask, prompt)
         if dropout is not None:
             x_BTD = dropout.at(len(self.blocks))(x_BTD)
         table, mask = self._placed(mask, start, length)
@@ -116,17 +124,21 @@ class LanguageModel(nn.Module):
             x_BTD = block(x_BTD, table, mask, layer_cache, start, None if dropout is None else dropout.at(index))
         if cache is not None:
             cache.length += length
-        normed: Tensor = self.norm(x_BTD)
+        normed: Tensor = self.norm(x_BTD[:, prompt:] if prompt else x_BTD)
         return normed if self.narrow is None else self.narrow(normed)
 
     def _embed(self, tokens_BT: Tensor, start: int, mask: Mask) -> Tensor:
-        """What goes into the first block: [B, T, D]. Learned positions begin anew with each document of a mask."""
+        """What goes into the first block: [B, T, D], or with a soft prompt [B, P + T, D]. Learned positions begin anew with each
+        document of a mask, which a prompt before the first does not go with."""
         x_BTD = functional.embedding(tokens_BT, self.embedding)
         make_room_for_gradient(x_BTD, self.embedding)
         if self.widen is not None:
             x_BTD = self.widen(x_BTD)
+        if self.soft_prompt is not None and start == 0:
+            x_BTD = with_prompt(self.soft_prompt, x_BTD)
         if self.positions is not None:
-            x_BTD = x_BTD + self.positions(start, tokens_BT.shape[1], positions_in_documents(mask))
+            position_BT = None if self.soft_prompt is not None else positions_in_documents(mask)
+            x_BTD = x_BTD + self.positions(start, x_BTD.shape[1], position_BT)
         return x_BTD if self.embedding_norm is None else self.embedding_norm(x_BTD)
 
     def _placed(self, mask: Mask, start: int, length: int) -> tuple[Tensor, Mask]:

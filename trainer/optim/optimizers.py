@@ -130,7 +130,7 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer that `config` names, over named parameters; `sizes` as for `PalmAdafactor`, by name."""
     if config.name == "palm-adafactor":
-        by_parameter = {named[name]: rows for name, rows in sizes.items()}
+        by_parameter = {named[name]: rows for name, rows in sizes.items() if name in named}
         return PalmAdafactor(list(named.values()), config.lr, config.beta1, by_parameter)
     groups = [
         {"params": [p for p in named.values() if p.dim() > 1], "weight_decay": config.weight_decay},

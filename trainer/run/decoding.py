@@ -63,11 +63,12 @@ def decode(
         _Row(number, list(prompt), len(prompt), torch.Generator().manual_seed(sampling.seed + number))
         for number, prompt in enumerate(prompts)
     ]
-    capacity, device = model.shape.sequence_length, model.embedding.device
+    prompt = 0 if model.soft_prompt is None else model.soft_prompt.shape[0]
+    capacity, device = model.shape.sequence_length - prompt, model.embedding.device
     read = min(row.prompt for row in rows)
     cache, pending = model.new_cache(len(rows)), [row.ids[max(0, read - capacity) : read] for row in rows]
     while rows:
-        if cache.length + len(pending[0]) > capacity:
+        if max(0, cache.length - prompt) + len(pending[0]) > capacity:
             cache = model.new_cache(len(rows))
             pending = [row.ids[read - max(1, capacity // 2) : read] for row in rows]
         with precision_context(precision, device):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ TOKENIZER_JSON = "tokenizer.json"
 SKIP_LOG = "skip_log.json"
 CHANGES = "changes.json"
 FORK = "fork.json"
+BASE, BASE_MARK = "base.safetensors", "base.json"
+"""The weights that a run adds adapters or a soft prompt to, and their checksum."""
 _SKIP_LOG_OF_FORMAT_1 = "ledger.json"
 LOGGERS = "loggers"
 PROFILE = "profile"
@@ -119,7 +121,11 @@ class Run:
         made: dict[str, Any] = {}
         kinds: dict[str, type[Any]] = {**SECTIONS, "data": DataIdentity}
         for section, kind in kinds.items():
-            fields, where = value.get(section), f"{self.path / CONFIG}, section {section}"
+            # a run that adds nothing to a model has no such section
+            fields, where = (
+                value.get(section, {} if section == "finetuning" else None),
+                f"{self.path / CONFIG}, section {section}",
+            )
             if not isinstance(fields, dict):
                 raise DataError(f"{where} is missing: restore the file as trainer fit wrote it.")
             try:
@@ -162,11 +168,17 @@ class Run:
     def _refuse_foreign(self) -> None:
         names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
         # one with a fork.json is a fork that was cut short
-        if not names & {CONFIG, FORK} and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG}:
+        if not names & {CONFIG, FORK} and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG, BASE, BASE_MARK}:
             raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
 
-    def prepare(self, config: RunConfig, tokenizer: Path | None, skip_log: SkipLog = _EMPTY) -> None:
-        """Make a new run, in the place of one that is there.
+    def prepare(
+        self,
+        config: RunConfig,
+        tokenizer: Path | None,
+        skip_log: SkipLog = _EMPTY,
+        keep: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a new run, in the place of one that is there; `keep` writes the weights that it adds to.
 
         It begins with `skip_log`. `tokenizer` is a SentencePiece model; a `tokenizer.json` next to it comes along.
         """
@@ -179,6 +191,8 @@ class Run:
                         sync_file(self.path / name)
             if skip_log.entries:
                 skip_log.save(self.skip_log)
+            if keep is not None:
+                keep()
             self.write_config(config)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -200,6 +214,8 @@ class Run:
             SKIP_LOG,
             CHANGES,
             FORK,
+            BASE,
+            BASE_MARK,
             _SKIP_LOG_OF_FORMAT_1,
             TOKENIZER,
             TOKENIZER_JSON,

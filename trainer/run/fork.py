@@ -11,7 +11,7 @@ from typing import Any
 from corpus.data.files import sync_file, sync_tree, write_atomic
 from corpus.errors import DataError, UsageError
 from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
-from trainer.run.directory import TOKENIZER, TOKENIZER_JSON, Run
+from trainer.run.directory import BASE, BASE_MARK, TOKENIZER, TOKENIZER_JSON, Run
 from trainer.run.metrics import MetricsLog, metrics_line
 from trainer.spikes.skip_log import SkipLog
 
@@ -100,7 +100,7 @@ def _copy(other: Run, run: Run, checkpoint: Checkpoint) -> None:
         if record["step"] <= checkpoint.step
     ]
     write_atomic(run.metrics, "".join(map(metrics_line, records)))
-    for name in (TOKENIZER, TOKENIZER_JSON):
+    for name in (TOKENIZER, TOKENIZER_JSON, BASE, BASE_MARK):
         if (other.path / name).exists():
             shutil.copyfile(other.path / name, run.path / name)
             sync_file(run.path / name)

@@ -15,10 +15,12 @@ from corpus.data.files import checksum, digest_of
 from corpus.errors import UsageError
 from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.huggingface.reader import PretrainedDirectory, is_pretrained
+from trainer.models.finetuning.adapt import own_parameters
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
 from trainer.run.directory import Run
 from trainer.run.fork import split_source
+from trainer.run.kept import run_weights
 
 _GROWING = ("embedding", "head")
 """Parameters with a row for each id of the vocabulary."""
@@ -46,7 +48,12 @@ class RunWeights:
 
     def __init__(self, path: Path, step: int | None) -> None:
         run = Run(path)
+        self._run = run
         self.shape = run.shape()
+        if run.first_config().finetuning.method == "prompt":
+            raise UsageError(
+                f"{path} has a soft prompt, which is no weights to begin with: give the run that it was tuned on."
+            )
         self.tokenizers = [run.first_config().data.tokenizer]
         store = CheckpointStore(run.checkpoints)
         found = store.newest(_silence, at_most=step)
@@ -62,7 +69,7 @@ class RunWeights:
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The parameters in the checkpoint's order."""
-        yield from self._checkpoint.tensors("model").items()
+        yield from run_weights(self._run, self._checkpoint).items()
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class InitialWeights:
     def first_weights(self, model: LanguageModel) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Each parameter of `model` and its first value. Rows of ids that the source does not have get the mean of the rows
         that are there (Hewitt 2021)."""
-        parameters = dict(model.named_parameters())
+        parameters = dict(own_parameters(model))
         for name, tensor in self.source.weights():
             parameter = parameters.pop(name)
             more = parameter.shape[0] - tensor.shape[0]

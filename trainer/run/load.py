@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from corpus.errors import DataError, UsageError
-from trainer.checkpoints.checkpoint import CheckpointStore
+from trainer.checkpoints.checkpoint import Checkpoint, CheckpointStore
+from trainer.models.finetuning.adapt import adapt
+from trainer.models.finetuning.soft_prompt import NAME as SOFT_PROMPT
 from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
+from trainer.run.kept import run_weights
 
 
-def load_model(run: Run, report: Callable[[str], None], step: int | None = None) -> tuple[LanguageModel, int]:
-    """The model of the newest checkpoint or of that of `step`, and its step; `report` is told where it is not the newest.
+def find_checkpoint(run: Run, report: Callable[[str], None], step: int | None = None) -> Checkpoint:
+    """The newest checkpoint of a run or that of `step`; `report` is told where it is not the newest.
 
     A DataError where the newest is damaged: an older one is another model, and is taken only where it is named.
     """
-    shape = run.shape()
     store = CheckpointStore(run.checkpoints)
     damaged: list[str] = []
     checkpoint = store.newest(damaged.append, at_most=step)
@@ -32,6 +34,16 @@ def load_model(run: Run, report: Callable[[str], None], step: int | None = None)
         )
     if checkpoint.step != (newest := store.steps()[0]):
         report(f"step {checkpoint.step:,} of {run.path}, whose newest checkpoint is of step {newest:,}")
+    return checkpoint
+
+
+def load_model(run: Run, report: Callable[[str], None], step: int | None = None) -> tuple[LanguageModel, int]:
+    """The model of the newest checkpoint or of that of `step`, adapters merged, and its step."""
+    shape = run.shape()
+    checkpoint = find_checkpoint(run, report, step)
     model = LanguageModel(shape)
-    model.load_state_dict(checkpoint.tensors("model"))
+    weights = run_weights(run, checkpoint)
+    if SOFT_PROMPT in weights:
+        adapt(model, run.first_config().finetuning)
+    model.load_state_dict(weights)
     return model.eval(), checkpoint.step

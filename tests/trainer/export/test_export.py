@@ -91,7 +91,9 @@ def test_transformers_computes_and_tokenizes_the_same(run: Path, tmp_path: Path)
         torch.testing.assert_close(model.logits(ids), theirs(ids).logits, atol=1e-5, rtol=1e-5)
         added = theirs.generate(torch.tensor([[2]]), max_new_tokens=12, do_sample=False, pad_token_id=0)[0, 1:]
     # greedy, from the EOD on which a document begins
-    assert continue_ids(model, [2], SamplingConfig(max_tokens=12), stop=2) == [n for n in added.tolist() if n != 2]
+    assert continue_ids(model, [2], SamplingConfig(temperature=0.0, max_tokens=12), stop=2) == [
+        n for n in added.tolist() if n != 2
+    ]
     processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
     for text in (TEXT, "  sea  side ", "naïve 東", "<mask>", ""):
@@ -115,7 +117,7 @@ def test_a_model_that_saw_documents_alone_gets_them_alone(tmp_path: Path) -> Non
     processor = sentencepiece.SentencePieceProcessor(model_file=str(run / "tokenizer.model"))
     assert loaded(TEXT)["input_ids"] == processor.encode(TEXT)
     here = LoadedModel.load(run, print)
-    sampling = SamplingConfig(max_tokens=5)
+    sampling = SamplingConfig(temperature=0.0, max_tokens=5)
     added = continue_ids(here.model, processor.encode(TEXT), sampling, 2, here.vocabulary)
     assert here.generate(TEXT, sampling) == here.codec.decode([*processor.encode(TEXT), *added])
     assert here.generate("", sampling) == here.codec.decode(continue_ids(here.model, [2], sampling, 2, here.vocabulary))
@@ -238,7 +240,9 @@ def test_every_family_is_written_for_its_class(name: str, tmp_path: Path) -> Non
     with torch.no_grad():
         torch.testing.assert_close(model.logits(ids), theirs.float()(ids).logits, atol=1e-5, rtol=1e-5)
         added = theirs.generate(torch.tensor([[2]]), max_new_tokens=12, do_sample=False, pad_token_id=0)[0, 1:]
-    assert continue_ids(model, [2], SamplingConfig(max_tokens=12), stop=2) == [n for n in added.tolist() if n != 2]
+    assert continue_ids(model, [2], SamplingConfig(temperature=0.0, max_tokens=12), stop=2) == [
+        n for n in added.tolist() if n != 2
+    ]
 
 
 def test_a_checkpoint_that_is_not_there(run: Path, tmp_path: Path) -> None:
