@@ -74,7 +74,10 @@ class FitOptions:
     threads: int | None = option(None, "CPU threads. Default: all; a resumed run keeps its number.", least=1)
     device: str | None = option(None, DEVICE_DOC, choices=DEVICES)
     parallel: str = option(
-        "ddp", "Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp).", choices=("ddp", "fsdp")
+        "ddp",
+        "Under torchrun: ranks hold the whole model (ddp), or a part of it each (fsdp), which waits in the host's memory, "
+        "optimizer and all, until it is needed (fsdp-offload).",
+        choices=("ddp", "fsdp", "fsdp-offload"),
     )
     data_cache: Path | None = option(None, "Where shards of a set behind a URL are kept. Default: ~/.cache/corpusmill.")
     data_cache_bytes: int = option(20_000_000_000, "Bytes of shards that are kept there.", least=1)

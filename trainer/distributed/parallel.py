@@ -13,7 +13,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.distributed.ranks import Ranks
@@ -53,21 +59,30 @@ class ParallelModel:
         """Put a model of the meta device on this rank's, with its first weights; no rank holds more of them than its own, but
         for one matrix at a time.
 
-        `first_weights` gives each parameter with its whole value; `kind`: "ddp" or "fsdp"; it says nothing for one rank.
+        `first_weights` gives each parameter with its whole value; `kind`: "ddp", "fsdp" or
+        "fsdp-offload", where sharded weights and what follows from them stay in the host's memory; it says nothing for one
+        rank.
         """
         self.alone = TrainingModel(model)
         self.call: nn.Module = self.alone
-        self.sharded = ranks.size > 1 and kind == "fsdp"
+        self.sharded = ranks.size > 1 and kind != "ddp"
+        offloaded = self.sharded and kind == "fsdp-offload"
         self.scale = 1.0
         if self.sharded:
             mesh = dist.device_mesh.init_device_mesh(ranks.device.type, (ranks.size,))
             policy = MixedPrecisionPolicy(param_dtype=gathering.dtype, reduce_dtype=torch.float32)
+            # pinned memory is for copies to a GPU
+            pinned = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda")
+            offload = pinned if offloaded else OffloadPolicy()
             for block in model.blocks:
-                fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not gathering.kept)
-            fully_shard(self.alone, mesh=mesh)
+                kept = gathering.kept and not offloaded
+                fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=not kept, offload_policy=offload)
+            fully_shard(self.alone, mesh=mesh, offload_policy=offload)
             register_fsdp_forward_method(self.alone, "losses")
             self.scale = float(ranks.size)
-        model.materialise(ranks.device)
+        model.materialise(torch.device("cpu") if offloaded else ranks.device)
+        if offloaded:
+            model.table = model.table.to(ranks.device)  # buffers are not sharded
         with torch.no_grad():
             for parameter, whole in first_weights(model):
                 rows = rows_here(parameter)

@@ -106,7 +106,9 @@ def joined(device: str | None) -> Iterator[Ranks]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+    # of what is offloaded the host's memory is reduced, too
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         control, saving = (dist.new_group(backend="gloo", timeout=_PATIENCE) for _ in range(2))
         yield Ranks(dist.get_rank(), size, chosen, control, saving)

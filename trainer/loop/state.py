@@ -47,7 +47,7 @@ class TrainingState:
     ) -> None:
         """The state before the first step: a function of the configuration alone, and of the `initial` weights that it names.
 
-        `parallel` says how the ranks share the model, "ddp" or "fsdp", on what `hardware`. Whether blocks are compiled and activations made
+        `parallel` says how the ranks share the model, "ddp", "fsdp" or "fsdp-offload", on what `hardware`. Whether blocks are compiled and activations made
         again is decided here, by the last settings.
         """
         config = history.last

@@ -85,7 +85,7 @@ def measure(state: TrainingState, data: PackedRows, noise_every: int = 0) -> Mea
     if apart is not None:
         apart.put_back()
     state.at(f"gathering the gradient of step {state.step + 1}")
-    norm_1 = clip_gradients(state.named.values(), state.config.optimizer.clip).double()[None]
+    norm_1 = clip_gradients(state.named.values(), state.config.optimizer.clip).double().to(device)[None]
     # the norm of the first rank for all: decisions hang on it
     sums = torch.cat((sums, norm_1 if ranks.first else torch.zeros_like(norm_1)))
     if device.type == "cuda":

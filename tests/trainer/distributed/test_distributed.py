@@ -128,7 +128,7 @@ def alone(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp", "fsdp-offload"])
 def test_two_ranks_equal_one_and_can_change_places(packed: Path, alone: Path, tmp_path: Path, parallel: str) -> None:
     run = tmp_path / "run"
     said = train(2, packed, run, "--parallel", parallel, "--validation", str(packed))
@@ -137,9 +137,9 @@ def test_two_ranks_equal_one_and_can_change_places(packed: Path, alone: Path, tm
     assert_close(run, alone)
     mine, theirs = records(run, "validation")[0], records(alone, "validation")[0]
     assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-    assert newest(run).sharded == (parallel == "fsdp")
+    assert newest(run).sharded == (parallel != "ddp")
     # a flipped bit: the checkpoint before it resumes, on one rank and with a note, and ends as the straight run
-    damaged = next((newest(run).path).rglob("*.distcp" if parallel == "fsdp" else "model.*"))
+    damaged = next((newest(run).path).rglob("model.*" if parallel == "ddp" else "*.distcp"))
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
@@ -302,4 +302,18 @@ def test_sharded_families_compute_what_one_process_does(
     usual = ("--init-from", f"{tmp_path / 'first'}@0", "--model", "llama-tiny")
     train(1, packed, tmp_path / "one", *usual, "--steps", "4")
     train(2, packed, tmp_path / "two", *usual, "--steps", "4", "--parallel", "fsdp")
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp", "fsdp-offload"])
+@pytest.mark.parametrize("method", ["lora", "prompt"])
+def test_what_is_added_to_a_model_learns_the_same_on_two_ranks(
+    packed: Path, tmp_path: Path, parallel: str, method: str
+) -> None:
+    longer = ("--set", "model.sequence_length=40")
+    train(1, packed, tmp_path / "base", *longer)
+    more = ("--init-from", str(tmp_path / "base"), "--set", f"finetuning.method={method}", *longer)
+    for name, ranks in (("one", 1), ("two", 2)):
+        train(ranks, packed, tmp_path / name, *more, "--parallel", parallel)
     assert_close(tmp_path / "two", tmp_path / "one")
