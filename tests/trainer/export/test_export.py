@@ -24,8 +24,9 @@ from trainer.export.gguf_read import read_model
 from trainer.huggingface.llama import LLAMA
 from trainer.huggingface.registry import layout_of
 from trainer.models.model import LanguageModel
+from trainer.run.decoding import continue_ids
 from trainer.run.directory import Run
-from trainer.run.generate import LoadedModel, continue_ids
+from trainer.run.generate import LoadedModel
 from trainer.run.load import load_model
 from trainer.run.sampling import SamplingConfig
 

@@ -19,7 +19,7 @@ from tests.trainer.shapes import build, small
 from trainer.cli import main
 from trainer.data.rows import RowRange
 from trainer.data.validation_sets import PackedRows
-from trainer.run.generate import continue_ids
+from trainer.run.decoding import continue_ids
 from trainer.run.sampling import SamplingConfig
 from trainer.science import occurrences as module
 from trainer.science.memorization import Share, bucket_of, bucket_range, greedy_matches, measure_memorization
