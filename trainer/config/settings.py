@@ -73,7 +73,8 @@ def setting_lines(name: str | None = None) -> list[str]:
     lines = []
     for key, value, entry in _all_settings(name):
         doc = entry.doc + (f" ({', '.join(entry.choices)})" if entry.choices else "")
-        lines.append(f"{key:<27} {str(value).lower() or '-':<20} {doc}")
+        shown = ",".join(value) if isinstance(value, tuple) else str(value).lower()
+        lines.append(f"{key:<27} {shown or '-':<20} {doc}")
     return lines
 
 

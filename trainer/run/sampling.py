@@ -20,9 +20,7 @@ class SamplingConfig:
         0.95, "sample from the most likely tokens that together have this probability", above=0, most=1
     )
     seed: int = option(0, "seed of the samples; each prompt of several has one of its own", least=0)
-    stop: tuple[str, ...] = option(
-        (), "a text that ends the continuation, which is left out (repeatable)", metavar="TEXT"
-    )
+    stop: tuple[str, ...] = option((), "a text that ends the continuation, which is left out", metavar="TEXT")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
 from pipelines.readers.instructions import InstructionsReader
+from tests.pipelines.readers.mutating import mutated
 
 PLAIN = InstructionsReader(template="plain")
 
@@ -246,3 +248,33 @@ def test_all_samples(samples: Path, tmp_path: Path) -> None:
         found = list(reader.read(RawFile(samples / "conversations" / name, name), tmp_path))
         assert not any(isinstance(item, Unreadable) for item in found)
         assert any(isinstance(item, Record) for item in found)
+
+
+def _mutate(samples: Path, folder: Path, seed: int) -> None:
+    """A damaged copy gives an item for every ordinal, and what is whole is as it was."""
+    source = random.Random(seed)
+    name = source.choice(["alpaca/alpaca_random_9k.json", "alpaca/seed_tasks.jsonl", "conversations/oasst_flat.json"])
+    data = (samples / name).read_bytes()[:60_000]
+    begin = source.randrange(len(data) - 4000)
+    path = folder / Path(name).name
+    path.write_bytes(data)
+    whole = {item.text for item in PLAIN.read(RawFile(path, "a"), folder) if isinstance(item, Record)}
+    path.write_bytes(mutated(data, source, begin, begin + 4000))
+    found = list(PLAIN.read(RawFile(path, "a"), folder))
+    assert sorted(item.ordinal for item in found) == list(range(len(found)))
+    for item in found:
+        if isinstance(item, Record):
+            assert "".join(text for _, text, _ in turns(item)) == item.text
+    kept = {item.text for item in found if isinstance(item, Record)}
+    assert len(whole - kept) <= 40, "the damage is in 4 kB"
+
+
+def test_mutated_copies(samples: Path, tmp_path: Path) -> None:
+    for seed in range(30):
+        _mutate(samples, tmp_path, seed)
+
+
+@pytest.mark.slow
+def test_many_mutated_copies(samples: Path, tmp_path: Path) -> None:
+    for seed in range(2000):
+        _mutate(samples, tmp_path, seed)
