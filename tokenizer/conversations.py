@@ -30,13 +30,14 @@ _Pieces = list[tuple[int, bool, bool]]
 
 
 def encode_conversations(
-    batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task, most: int | None
+    batch: pa.RecordBatch, tokenizer: Tokenizer | LibraryTokenizer, task: Task, most: int | None, begin: int | None
 ) -> pa.RecordBatch:
     """A record batch of `token_schema` with the ids and trained spans of documents with text, cut to `most` ids at the end.
+    The id `begin`, on which nothing is trained, stands before each.
 
     Dropped by name: documents without text, and those of which nothing that is trained on is left.
     """
-    texts = _Texts(tokenizer)
+    texts = _Texts(tokenizer, begin)
     data, bounds = text_buffers(batch.column("text"))
     keys, metadata = batch.column("id").to_pylist(), batch.column("metadata").to_pylist()
     task.count(seen=len(keys))
@@ -64,20 +65,21 @@ def encode_conversations(
 class _Texts:
     """The runs of text of all documents of a batch, which are encoded together."""
 
-    def __init__(self, tokenizer: Tokenizer | LibraryTokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer | LibraryTokenizer, begin: int | None) -> None:
         self._tokenizer = tokenizer
+        self._begin: _Pieces = [] if begin is None else [(begin, True, False)]
         self._runs: list[bytes] = []
         self._first: list[bool] = []
 
     def pieces(self, raw: bytes, turns: tuple[Turn, ...]) -> _Pieces:
         """Take the runs of a document, which ends with an end-of-document id."""
-        found: _Pieces = []
+        found: _Pieces = list(self._begin)
         turns = (*turns[:-1], replace(turns[-1], eod=True))
         for run, trained in runs_of(raw, turns, self._tokenizer.special_ids, self._tokenizer.eod_id):
             if isinstance(run, int):
                 found.append((run, True, trained))
                 continue
-            self._first.append(not found)
+            self._first.append(len(found) == len(self._begin))
             found.append((len(self._runs), False, trained))
             self._runs.append(run)
         return found

@@ -77,11 +77,6 @@ class TokenizeStage(PiecewiseStage):
         begin = {"bos_piece": self.settings.bos_piece} if self._begin(tokenizer) else {}
         return {"eod_piece": tokenizer.eod_piece} | begin | ({} if most is None else {"max_tokens": most})
 
-    def check(self) -> None:
-        super().check()
-        if self.conversations and self.settings.bos_piece is not None:
-            raise UsageError("--bos-piece is not for conversations, whose templates say how they begin: leave it out.")
-
     @cached_property
     def conversations(self) -> bool:
         """Whether the documents have turns, of which some are trained on."""
@@ -124,10 +119,8 @@ class TokenizeStage(PiecewiseStage):
         for batch in self.pieces[index].batches(columns):
             domains.update(pc.unique(batch.column("domain")).to_pylist())
             check_one_domain(domains)
-            if self.conversations:
-                writer.write(encode_conversations(batch, tokenizer, task, self.settings.max_tokens))
-            else:
-                writer.write(_encode(batch, tokenizer, task, self.settings.max_tokens, begin))
+            encode = encode_conversations if self.conversations else _encode
+            writer.write(encode(batch, tokenizer, task, self.settings.max_tokens, begin))
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
         task.note("domains", sorted(domains))
 

@@ -32,6 +32,9 @@ from corpus.option import Bounds
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--tokenizer", metavar="PATH", help="Take this tokenizer and train none.")
 @click.option("--eod-piece", metavar="PIECE", help="Its symbol that ends a document, where it has no end of sentence.")
+@click.option(
+    "--bos-piece", metavar="PIECE", help="Its symbol that begins each document, as <s> for released LLaMA models."
+)
 @field_option(MixConfig, "basis")
 @field_option(MixConfig, "tokens")
 @field_option(MixConfig, "exhausted")
@@ -68,6 +71,7 @@ def run(
     vocab_size: int | None,
     tokenizer: str | None,
     eod_piece: str | None,
+    bos_piece: str | None,
     basis: str,
     tokens: int | None,
     exhausted: str,
@@ -105,6 +109,8 @@ def run(
         overrides["tokenizer"] = {"vocab_size": vocab_size}
     if tokenizer is not None:
         overrides.setdefault("tokenizer", {})["path"] = tokenizer
+    if bos_piece is not None:
+        overrides.setdefault("tokenizer", {})["bos_piece"] = bos_piece
     if eod_piece is not None:
         overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
     loaded = load_recipe(recipe, overrides).sampled(limit, sample).without_texts_of(evaluation)

@@ -114,6 +114,17 @@ def test_long_conversations_are_cut_at_the_end_and_counted(tmp_path: Path, token
     assert dataset.manifest.counts["documents"].dropped == {f"nothing trained on in {begins + 1} tokens": 1}
 
 
+def test_a_beginning_stands_before_each_and_is_not_trained_on(tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+    tokenizer = tokenizers["llama"]
+    rendered = [NAMED["chatml"].render(TALK), NAMED["llama-2"].render(TALK[1:])]
+    _, without = tokens(tmp_path, tokenizer.path, rendered)
+    dataset, rows = tokens(tmp_path, tokenizer.path, rendered, bos_piece="<s>")
+    begin = dataset.manifest.extra["tokenizer"]["bos_id"]
+    for row, bare in zip(rows, without, strict=True):
+        assert row["ids"] == [begin, *bare["ids"]]
+        assert trained_of(row) == trained_of(bare)
+
+
 def test_plain_documents_are_cut_too(tmp_path: Path, tokenizers: dict[str, Tokenizer], texts: list[str]) -> None:
     tokenizer = tokenizers["llama"]
     documents = write_documents(tmp_path / "documents", texts[:9], "web")
