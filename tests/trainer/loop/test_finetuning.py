@@ -103,7 +103,7 @@ def test_what_is_not_trained_on_has_no_gradient(
 ) -> None:
     """With other labels for all tokens of the prompts the loss and every gradient are the same to the bit."""
     data = PackedRows(ask.data)
-    rows = data.target_mask(slice(0, 4))
+    rows = targets.target_mask(data, slice(0, 4))
     assert rows is not None and rows.sum() == 4 * (LENGTH // 2 + 1)
     fit(replace(ask, steps=1, keep=0), quiet)
     found = []
