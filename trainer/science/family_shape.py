@@ -62,23 +62,22 @@ def shape_for(family: str, parameters: float, vocabulary: int | None = None) -> 
 
 
 def _candidates(template: ModelShape) -> Iterator[ModelShape]:
-    """Shapes with the template's head size and ratios, and any number of layers and heads."""
+    """Shapes with the template's head size, groups of heads and ratios, and any number of layers and heads."""
     aspect = template.d_model / template.layers
+    # multi-query attention keeps its one key head, grouped heads keep the size of a group
+    group = 1 if template.n_kv_heads == 1 else template.heads // template.n_kv_heads
     yield template
     for layers in _LAYERS:
-        for heads in {
-            max(1, round(share * aspect * layers / template.d_model * template.heads))
-            for share in (0.8, 0.9, 1, 1.1, 1.25)
-        }:
+        wanted = aspect * layers / template.d_model * template.heads
+        for heads in {group * max(1, round(share * wanted / group)) for share in (0.8, 0.9, 1, 1.1, 1.25)}:
             d_model = round(heads * template.d_model / template.heads)
-            kept = template.n_kv_heads < template.heads
             inner = template.feed_forward / template.d_model * d_model
             yield replace(
                 template,
                 layers=layers,
                 heads=heads,
                 d_model=d_model,
-                n_kv_heads=min(template.n_kv_heads, heads) if kept else heads,
+                n_kv_heads=1 if template.n_kv_heads == 1 else heads // group,
                 feed_forward=max(64, round(inner / 64) * 64),
             )
 
