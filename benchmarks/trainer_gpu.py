@@ -80,7 +80,7 @@ def options(data: Path, model: str, steps: int, batch: int, *settings: str, **mo
 
 def state_of(asked: FitOptions, data: PackedRows, device: torch.device, planned: bool = False) -> TrainingState:
     """A run's state at step 0; `planned`: with what a new run on a GPU takes where nothing is said."""
-    hardware = Hardware.of(device, 1, False)
+    hardware = Hardware.of(device, 1)
     config = resolve_config(asked, data.identity, {}, hardware=hardware if planned else Hardware())
     return TrainingState(History(config), Ranks(device=device), "ddp", None, hardware)
 
@@ -283,7 +283,7 @@ def _report(case: Case, state: TrainingState, seconds: list[float], waited: floa
 
     use = Utilisation.of(case.shape, case.shape.sequence_length, GPU, 1)
     rate = case.rows * case.shape.sequence_length / statistics.median(seconds)
-    planned = memory_bytes(state.config, Hardware.of(GPU, 1, False))
+    planned = memory_bytes(state.config, Hardware.of(GPU, 1))
     say(
         f"      {case.name}: {statistics.median(seconds):.4f} s a step of {case.rows} x {case.shape.sequence_length} "
         f"({state.config.training.micro_rows} at once), {rate:,.0f} tokens/s, {use.text(rate)}, data {waited:.2%}, peak "

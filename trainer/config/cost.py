@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from trainer.config.config import RunConfig
@@ -24,7 +26,15 @@ def memory_bytes(config: RunConfig, hardware: Hardware = _CPU) -> int:
     parameters = LanguageModel.count(shape).total
     held = _FLOAT * (parameters + trained_parameters(config) * (1 + len(MOMENTS)))
     states = held // (hardware.ranks if hardware.sharded else 1)
+    if hardware.offloaded:
+        states = 0
     weights = parameters * _HALF if half else 0  # what the products take of the float32 weights
+    if hardware.sharded:  # two blocks are whole at a time, the one at work and the next, and the ends
+        block = (
+            LanguageModel.count(replace(shape, layers=2)).total - LanguageModel.count(replace(shape, layers=1)).total
+        )
+        ends = parameters - shape.layers * block
+        weights = 2 * block * (_HALF if half and hardware.kind == "cuda" else _FLOAT) + 2 * ends * _FLOAT
     tokens = min(training.micro_rows, -(-max(config.ramp.rows) // hardware.ranks)) * config.data.sequence_length
     activations = tokens * (_kept(config) * (_HALF if half else _FLOAT) + 4 * shape.d_model * _FLOAT)
     if training.document_mask and hardware.kind == "cpu":

@@ -18,18 +18,20 @@ from trainer.models.shape import ModelShape
 @dataclass(frozen=True)
 class Hardware:
     """What a run is planned for: `ranks` devices of a kind ("cpu", "cuda") with `memory` bytes each (0: not known), which
-    hold the whole model or, `sharded`, a part of it."""
+    hold the whole model or, `sharded`, a part of it, which `offloaded` waits in the host's memory."""
 
     kind: str = "cpu"
     memory: int = 0
     ranks: int = 1
     sharded: bool = False
+    offloaded: bool = False
 
     @classmethod
-    def of(cls, device: torch.device, ranks: int, sharded: bool) -> Hardware:
-        """`ranks` devices like `device`."""
+    def of(cls, device: torch.device, ranks: int, parallel: str = "ddp") -> Hardware:
+        """`ranks` devices like `device`; `parallel` as for `ParallelModel`."""
+        sharded = ranks > 1 and parallel != "ddp"
         memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
-        return cls(device.type, memory, ranks, sharded)
+        return cls(device.type, memory, ranks, sharded, sharded and parallel == "fsdp-offload")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     run = Run(options.output)
     find_loggers(options.loggers)
     initial = _initial_weights(options, run)
-    hardware = Hardware.of(ranks.device, ranks.size, ranks.size > 1 and options.parallel != "ddp")
+    hardware = Hardware.of(ranks.device, ranks.size, options.parallel)
     if ranks.first:
         first_config(run, options, data, sets, _silence, initial, hardware)
     with ExitStack() as stack:

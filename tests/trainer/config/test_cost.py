@@ -30,3 +30,14 @@ def test_the_plan_says_whose_memory_it_is() -> None:
     config = resolve_config(FitOptions(Path("d"), "llama-tiny", Path("o"), 5), DATA, {})
     assert "memory," in next(line for line in plan_lines(config) if line.startswith("cost"))
     assert "memory a rank," in next(line for line in plan_lines(config, Hardware(ranks=2)) if line.startswith("cost"))
+
+
+def test_shards_of_a_large_model_fit_where_there_are_enough_of_them() -> None:
+    data = DataIdentity("d", rows=4096, sequence_length=2048, vocabulary=32000, tokenizer="t", eod=2)
+    settings = ("training.precision=bf16", "training.activation_checkpointing=full", "training.micro_batch_size=1")
+    config = resolve_config(FitOptions(Path("d"), "llama-65b", Path("o"), 2, settings=settings), data, {})
+    needed = {ranks: memory_bytes(config, Hardware("cuda", 0, ranks, sharded=True)) / 1e9 for ranks in (8, 16, 64)}
+    # 65.3 billion parameters of 16 bytes, over 8, 16 and 64 ranks: 130.6, 65.3 and 16.3 GB, and the blocks at work
+    assert needed[8] > 131 and 66 < needed[16] < 80 and 17 < needed[64] < 32
+    offloaded = memory_bytes(config, Hardware("cuda", 0, 8, sharded=True, offloaded=True)) / 1e9
+    assert offloaded < needed[64]
