@@ -93,6 +93,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        self.profiled_steps()
         if self.init_from is not None and self.source is not None:
             raise UsageError("--from goes on with a run and --init-from begins a new one: give one of them.")
         keys = {_key(setting) for setting in self.settings}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import click
+import torch
 
 from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
 from trainer.config.config import RunConfig
@@ -16,6 +17,7 @@ from trainer.data.validation_sets import open_validation
 from trainer.distributed.ranks import Follower, Ranks, joined
 from trainer.loop.determinism import same_bits
 from trainer.loop.interrupt import StopRequest
+from trainer.loop.memory import too_large
 from trainer.loop.noise_scale import check_noise_scale
 from trainer.loop.restore import first_config, open_run
 from trainer.loop.session import Session
@@ -52,7 +54,10 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
     initial = _initial_weights(options, run)
     hardware = Hardware.of(ranks.device, ranks.size, options.parallel)
     if ranks.first:
-        first_config(run, options, data, sets, _silence, initial, hardware)
+        # what does not fit is said before anything is written or thrown away
+        planned, _, _ = first_config(run, options, data, sets, _silence, initial, hardware)
+        if planned is not None:
+            check_noise_scale(options.noise_scale, planned, ranks.size)
     with ExitStack() as stack:
         ranks.from_rank_0(lambda: stack.enter_context(run.locked()))
         stop = stack.enter_context(StopRequest())
@@ -71,6 +76,8 @@ def _fit(options: FitOptions, ranks: Ranks, say: Say, fault: Fault) -> None:
         try:
             session.begin()
             session.train()
+        except torch.OutOfMemoryError as error:
+            raise too_large(error) from None
         finally:
             session.close()
 

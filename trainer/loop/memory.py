@@ -30,7 +30,7 @@ class MemoryGuard:
         try:
             return measure(state, self.data, self.noise_every)
         except torch.OutOfMemoryError as error:
-            reason = str(error).partition("\n")[0].partition(". ")[0]
+            reason = _reason(error)
             self._snapshot(state)
         # out of the except clause, whose traceback would hold what is to be freed
         micro = min(state.config.training.micro_rows, state.batch_rows)
@@ -61,6 +61,19 @@ class MemoryGuard:
         state.adopt(state.history.changed_to(config, state.step, [note]))
         state.history.save(self.run.changes)
         self.say(f"step {state.step + 1}: {note}")
+
+
+def too_large(error: torch.OutOfMemoryError) -> DataError:
+    """What is said of memory that does not suffice elsewhere than in a step's gradient: for the weights, the optimizer's
+    moments, a save or an evaluation."""
+    return DataError(
+        f"the device's memory does not hold the run ({_reason(error)}): give a smaller model, more ranks with --parallel fsdp, "
+        f"or {_remedy(1)}; the plan at the beginning of a run says what it takes."
+    )
+
+
+def _reason(error: torch.OutOfMemoryError) -> str:
+    return str(error).partition("\n")[0].partition(". ")[0]
 
 
 def _remedy(micro: int) -> str:

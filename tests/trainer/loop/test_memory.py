@@ -65,3 +65,15 @@ def test_one_sequence_that_does_not_fit_has_another_remedy(ask: FitOptions, monk
     ask = FitOptions(**{**vars(ask), "micro_batch_size": 1})
     with pytest.raises(DataError, match=r"1 sequences at once .*: give --set training.activation_checkpointing"):
         fit(ask)
+
+
+@pytest.mark.parametrize("place", ["update", "check_record"])
+def test_memory_that_does_not_suffice_elsewhere_is_a_sentence(
+    ask: FitOptions, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(f"trainer.loop.session.{place}", full)
+    with pytest.raises(DataError, match=r"memory does not hold the run \(out of memory\): give a smaller model"):
+        fit(ask)

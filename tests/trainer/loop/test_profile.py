@@ -44,3 +44,15 @@ def test_the_steps_that_are_asked_for(ask: FitOptions, steps: str, wanted: int) 
 def test_what_names_no_steps_is_refused(ask: FitOptions, steps: str) -> None:
     with pytest.raises(UsageError, match="names no steps: give the first and the last, such as 10:12"):
         fit(asked(ask, profile=steps))
+
+
+@pytest.mark.parametrize("wrong", [{"profile": "oops"}, {"noise_scale": 1}])
+def test_a_wrong_option_throws_no_run_away(ask: FitOptions, wrong: dict[str, object]) -> None:
+    fit(ask)
+    before = sorted(path.name for path in (ask.output / "checkpoints").iterdir())
+    with pytest.raises(UsageError):
+        fit(asked(ask, overwrite=True, **wrong))
+    assert sorted(path.name for path in (ask.output / "checkpoints").iterdir()) == before
+    with pytest.raises(UsageError):
+        fit(asked(ask, output=ask.output.with_name("new"), **wrong))
+    assert not (ask.output.with_name("new") / "config.json").exists()
