@@ -28,10 +28,10 @@ def ask(tmp_path: Path) -> FitOptions:
 def too_large(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
     """A device that holds so many sequences at once."""
 
-    def measure(state: Any, data: Any) -> Any:
+    def measure(state: Any, data: Any, noise_every: int) -> Any:
         if min(state.config.training.micro_rows, state.batch_rows) > largest:
             raise torch.OutOfMemoryError("out of memory. Tried to allocate 2 GiB.")
-        return whole_measure(state, data)
+        return whole_measure(state, data, noise_every)
 
     monkeypatch.setattr(memory, "measure", measure)
 
