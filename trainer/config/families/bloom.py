@@ -31,13 +31,14 @@ def _shape(layers: int, d_model: int, heads: int) -> ModelShape:
     )
 
 
-# Table 3 and the launchers; the batch grows from 192 over the first 20 billion tokens there, and the rate ends at 1e-5
+# Table 3 and the launchers; the batch grows from 192 over the first 20 billion tokens there, and the rate ends at 1e-5,
+# but at 6e-6 for 176B
 BLOOM: Mapping[str, Preset] = {
-    "bloom-560m": paper(_shape(24, 1024, 16), 3e-4, 256),
-    "bloom-1b1": paper(_shape(24, 1536, 16), 2.5e-4, 256),
-    "bloom-1b7": paper(_shape(24, 2048, 16), 2e-4, 512),
-    "bloom-3b": paper(_shape(30, 2560, 32), 1.6e-4, 512),
-    "bloom-7b1": paper(_shape(30, 4096, 32), 1.2e-4, 512),
+    "bloom-560m": paper(_shape(24, 1024, 16), 3e-4, 256, final=1e-5 / 3e-4),
+    "bloom-1b1": paper(_shape(24, 1536, 16), 2.5e-4, 256, final=1e-5 / 2.5e-4),
+    "bloom-1b7": paper(_shape(24, 2048, 16), 2e-4, 512, final=1e-5 / 2e-4),
+    "bloom-3b": paper(_shape(30, 2560, 32), 1.6e-4, 512, final=1e-5 / 1.6e-4),
+    "bloom-7b1": paper(_shape(30, 4096, 32), 1.2e-4, 512, final=1e-5 / 1.2e-4),
     "bloom-176b": paper(_shape(70, 14336, 112), 6e-5, 2048),
     "bloom-tiny": tiny(_shape(24, 1024, 16)),
 }

@@ -29,8 +29,8 @@ _SHAPE = ModelShape(
     initialisation="glm",
 )
 
-# Table 11: the batch grows from 192 to 4,224 over 2.5 % of 400 billion tokens, here in steps of 384
-_RAMP = "0:192," + ",".join(f"{round(0.95 * n, 2)}B:{192 + 384 * n}" for n in range(1, 11))
+# Table 11: the batch grows from 192 to 4,224 over 2.5 % of 400 billion tokens, here in twelve steps of 336
+_RAMP = "0:192," + ",".join(f"{round(10 / 12 * n, 2)}B:{192 + 336 * n}" for n in range(1, 13))
 
 GLM: Mapping[str, Preset] = {
     "glm-130b": paper(_SHAPE, 8e-5, 192, warmup=0.005, dropout=0.1, batch_ramp=_RAMP),

@@ -35,12 +35,17 @@ def _shape(layers: int, d_model: int, heads: int, feed_forward: int, **further: 
 # what the 3.1 and 3.2 models read 131,072 tokens with
 _SCALED: dict[str, Any] = {"rope_scaling": "llama3", "rope_factor": 32.0, "rope_original_length": 8192, "tied": True}
 
-# rates of Table 3; the small models of 3.2 were pruned and distilled, so that theirs is that of the 8B
+# rates of Table 3, of which 405B decays to 8e-7 (section 3.4.1); the small models of 3.2 were pruned and distilled, so that theirs is that of the 8B
 LLAMA3: Mapping[str, Preset] = {
     "llama3-8b": paper(_shape(32, 4096, 32, 14336), 3e-4, _BATCH, warmup=_WARMUP),
     "llama3-70b": paper(_shape(80, 8192, 64, 28672), 1.5e-4, _BATCH, warmup=_WARMUP),
     "llama3-405b": paper(
-        _shape(126, 16384, 128, 53248), 8e-5, _BATCH, warmup=_WARMUP, batch_ramp="0:512,252M:1024,2.87T:2048"
+        _shape(126, 16384, 128, 53248),
+        8e-5,
+        _BATCH,
+        warmup=_WARMUP,
+        batch_ramp="0:512,252M:1024,2.87T:2048",
+        final=0.01,
     ),
     "llama3.2-1b": paper(_shape(16, 2048, 32, 8192, **_SCALED), 3e-4, _BATCH, warmup=_WARMUP),
     "llama3.2-3b": paper(_shape(28, 3072, 24, 8192, **_SCALED), 3e-4, _BATCH, warmup=_WARMUP),

@@ -39,11 +39,12 @@ def paper(
     weight_decay: float = 0.1,
     dropout: float = 0.0,
     batch_ramp: str = "",
+    final: float = 0.1,
 ) -> Preset:
     """A paper's model with AdamW (0.9, 0.95): `warmup` in tokens, or below 1 a share of the run, then
-    `schedule` down to a tenth."""
+    `schedule` down to the share `final` of the peak."""
     steps = warmup if warmup < 1 else float(max(1, round(warmup / (batch_size * shape.sequence_length))))
-    plan = ScheduleConfig(name=schedule, warmup=steps)
+    plan = ScheduleConfig(name=schedule, warmup=steps, final=final)
     return Preset(
         shape,
         OptimizerConfig(lr=lr, clip=clip, weight_decay=weight_decay),
