@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import click
 import torch
 
+from corpus.errors import UsageError
 from trainer.checkpoints.checkpoint import CheckpointStore, Fault, Retention, no_fault
 from trainer.config.config import RunConfig
 from trainer.config.hardware import Hardware
@@ -86,8 +87,11 @@ def _initial_weights(options: FitOptions, run: Run) -> InitialWeights | None:
     """Those of --init-from; None too for a run that has begun, where they are no longer there."""
     if options.init_from is None:
         return None
+    path = split_source(options.init_from)[0]
+    if path.resolve() == run.path.resolve():
+        raise UsageError(f"--init-from {options.init_from} is the directory of --output itself: give another --output.")
     begun = not options.overwrite and run.read_config(any_format=True) is not None
-    gone = not split_source(options.init_from)[0].exists()
+    gone = not path.exists()
     return None if begun and gone else InitialWeights.find(options.init_from)
 
 

@@ -168,7 +168,9 @@ class Run:
     def _refuse_foreign(self) -> None:
         names = {path.name for path in self.path.iterdir() if not path.name.startswith(f".{CONFIG}.")}
         # one with a fork.json is a fork that was cut short
-        if not names & {CONFIG, FORK} and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG, BASE, BASE_MARK}:
+        if CONFIG in names:
+            self.read_config(any_format=True)  # says that it is not of a run
+        elif FORK not in names and names - {LOCK, TOKENIZER, TOKENIZER_JSON, SKIP_LOG, BASE, BASE_MARK}:
             raise UsageError(f"{self.path} is not empty and not a run (no {CONFIG}): give another --output.")
 
     def prepare(

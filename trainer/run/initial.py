@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from corpus.data.files import checksum, digest_of
 from corpus.errors import UsageError
-from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.huggingface.reader import PretrainedDirectory, is_pretrained
 from trainer.models.finetuning.adapt import own_parameters
 from trainer.models.model import LanguageModel
@@ -21,6 +20,7 @@ from trainer.models.shape import ModelShape
 from trainer.run.directory import Run
 from trainer.run.fork import split_source
 from trainer.run.kept import run_weights
+from trainer.run.load import find_checkpoint
 
 _GROWING = ("embedding", "head")
 """Parameters with a row for each id of the vocabulary."""
@@ -55,12 +55,7 @@ class RunWeights:
                 f"{path} has a soft prompt, which is no weights to begin with: give the run that it was tuned on."
             )
         self.tokenizers = [run.first_config().data.tokenizer]
-        store = CheckpointStore(run.checkpoints)
-        found = store.newest(_silence, at_most=step)
-        if found is None or step not in (None, found.step):
-            steps = ", ".join(map(str, reversed(store.steps())))
-            raise UsageError(f"{path} has no valid checkpoint of step {step}: give one of {steps or 'another run'}.")
-        self._checkpoint = found
+        self._checkpoint = find_checkpoint(run, _silence, step, f"--init-from {path}@")
 
     @cached_property
     def digest(self) -> str:
@@ -141,4 +136,4 @@ def _fits(name: str, there: Tensor, wanted: Tensor) -> bool:
 
 
 def _silence(text: str) -> None:
-    """Of checkpoints that are passed over nothing is said: the newest valid one is what was asked for."""
+    """Of a checkpoint that was named nothing is said."""

@@ -13,10 +13,13 @@ from trainer.run.directory import Run
 from trainer.run.kept import run_weights
 
 
-def find_checkpoint(run: Run, report: Callable[[str], None], step: int | None = None) -> Checkpoint:
+def find_checkpoint(
+    run: Run, report: Callable[[str], None], step: int | None = None, flag: str = "--checkpoint "
+) -> Checkpoint:
     """The newest checkpoint of a run or that of `step`; `report` is told where it is not the newest.
 
-    A DataError where the newest is damaged: an older one is another model, and is taken only where it is named.
+    A DataError where the newest is damaged: an older one is another model, and is taken only where it is named, with the
+    `flag` that a step follows.
     """
     store = CheckpointStore(run.checkpoints)
     damaged: list[str] = []
@@ -29,7 +32,7 @@ def find_checkpoint(run: Run, report: Callable[[str], None], step: int | None = 
     if damaged:
         name, _, why = damaged[0].partition(" is passed over: ")
         raise DataError(
-            f"{run.checkpoints / name} is damaged ({why}): give --checkpoint {checkpoint.step} for the one before it, or the"
+            f"{run.checkpoints / name} is damaged ({why}): give {flag}{checkpoint.step} for the one before it, or the"
             " command of trainer fit again."
         )
     if checkpoint.step != (newest := store.steps()[0]):

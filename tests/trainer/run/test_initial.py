@@ -248,3 +248,35 @@ def test_another_tokenizer_is_noted_and_a_recipe_can_be_named(packed: Path, tmp_
     assert result.exit_code == 0 and "is not the file that the packed set was made with" in result.output
     assert Run(tmp_path / "run").config().optimizer.lr == 6e-4
     assert Run(tmp_path / "run").config().model.d_model == 48
+
+
+def damaged_newest(run: Path) -> None:
+    newest = max((run / "checkpoints").iterdir(), key=lambda path: path.name)
+    largest = max((path for path in newest.iterdir() if path.is_file()), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"\0\0")
+
+
+def test_the_source_is_never_the_output(packed: Path, tmp_path: Path) -> None:
+    saved(tmp_path / "hf", "llama")
+    (tmp_path / "hf" / "tokenizer.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "hf").iterdir()}
+    (tmp_path / "link").symlink_to(tmp_path / "hf")
+    for more, said in (
+        (("--init-from", tmp_path / "link"), "is the directory of --output itself: give another --output"),
+        (("--model", "llama-tiny"), "config.json is not of a run: give another --output"),
+    ):
+        result = call("fit", "--data", packed, *more, "--output", tmp_path / "hf", "--overwrite", *STEPS)
+        assert result.exit_code == 2 and said in result.output, result.output
+    after = {path.name: path.read_bytes() for path in (tmp_path / "hf").iterdir()}
+    assert after.items() >= before.items()
+
+
+def test_a_damaged_newest_checkpoint_is_not_passed_over(packed: Path, tmp_path: Path) -> None:
+    first = ("--model", "llama-tiny", "--set", "model.layers=1", "--set", "model.d_model=32")
+    assert call("fit", "--data", packed, *first, *STEPS, "--output", tmp_path / "a").exit_code == 0
+    damaged_newest(tmp_path / "a")
+    usual = ("fit", "--data", packed, *STEPS, "--output", tmp_path / "b")
+    result = call(*usual, "--init-from", tmp_path / "a")
+    assert result.exit_code == 1 and f"give --init-from {tmp_path / 'a'}@0 for the one before" in result.output
+    assert not (tmp_path / "b").exists()
+    assert call(*usual, "--init-from", f"{tmp_path / 'a'}@0").exit_code == 0
