@@ -55,6 +55,7 @@ def write_packed(
     listed: Sequence[tuple[str, int]] = (),
     trained: npt.NDArray[np.bool_] | None = None,
     eod: int = EOD,
+    bos: int | None = None,
 ) -> Path:
     """Write a packed set that carries `tokenizer_model`, or a `tokenizer.json`; `segments` are (start in the document, length) pairs per row, by default one per row, and
     `listed` the files of its list of documents with their rows: ids `d0`, `d1`, … in row groups of 25."""
@@ -112,7 +113,8 @@ def write_packed(
             **({} if trained is None else {"trained": True}),
             "sequence_length": width - 1,
             "vocab_size": vocabulary,
-            "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": eod},
+            "tokenizer": {"digest": tokenizer, "vocab_size": vocabulary, "eod_id": eod}
+            | ({} if bos is None else {"bos_id": bos}),
             "documents": [{"name": name, "rows": number} for name, number in listed],
             "sources": [{"domain": "web", "documents": sum(number for _, number in listed), "inputs": []}],
         },

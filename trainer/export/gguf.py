@@ -145,7 +145,7 @@ def write_gguf(model: LanguageModel, request: ExportRequest, directory: Path) ->
     architecture = architecture_of(model.shape)
     writer = gguf.GGUFWriter(directory / FILE, architecture)
     _add_shape(writer, architecture, model.shape)
-    add_tokenizer(writer, pieces, request.eod, model.shape.vocabulary, request.alone)
+    add_tokenizer(writer, pieces, request, model.shape.vocabulary)
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     for name, tensor in gguf_tensors(architecture, model.shape, weights).items():
         writer.add_tensor(name, tensor.numpy())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tokenizer import proto
+from trainer.export.request import ExportRequest
 
 _PADDING_SCORE = -1000.0
 """Score of the rows that fill the vocabulary up: no merge makes them."""
 
 
-def add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int, alone: bool) -> None:
-    """Add the pieces with their scores and types, and what goes before a text. `alone`: nothing does."""
+def add_tokenizer(writer: Any, model: proto.Model, request: ExportRequest, vocabulary: int) -> None:
+    """Add the pieces with their scores and types, and what goes before a text, if anything does."""
     import gguf
 
     padding = vocabulary - len(model.pieces)
@@ -24,10 +25,9 @@ def add_tokenizer(writer: Any, model: proto.Model, eod: int, vocabulary: int, al
     unknown = [number for number, piece in enumerate(model.pieces) if piece.type == proto.UNKNOWN]
     if unknown:
         writer.add_unk_token_id(unknown[0])
-    # a document begins after the EOD of the one before
-    writer.add_bos_token_id(eod)
-    writer.add_eos_token_id(eod)
-    writer.add_add_bos_token(not alone)
+    writer.add_bos_token_id(request.first)
+    writer.add_eos_token_id(request.eod)
+    writer.add_add_bos_token(request.begun)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(model.dummy_prefix)
     writer.add_remove_extra_whitespaces(model.remove_extra_whitespaces)

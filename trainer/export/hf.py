@@ -22,12 +22,14 @@ from trainer.models.shape import ModelShape
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def hf_config(layout: Layout, shape: ModelShape, eod: int, dtype: str = "float32") -> dict[str, Any]:
-    """The value of `config.json`. A document begins after the EOD of the one before, so that EOD is BOS too."""
+def hf_config(
+    layout: Layout, shape: ModelShape, eod: int, dtype: str = "float32", bos: int | None = None
+) -> dict[str, Any]:
+    """The value of `config.json`. Without a BOS a document begins after the EOD of the one before, which is BOS too then."""
     return {
         "architectures": [layout.architecture],
         "model_type": layout.model_type,
-        "bos_token_id": eod,
+        "bos_token_id": eod if bos is None else bos,
         "dtype": dtype,
         "eos_token_id": eod,
         "torch_dtype": dtype,
@@ -38,14 +40,14 @@ def hf_config(layout: Layout, shape: ModelShape, eod: int, dtype: str = "float32
 
 def write_hf(model: LanguageModel, request: ExportRequest, directory: Path) -> str:
     """Write everything into `directory`, which exists; gives what is to be said about the tokenizer, or nothing."""
-    layout, eod = layout_of(model.shape), request.eod
+    layout = layout_of(model.shape)
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     tensors = to_theirs(layout, model.shape, weights)
     if request.dtype == "bf16":
         tensors = {name: tensor.bfloat16() for name, tensor in tensors.items()}
     dtype = "bfloat16" if request.dtype == "bf16" else "float32"
-    _write_json(directory / "config.json", hf_config(layout, model.shape, eod, dtype))
-    _write_json(directory / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod})
+    _write_json(directory / "config.json", hf_config(layout, model.shape, request.eod, dtype, request.bos))
+    _write_json(directory / "generation_config.json", {"bos_token_id": request.first, "eos_token_id": request.eod})
     _write_weights(tensors, request.shard_bytes, directory)
     if request.tokenizer is None:
         return "the run carries no tokenizer, so the export has none either"
@@ -59,22 +61,23 @@ def _write_sentencepiece(model: Path, request: ExportRequest, directory: Path) -
     reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
     if reason:
         return f"the export has no {huggingface.TOKENIZER_JSON}, since {reason}: encode with its tokenizer.model"
-    piece = tokenizer.processor.id_to_piece(request.eod)
-    # the symbol that the tokenizer was trained with for a beginning stands nowhere in what the model has seen
-    huggingface.write(model, directory, piece, first_piece=None if request.alone else piece)
+    piece, first = map(tokenizer.processor.id_to_piece, (request.eod, request.first))
+    # where documents were packed without a BOS, the one that the tokenizer names stands nowhere in what the model has seen
+    huggingface.write(model, directory, piece, first_piece=first if request.begun else None)
     return ""
 
 
 def _write_library_tokenizer(file: Path, request: ExportRequest, directory: Path) -> str:
     """A `tokenizer.json` as it is, but that it puts before a text what the model has seen there, whatever its own template."""
     value = json.loads(file.read_text(encoding="utf-8"))
-    piece = next(token["content"] for token in value["added_tokens"] if token["id"] == request.eod)
-    value["post_processor"] = None if request.alone else huggingface.template(piece, request.eod)
+    names = {token["id"]: token["content"] for token in value["added_tokens"]}
+    piece, first = names[request.eod], names[request.first]
+    value["post_processor"] = huggingface.template(first, request.first) if request.begun else None
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": piece,
-        **({} if request.alone else {"bos_token": piece}),
-        "add_bos_token": not request.alone,
+        **({"bos_token": first} if request.begun else {}),
+        "add_bos_token": request.begun,
         "add_eos_token": False,
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,

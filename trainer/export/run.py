@@ -68,11 +68,14 @@ def export_run(
     model, step = load_model(run, report, step)
     if dtype == "bf16":
         _round(model)
-    request = ExportRequest(config.data.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes)
+    settings = config.data
+    request = ExportRequest(
+        settings.eod, run.checked_tokenizer(), config.training.document_mask, dtype, shard_bytes, settings.bos
+    )
 
     def write(folder: Path) -> tuple[str, Comparison | None]:
         note = FORMATS[kind](model, request, folder)
-        return note, compare(model, folder, kind, config.data.eod, data)
+        return note, compare(model, folder, kind, request.first, data)
 
     note, comparison = _publish(output, write)
     if note:

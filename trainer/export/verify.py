@@ -54,8 +54,8 @@ def prompts(model: LanguageModel) -> Tensor:
 
 
 @torch.no_grad()
-def compare(model: LanguageModel, directory: Path, kind: str, eod: int, data: PackedRows | None) -> Comparison | None:
-    """Logits on the fixed prompts, greedy tokens from EOD on, and the loss of the first documents of `data`; None where
+def compare(model: LanguageModel, directory: Path, kind: str, first: int, data: PackedRows | None) -> Comparison | None:
+    """Logits on the fixed prompts, greedy tokens from `first` on, which begins a document, and the loss of the first documents of `data`; None where
     they would be compared with transformers and it is not installed.
 
     A difference above `TOLERANCE` is a DataError.
@@ -70,7 +70,7 @@ def compare(model: LanguageModel, directory: Path, kind: str, eod: int, data: Pa
     difference = float((ours_BTV - theirs_BTV).abs().max() / scale)
     if not difference <= TOLERANCE:
         raise _refused(f"logits differ from the run's by {difference:.1e} of the largest")
-    greedy = _same_choices(model, theirs, eod, float(scale))
+    greedy = _same_choices(model, theirs, first, float(scale))
     documents = [] if data is None else list(islice(_documents(data, model.shape.sequence_length), DOCUMENTS))
     if not documents:
         return Comparison(name, difference, greedy)
@@ -103,11 +103,11 @@ def _refused(difference: str) -> DataError:
     )
 
 
-def _same_choices(model: LanguageModel, theirs: Logits, eod: int, scale: float) -> int:
+def _same_choices(model: LanguageModel, theirs: Logits, first: int, scale: float) -> int:
     """How many tokens our greedy choice was followed, each theirs too: their most likely one, or as likely to rounding."""
     tokens = min(GREEDY_TOKENS, model.shape.sequence_length - 1)
-    chosen = continue_ids(model, [eod], replace(GREEDY, max_tokens=tokens), stop=-1)
-    logits_TV = theirs(torch.tensor([[eod, *chosen]]))[0, :-1]
+    chosen = continue_ids(model, [first], replace(GREEDY, max_tokens=tokens), stop=-1)
+    logits_TV = theirs(torch.tensor([[first, *chosen]]))[0, :-1]
     behind = logits_TV.amax(1) - logits_TV.gather(1, torch.tensor(chosen)[:, None])[:, 0]
     if not float(behind.max()) <= TOLERANCE * scale:
         raise _refused(

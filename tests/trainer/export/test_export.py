@@ -55,10 +55,11 @@ def make_run(
     model: str = "llama-tiny",
     symbols: list[str] | None = None,
     options: Sequence[str] = (),
+    bos: int | None = None,
     **changes: object,
 ) -> Path:
     carried = tokenizer(directory, kind, symbols or []) if kind else None
-    packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290, tokenizer_model=carried)
+    packed = write_packed(directory / "packed", learnable_rows(8, 32, 280), 290, tokenizer_model=carried, bos=bos)
     settings = [
         word
         for name, value in (changes if model != "llama-tiny" else SMALL | changes).items()
@@ -122,6 +123,41 @@ def test_a_model_that_saw_documents_alone_gets_them_alone(tmp_path: Path) -> Non
     added = continue_ids(here.model, processor.encode(TEXT), sampling, 2, here.vocabulary)
     assert here.generate(TEXT, sampling) == here.codec.decode([*processor.encode(TEXT), *added])
     assert here.generate("", sampling) == here.codec.decode(continue_ids(here.model, [2], sampling, 2, here.vocabulary))
+
+
+@pytest.mark.parametrize("options", [(), ("--document-mask",)])
+def test_a_model_that_saw_a_bos_before_each_document_gets_it(options: Sequence[str], tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    gguf = pytest.importorskip("gguf")
+    run = make_run(tmp_path, "bpe", options=options, bos=1)
+    for kind in ("hf", "gguf"):
+        result = call("export", run, "--format", kind, "--output", tmp_path / kind)
+        assert result.exit_code == 0, result.output
+    here = LoadedModel.load(run, print)
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert loaded(TEXT)["input_ids"] == [1, *here.codec.encode(TEXT)]
+    assert (loaded.bos_token, loaded.eos_token) == ("<s>", "</s>")
+    for name in ("config.json", "generation_config.json"):
+        config = json.loads((tmp_path / "hf" / name).read_text())
+        assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
+    reader = gguf.GGUFReader(tmp_path / "gguf" / "model.gguf")
+    special = {name: reader.fields[f"tokenizer.ggml.{name}"].contents() for name in ("bos_token_id", "eos_token_id")}
+    assert special == {"bos_token_id": 1, "eos_token_id": 2}
+    assert reader.fields["tokenizer.ggml.add_bos_token"].contents() is True
+
+
+@pytest.mark.parametrize("options", [(), ("--document-mask",)])
+def test_the_bos_of_a_run_with_a_tokenizer_json(options: Sequence[str], tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    file = library_tokenizer(tmp_path)
+    packed = write_packed(tmp_path / "packed", learnable_rows(8, 32, 280), 300, tokenizer_model=file, eod=0, bos=1)
+    settings = [word for name, value in SMALL.items() for word in ("--set", f"model.{name}={value}")]
+    usual = ("--model", "llama-tiny", "--steps", "2", "--batch-size", "2", "--threads", "1", *settings, *options)
+    assert call("fit", "--data", packed, "--output", tmp_path / "run", *usual).exit_code == 0
+    assert call("export", tmp_path / "run", "--format", "hf", "--output", tmp_path / "hf").exit_code == 0
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert loaded(TEXT)["input_ids"] == [1, *LoadedModel.load(tmp_path / "run", print).codec.encode(TEXT)]
+    assert (loaded.bos_token, loaded.eos_token) == ("<s>", END)
 
 
 def gguf_logits(tensors: dict[str, Tensor], ids: Tensor) -> Tensor:
