@@ -81,4 +81,4 @@ class WikipediaSource:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key by which part 2 comes before part 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

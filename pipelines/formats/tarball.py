@@ -153,13 +153,13 @@ class _Tar:
         """Note path and size of a pax header: records of `<length> <key>=<value>\\n`."""
         while data:
             digits = data.split(b" ", 1)[0]
-            if not digits.isdigit() or not len(digits) < int(digits) <= len(data):
+            if not digits.isdigit() or len(digits) > 18 or not len(digits) < int(digits) <= len(data):
                 return
             key, _, value = data[len(digits) + 1 : int(digits) - 1].partition(b"=")
             data = data[int(digits) :]
             if key == b"path":
                 self._name = _text(value)
-            elif key == b"size" and value.isdigit():
+            elif key == b"size" and value.isdigit() and len(value) <= 18:
                 self._size = int(value)
 
     def _block(self) -> bytes:

@@ -158,7 +158,7 @@ def _record(window: Window) -> WarcRecord | str:
     length = headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
         return "no Content-Length"
-    if int(length) > MAX_RECORD_BYTES:
+    if len(length) > 18 or int(length) > MAX_RECORD_BYTES:  # int() takes no more than some thousand digits
         return "record too long"
     offset = window.offset
     if not window.more(size + int(length)):

@@ -130,5 +130,5 @@ def _date(row: Mapping[str, object]) -> str:
     )
     try:
         return parsedate_to_datetime(str(first)).date().isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return str(row.get("update_date") or "")

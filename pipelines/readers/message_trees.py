@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from corpus.data.message import Message
@@ -102,7 +103,7 @@ def _nodes(value: Mapping[str, Any], ordinal: int, above: str) -> Iterator[_Node
         if not well_formed(text):
             raise NoDocument("lone surrogate")
         found = parent or row.get("parent_id") or row.get("parent_message_id") or ""
-        order = int(rank) if isinstance(rank, int | float) and rank == rank else _LAST
+        order = int(rank) if isinstance(rank, int) or (isinstance(rank, float) and isfinite(rank)) else _LAST
         language = row.get("lang")
         gone = row.get("deleted") is True or not text.strip()
         yield _Node(

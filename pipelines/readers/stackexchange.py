@@ -26,6 +26,7 @@ from pipelines.formats.seven_zip import extract
 from pipelines.formats.xml import ByteStream
 from pipelines.markup.html.posts import post_to_text
 from pipelines.readers import site_tables
+from pipelines.readers.post_rows import integer
 from pipelines.readers.posts import EXCERPT, Posts
 from pipelines.readers.site_tables import STORES, Gathered, site_key, site_of, table_of
 
@@ -279,8 +280,8 @@ class _Join:
 
     def _facts(self, author: str | None, author_id: str | None, licence: str | None) -> dict[str, Any]:
         """Author and licence of a post; the author's name from the table of users where the post has none."""
-        if author_id and not author and author_id.lstrip("-").isdecimal():
-            row = self.database.execute("SELECT name FROM side.user WHERE id = ?", (int(author_id[:18]),)).fetchone()
+        if author_id and not author and (number := integer(author_id)) is not None:
+            row = self.database.execute("SELECT name FROM side.user WHERE id = ?", (number,)).fetchone()
             author = row[0] if row else None
         facts = {"author": author, "author_id": author_id, "licence": licence}
         return {key: value for key, value in facts.items() if value}

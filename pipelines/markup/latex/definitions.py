@@ -11,6 +11,7 @@ COMMAND = {
     False: re.compile(r"\s*(?:\{\s*\\([A-Za-z]+|.)\s*\}|\\([A-Za-z]+|.))", re.S),
     True: re.compile(r"\s*(?:\{\s*\\([A-Za-z@]+|.)\s*\}|\\([A-Za-z@]+|.))", re.S),
 }
+COUNT = re.compile(r"\s*[0-9]{1,3}\s*")
 NAME = re.compile(r"\s*\{\s*([A-Za-z@]+\*?)\s*\}")
 PARAMETER_TEXT = re.compile(r"[^{}]{0,200}(?=\{)")
 PARAMETER = re.compile(r"#([1-9])([^#]*)")
@@ -106,7 +107,7 @@ def paired_delimiter(text: str, at: int, extended: bool) -> tuple[Macro, int]:
     count = 1
     if extended:
         number, end = bracket(text, skip_blank(text, at))
-        if number is None or not number.strip().isdigit():
+        if number is None or not COUNT.fullmatch(number):
             return UNKNOWN, -1
         count, at = int(number), end
     pieces: list[str] = []
@@ -174,7 +175,7 @@ def _counted(text: str, at: int) -> tuple[tuple[Parameter, ...] | None, int]:
     number, end = bracket(text, skip_blank(text, at))
     if number is None:
         return (), at
-    if not number.strip().isdigit() or int(number) > MAX_PARAMETERS:
+    if not COUNT.fullmatch(number) or int(number) > MAX_PARAMETERS:
         return None, end
     default, after = bracket(text, skip_blank(text, end))
     if default is None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z-]+)?|[A-Z]{2,3}\.")
+MONTH = re.compile(r"0{0,3}(?:[1-9]|1[0-2])")
 ROMAN = re.compile(r"[IVX]+")
 CHARGE = re.compile(r"\d*[+\-\u2212]")
 
@@ -164,7 +165,7 @@ def as_of(given: Arguments) -> str:
     if text := given.named.get("alt"):
         return text
     year, month, day = given.at(1), given.at(2), given.at(3)
-    if month.isdigit() and 1 <= int(month[:4]) <= 12:
+    if MONTH.fullmatch(month):
         month = MONTHS[int(month) - 1]
     begin = "since" if given.named.get("since") else "as of"
     shown = " ".join((begin, *(entry for entry in (day, month, year) if entry)))
@@ -300,7 +301,7 @@ def english_sound(given: Arguments) -> str:
 def english_date(given: Arguments) -> str:
     """`{{birth date|1866|11|4|df=y}}` as `4 November 1866`."""
     year, month, day = given.at(1), given.at(2), given.at(3)
-    if month.isascii() and month.isdigit() and 1 <= int(month[:4]) <= 12:
+    if MONTH.fullmatch(month):
         month = MONTHS[int(month) - 1]
     if not day or not month:
         return " ".join(entry for entry in (month, year) if entry)

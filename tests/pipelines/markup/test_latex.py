@@ -179,6 +179,12 @@ def test_no_program_hangs(source: str) -> None:
     assert time.process_time() - start < 15
 
 
+@pytest.mark.parametrize("count", ["²", "9" * 5000, "-1", "x", "٣"])
+def test_an_odd_count_of_parameters_loses_no_paper(count: str) -> None:
+    for definer in ("newcommand{\\x}", "DeclarePairedDelimiterX{\\x}", "newenvironment{e}"):
+        assert body("text", f"\\{definer}[{count}]{{a}}{{b}}{{c}}") == "text"
+
+
 def test_comment_lines_and_paragraphs() -> None:
     assert body("a\n% whole line\nb") == "a\nb"
     assert body("a\n\n% whole line\n\nb") == "a\n\nb"

@@ -29,6 +29,8 @@ WIKI = Wiki()
         ("{{frac|1|2}} {{frac|3}} {{frac|1|2|3}} {{val|1.5|(7)|u=kg}} {{val|3|e=5}}", "1/2 1/3 1 2/3 1.5(7) kg 3×10⁵"),
         ("{{chem|H|2|O}} {{chem|Na|+}} H{{sub|2}} {{unité|892|km|2}} {{nombre|71|sièges}}", "H₂O Na⁺ H₂ 892 km² 71 sièges"),
         ("{{As of|2014|3}}, {{as of|2019|lc=y}}", "As of March 2014, as of 2019"),
+        ("{{As of|2014|²}}, {{as of|2014|00123|lc=y}}", "As of ² 2014, as of 00123 2014"),
+        ("{{birth date|1866|00123|4}}", "00123 4, 1866"),
         ("le {{date|11|novembre|1866|en linguistique}} au {{s-|XXI}} {{s|XX}} {{s|other}}.", "le 11 novembre 1866 au XXIe XXe siècle."),
         ("{{quote|To be [[x|or]] not|Hamlet}}", "To be or not"),
         ("/a/ as {{IPA|/a/}} {{IPA|de|ˈaŋ}}", "/a/ as /a/ [ˈaŋ]"),

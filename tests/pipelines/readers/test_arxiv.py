@@ -187,6 +187,29 @@ def test_what_the_listing_says(tmp_path: Path) -> None:
     assert reasons_of(list(reader.read(files[1], tmp_path))) == ["listing of papers", "no entry of a listing"]
 
 
+def test_an_odd_size_in_a_tar_is_passed_over(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("2301/2301.00001.gz")
+    info.size, info.pax_headers = len(single("x")), {"comment": "9" * 5000}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(single("x")))
+    for name in ("comment", "size"):
+        data = buffer.getvalue()
+        if name == "size":
+            data = data.replace(b" comment=" + b"9" * 3, b" size=" + b"9" * 6)
+        (tmp_path / "a.tar").write_bytes(data)
+        (record,) = records_of(items_of(ArxivReader(), tmp_path / "a.tar"))
+        assert record.metadata["id"] == "2301.00001"
+
+
+@pytest.mark.parametrize("year", ["99999999999999999999999", "0", "10000", "9" * 5000])
+def test_an_odd_date_in_the_listing_is_passed_over(tmp_path: Path, year: str) -> None:
+    entry = LISTED | {"versions": [{"created": f"Mon, 1 Jan {year} 00:00:00 GMT"}]}
+    files = written(tmp_path / "in", {"2301.00001.tex": "x", "arxiv-metadata-oai-snapshot.json": json.dumps(entry)})
+    record = read_together(ArxivReader(), files, tmp_path / "scratch")["2301.00001.tex"]
+    assert isinstance(record, Record) and record.metadata["date"] in ("2024-01-01", "2000-01-01")
+
+
 def written(folder: Path, files: dict[str, str]) -> list[RawFile]:
     """Files as `corpus ingest` finds them, names relative to the folder."""
     for name, text in files.items():

@@ -144,6 +144,7 @@ def test_a_length_counted_in_characters_is_mended(tmp_path: Path) -> None:
     [
         (record(page(1), length=100_000), "truncated record"),
         (record(page(1), length=10**15), "record too long"),
+        (record(page(1)).replace(b"Content-Length: ", b"Content-Length: " + b"9" * 5000), "record too long"),
         (record(page(1)).replace(b"Content-Length: ", b"Content-Length: x"), "no Content-Length"),
         (record(page(1)).replace(b"Content-Length", b"Content-Lemgth"), "no Content-Length"),
         (record(page(1)).replace(b"WARC/1.0", b"WORC/1.0"), "no WARC header"),

@@ -13,6 +13,7 @@ import pytest
 from corpus.ingest.reader import Item, Merged, RawFile, Record, Skipped, Unreadable
 from pipelines.readers.instructions import InstructionsReader
 from tests.pipelines.readers.mutating import mutated
+from tests.pipelines.readers.reading import items_of, records_of
 
 PLAIN = InstructionsReader(template="plain")
 
@@ -195,6 +196,17 @@ def nested(rows: list[dict[str, Any]]) -> dict[str, Any]:
         if row["parent_id"] in by_key:
             by_key[row["parent_id"]]["replies"].append(row)
     return {"message_tree_id": "1", "tree_state": "ready_for_export", "prompt": by_key["1"]}
+
+
+@pytest.mark.parametrize("rank", ["1e999", "-1e999", "NaN", "1" + "0" * 400, '"x"'])
+def test_an_odd_rank_loses_no_file(tmp_path: Path, rank: str) -> None:
+    rows = [json.dumps(row) for row in tree()[:3]]
+    assert '"rank": 1}' in rows[1]
+    rows[1] = rows[1].replace('"rank": 1}', f'"rank": {rank}}}')
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(rows))
+    (record,) = records_of(items_of(InstructionsReader(), path))
+    assert record.text
 
 
 @pytest.mark.parametrize("shape", ["flat", "shuffled", "nested"])

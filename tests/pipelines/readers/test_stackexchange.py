@@ -233,6 +233,14 @@ def test_authors_and_licences_of_each_post(write) -> None:  # type: ignore[no-un
     assert metadata["licence"] == "CC-BY-SA-2.5 AND CC-BY-SA-3.0 AND CC-BY-SA-4.0"
 
 
+@pytest.mark.parametrize("number", ["--5", "-", "9" * 5000, "٣", "x"])
+def test_an_odd_user_number_loses_no_post(write, number: str) -> None:  # type: ignore[no-untyped-def]
+    posts = read(write(question(1, OwnerUserId=number), answer(2, 1, 5, OwnerUserId=number), question(3)))
+    first, second = records_of(posts)
+    assert first.text == "Q: T1\n\nB1\n\nA: A2" and second.text == "Q: T3\n\nB3"
+    assert first.metadata["question"]["author_id"] == number and "author" not in first.metadata
+
+
 def test_closed_and_duplicate_questions(write) -> None:  # type: ignore[no-untyped-def]
     link = '<a href="https://x.com/questions/{0}/how">how</a><br>'
     notice = "<blockquote><p><strong>Possible Duplicate:</strong><br>" + link.format(3) + link.format(41)
