@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from pipelines.markup.latex.arguments import bracket, group, skip_blank, token
+from pipelines.markup.latex.arguments import bracket, group, skip_blank, token, until
 
 NO_VALUE, TRUE, FALSE = "-NoValue-", "\\BooleanTrue", "\\BooleanFalse"  # as xparse writes them
 MAX_PARAMETERS = 9
@@ -12,7 +12,12 @@ COMMAND = {
     True: re.compile(r"\s*(?:\{\s*\\([A-Za-z@]+|.)\s*\}|\\([A-Za-z@]+|.))", re.S),
 }
 COUNT = re.compile(r"\s*[0-9]{1,3}\s*")
+KEYED = re.compile(r"\s*([1-9])\s*=\s*")
 NAME = re.compile(r"\s*\{\s*([A-Za-z@]+\*?)\s*\}")
+CALLED = r"\\csname\s*([A-Za-z@]+)\s*\\endcsname(?![A-Za-z@])"
+LITERAL = re.compile(rf"\s*\\([A-Za-z@]+)\*?\s*(?:(?:\\expandafter\s*)?\{{\s*{CALLED}\s*\}}|{CALLED})")
+TARGET = r"\s*(?:\\expandafter\s*)*(?:\\csname(?:(?!\\endcsname)[^{}]){0,200}\\endcsname|\{[^{}]{0,200}\}|\\(?:[A-Za-z@]+|.))"
+COMPUTED = re.compile(rf"\s*\\(?:(let){TARGET}\s*=?{TARGET}|([A-Za-z@]+)\*?{TARGET}[^{{}}]{{0,200}}(?=\{{))", re.S)
 PARAMETER_TEXT = re.compile(r"[^{}]{0,200}(?=\{)")
 PARAMETER = re.compile(r"#([1-9])([^#]*)")
 SPECIFIER = re.compile(
@@ -49,16 +54,32 @@ UNKNOWN = Macro((), None)
 MANDATORY = Parameter("mandatory")
 
 
-def newcommand(text: str, at: int) -> tuple[Macro, int]:
-    """`[count][default]{body}` after the name; the place is -1 if that is not there."""
-    parameters, at = _counted(text, at)
+def literal(text: str, at: int) -> tuple[str, str, int] | None:
+    """`\\def\\csname name\\endcsname` behind an `\\expandafter`: the definer, the name, and the place after it."""
+    match = LITERAL.match(text, at)
+    return (match[1], match[2] or match[3], match.end()) if match else None
+
+
+def computed(text: str, at: int) -> tuple[str, int] | None:
+    """The definer behind an `\\expandafter`, and where its whole statement ends, if its name has to be computed."""
+    match = COMPUTED.match(text, at)
+    if match is None or match[1]:
+        return ("let", match.end()) if match else None
+    end = group(text, match.end())[1]
+    return (match[2], end) if end >= 0 else None
+
+
+def newcommand(text: str, at: int, keyed: bool = False) -> tuple[Macro, int]:
+    """`[count][default]{body}` after the name, `[count][1=default,…]` if `keyed` (xargs); the place is -1 if that is not
+    there."""
+    parameters, at = _counted(text, at, keyed)
     body, at = token(text, at, True) if at >= 0 else (None, -1)
     return (UNKNOWN if parameters is None else Macro(parameters, body)), at
 
 
-def newenvironment(text: str, at: int) -> tuple[Macro, Macro, int]:
+def newenvironment(text: str, at: int, keyed: bool = False) -> tuple[Macro, Macro, int]:
     """`[count][default]{begin}{end}` after the name."""
-    parameters, at = _counted(text, at)
+    parameters, at = _counted(text, at, keyed)
     first, at = group(text, skip_blank(text, at))
     last, at = group(text, skip_blank(text, at)) if at >= 0 else (None, -1)
     return (UNKNOWN if parameters is None else Macro(parameters, first)), Macro((), last), at
@@ -170,7 +191,7 @@ def with_letter(macro: Macro, letter: bool) -> Macro:
     return replace(macro, letter=letter) if letter != macro.letter else macro
 
 
-def _counted(text: str, at: int) -> tuple[tuple[Parameter, ...] | None, int]:
+def _counted(text: str, at: int, keyed: bool = False) -> tuple[tuple[Parameter, ...] | None, int]:
     """`[count][default]`; None where the count is none."""
     number, end = bracket(text, skip_blank(text, at))
     if number is None:
@@ -180,4 +201,26 @@ def _counted(text: str, at: int) -> tuple[tuple[Parameter, ...] | None, int]:
     default, after = bracket(text, skip_blank(text, end))
     if default is None:
         return (MANDATORY,) * int(number), end
+    if keyed:
+        return _keyed(int(number), default), after
     return (Parameter("optional", "[", "]", default), *(MANDATORY,) * (int(number) - 1)), after
+
+
+def _keyed(count: int, defaults: str) -> tuple[Parameter, ...] | None:
+    """The parameters of xargs: those with a default are optional, at any place; None for its other keys."""
+    parameters = [MANDATORY] * count
+    at = 0
+    while at < len(defaults):
+        match = KEYED.match(defaults, at)
+        if match is None or not 1 <= int(match[1]) <= count:
+            return None
+        value, end = group(defaults, match.end())
+        if value is None:
+            value, end = until(defaults, match.end(), ",")
+            end = len(defaults) if value is None else end - 1
+            value = defaults[match.end() : end].strip()
+        if defaults[end : end + 1] not in ("", ","):
+            return None
+        parameters[int(match[1]) - 1] = Parameter("optional", "[", "]", value)
+        at = end + 1
+    return tuple(parameters)

@@ -97,7 +97,12 @@ class Expander:
         if name in PREFIXES:
             at = skip_blank(frame.text, frame.at)
             following = CONTROL[frame.letter].match(frame.text, at)
+            if following is not None and following[1] == "expandafter":
+                named = definitions.literal(frame.text, following.end())
+                return named is not None and named[0] in DEFINERS
             return following is not None and (following[1] in DEFINERS or following[1] in PREFIXES)
+        if name == "expandafter":
+            return self._define_after(frame)
         if name in SWITCH_DEFINERS:
             return self.table.switch(name, frame)
         if name[:2] == "if" and frame.depth < MAX_DEPTH and self._condition(name, frame):
@@ -119,6 +124,23 @@ class Expander:
             frame.at = called.start()
             return False
         return self.loader is not None and self.loader(self, name)
+
+    def _define_after(self, frame: Frame) -> bool:
+        """`\\expandafter` before a definition: of a name between `\\csname` and `\\endcsname` it is read as any; one of a name
+        that has to be computed is a program and stays whole."""
+        begin = frame.at - len("\\expandafter")
+        named = definitions.literal(frame.text, frame.at)
+        if named is not None and named[0] in DEFINERS and frame.depth < MAX_DEPTH:
+            at, frame.at = frame.at, named[2]
+            if self.table.define(named[0], frame, begin, named[1]):
+                return True
+            frame.at = at
+        whole = definitions.computed(frame.text, frame.at)
+        if whole is None or whole[0] not in DEFINERS:
+            return False
+        self.output.write(frame.text[begin : whole[1]])
+        frame.at = whole[1]
+        return True
 
     def _expand(self, name: str, macro: Macro) -> bool:
         """Puts the body of a macro in the place of a call."""

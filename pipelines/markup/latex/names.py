@@ -3,7 +3,8 @@
 DEFINERS = frozenset(
     "newcommand renewcommand providecommand DeclareRobustCommand newrobustcmd renewrobustcmd def gdef edef xdef let "
     "DeclareMathOperator DeclarePairedDelimiter DeclarePairedDelimiterX NewDocumentCommand RenewDocumentCommand "
-    "ProvideDocumentCommand DeclareDocumentCommand NewExpandableDocumentCommand newenvironment renewenvironment "
+    "ProvideDocumentCommand DeclareDocumentCommand NewExpandableDocumentCommand newenvironment renewenvironment @namedef "
+    "newcommandx renewcommandx providecommandx DeclareRobustCommandx newenvironmentx renewenvironmentx "
     "NewDocumentEnvironment RenewDocumentEnvironment DeclareDocumentEnvironment".split()
 )
 PREFIXES = frozenset("global long outer protected".split())
@@ -27,7 +28,7 @@ ACTIVE = (
     | SWITCH_DEFINERS
     | READERS
     | CHOICES.keys()
-    | {"begin", "end", "makeatletter", "makeatother", "csname"}
+    | {"begin", "end", "makeatletter", "makeatother", "csname", "expandafter"}
 )
 PROGRAM = frozenset(
     "futurelet expandafter catcode loop repeat afterassignment aftergroup csname noexpand else or fi newcount newdimen "

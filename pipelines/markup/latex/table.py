@@ -40,23 +40,28 @@ class Table:
         self.style = False  # definitions are those of a style: plain ones alone count, and only where there is none yet
         self._programs: dict[Macro, bool] = {}
 
-    def define(self, definer: str, frame: Frame, begin: int) -> bool:
-        """Reads a definition after its command; False if it is not one that is understood (it then stays)."""
+    def define(self, definer: str, frame: Frame, begin: int, name: str = "") -> bool:
+        """Reads a definition after its command, or after the name if that was read; False if it is not one that is understood
+        (it then stays)."""
         text, at = frame.text, frame.at
         star = text.startswith("*", at)
         at += star
         environment = "nvironment" in definer
-        command = (definitions.NAME if environment else definitions.COMMAND[frame.letter]).match(text, at)
-        if command is None:
-            return False
-        name, at = (command[1] if environment else command[1] or command[2]), command.end()
+        if not name:
+            braced = environment or definer == "@namedef"
+            command = (definitions.NAME if braced else definitions.COMMAND[frame.letter]).match(text, at)
+            if command is None:
+                return False
+            name, at = (command[1] if braced else command[1] or command[2]), command.end()
         end = definitions.UNKNOWN
         if definer == "let":
             return self._let(name, frame, at, begin)
         if environment:
-            read = definitions.document_environment if "Document" in definer else definitions.newenvironment
-            macro, end, at = read(text, at)
-        elif definer in ("def", "gdef", "edef", "xdef"):
+            if "Document" in definer:
+                macro, end, at = definitions.document_environment(text, at)
+            else:
+                macro, end, at = definitions.newenvironment(text, at, definer[-1] == "x")
+        elif definer in ("def", "gdef", "edef", "xdef", "@namedef"):
             macro, at = definitions.tex_def(text, at)
         elif definer.endswith("DocumentCommand"):
             macro, at = definitions.document_command(text, at)
@@ -65,7 +70,7 @@ class Table:
         elif definer.startswith("DeclarePairedDelimiter"):
             macro, at = definitions.paired_delimiter(text, at, definer.endswith("X"))
         else:
-            macro, at = definitions.newcommand(text, at)
+            macro, at = definitions.newcommand(text, at, definer[-1] == "x")
         if at < 0:
             return False
         frame.at = at
@@ -74,7 +79,7 @@ class Table:
         source = text[begin:at]
         if environment:
             self._set_environment(name, definitions.with_letter(macro, frame.letter), end, source)
-        elif not (definer in ("providecommand", "ProvideDocumentCommand") and name in self.macros):
+        elif not (definer in ("providecommand", "providecommandx", "ProvideDocumentCommand") and name in self.macros):
             everywhere = definer in ("gdef", "xdef") or text.endswith("\\global", max(0, begin - 7), begin)
             self._set(name, definitions.with_letter(macro, frame.letter), source, everywhere)
         self._skip_line_end(frame)

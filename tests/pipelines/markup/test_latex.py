@@ -185,6 +185,37 @@ def test_an_odd_count_of_parameters_loses_no_paper(count: str) -> None:
         assert body("text", f"\\{definer}[{count}]{{a}}{{b}}{{c}}") == "text"
 
 
+@pytest.mark.parametrize(
+    ("preamble", "text", "expected"),
+    [
+        (r"\expandafter\newcommand\csname fig\endcsname{Figure}", r"See \fig{} 1.", "See Figure 1."),
+        (r"\expandafter\newcommand\expandafter{\csname fig\endcsname}[1]{Figure #1}", r"See \fig{1}.", "See Figure 1."),
+        (r"\expandafter\def\csname fig\endcsname#1{Figure #1}", r"See \csname fig\endcsname{1}.", "See Figure 1."),
+        (r"\def\a{Figure}\expandafter\let\csname fig\endcsname=\a", r"See \fig{} 1.", "See Figure 1."),
+        ("{\\global\\expandafter\\def\\csname fig\\endcsname{Figure}}", r"See \fig{} 1.", "See Figure 1."),
+        (r"\makeatletter\@namedef{fig}{Figure}\@namedef{tab}#1{Table #1}\makeatother", r"\fig{} 1, \tab{2}", "Figure 1, Table 2"),
+        (r"\newcommandx{\h}[2][1=d]{#1-#2}", r"\h{c} \h[a]{b}", "d-c a-b"),
+        (r"\newcommandx*\h[3][1={a,b}, 3=z]{#1-#2-#3}", r"\h{c} \h[a]{b}[c]", "a,b-c-z a-b-c"),
+        (r"\newenvironmentx{e}[1][1=d]{(#1 }{)}", r"\begin{e}x\end{e}\begin{e}[y]x\end{e}", "(d x)(y x)"),
+        ("", r"\expandafter\def\csname fig\endcsname{Figure} See \fig{} 1.", "See Figure 1."),
+        ("", r"\expandafter\def\csname fig\n\endcsname{Figure} See.", r"\expandafter\def\csname fig\n\endcsname{Figure} See."),
+        (r"\def\x{y}", r"\expandafter\def\expandafter\z\expandafter{\x} z", r"\expandafter\def\expandafter\z\expandafter{\x} z"),
+        (r"\def\b{y}", r"\expandafter\let\expandafter\z\csname b\endcsname z", r"\expandafter\let\expandafter\z\csname b\endcsname z"),
+        (r"\def\x{y}", r"\expandafter\foo\x z", r"\expandafter\foo y z"),
+    ],
+)  # fmt: skip
+def test_definitions_by_a_literal_name(preamble: str, text: str, expected: str) -> None:
+    assert body(text, preamble) == expected
+
+
+def test_a_definition_with_keys_that_are_not_known_stays() -> None:
+    definition = r"\newcommandx{\h}[1][1=d,usedefault]{x#1}"
+    text = clean(
+        {"main.tex": f"\\documentclass{{a}}{definition}\\begin{{document}}\\section{{S}}\\h[c]\\end{{document}}"}
+    )
+    assert text == f"{definition}\n\n\\section{{S}}\\h[c]"
+
+
 def test_comment_lines_and_paragraphs() -> None:
     assert body("a\n% whole line\nb") == "a\nb"
     assert body("a\n\n% whole line\n\nb") == "a\n\nb"
