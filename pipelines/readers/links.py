@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from corpus.config import check_options
 from corpus.data.files import sync_file
 from corpus.data.manifest import Manifest
 from corpus.engine.commit import Commit
@@ -18,9 +19,12 @@ from corpus.errors import DataError
 from corpus.ingest.file_ingest import permitted
 from corpus.ingest.files import RawInput, find_files
 from corpus.ingest.identity import raw_digest, raw_identity, raw_size
-from corpus.ingest.remote import LISTING, opened_raw
+from corpus.ingest.reader import RawFile
+from corpus.ingest.remote import LISTING, opened_raw, version_digest
+from corpus.option import option
 from corpus.quality.rules.cited import LINKS
 from corpus.remote.listing import load_listings, save_listings
+from corpus.remote.path import RemotePath
 from corpus.remote.url import is_remote
 from pipelines.readers.references import references
 from pipelines.readers.wikipedia import WikipediaReader
@@ -28,7 +32,12 @@ from pipelines.readers.wikipedia import WikipediaReader
 
 @dataclass(frozen=True)
 class ReferencesConfig:
-    """Settings of references: none."""
+    """Settings of references."""
+
+    limit: int | None = option(None, "Read only the first pages of each dump, this many.", least=1)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,11 @@ class LinksStage(Stage):
 
     dumps: tuple[str, ...]
     patterns: tuple[str, ...] = WikipediaReader.patterns
+    settings: ReferencesConfig = ReferencesConfig()
 
     def config(self) -> Mapping[str, Any]:
-        return {"patterns": list(self.patterns)}
+        limit = self.settings.limit
+        return {"patterns": list(self.patterns)} | ({} if limit is None else {"limit": limit})
 
     @cached_property
     def _raw(self) -> RawInput:
@@ -57,7 +68,12 @@ class LinksStage(Stage):
 
     def resolve_digests(self, names: Collection[str]) -> Mapping[str, str]:
         wanted = set(names)
-        return {file.name: raw_digest(file.path) for file in self._raw.files if file.name in wanted}
+        return {file.name: self._digest(file) for file in self._raw.files if file.name in wanted}
+
+    def _digest(self, file: RawFile) -> str:
+        if isinstance(file.path, RemotePath) and self.settings.limit is not None:
+            return version_digest(raw_identity(file.path))
+        return raw_digest(file.path)
 
     def begin(self, work: Path) -> None:
         if self._urls:
@@ -94,14 +110,14 @@ class LinksStage(Stage):
             opened_raw(raw, WikipediaReader(), task.directory / "remote") as opened,
         ):
             try:
-                for link in references(opened.file.path):
+                for link in references(opened.file.path, self.settings.limit):
                     file.write(link + "\n")
                     number += 1
             except DataError as error:
                 if task.strict:
                     raise
                 damage = error.message
-            digest = opened.digest(whole=True)
+            digest = opened.digest(whole=self.settings.limit is None)
         task.count(seen=1, kept=int(not damage), dropped={"no whole dump": int(bool(damage))})
         task.note("links", number)
         task.note("damage", damage)

@@ -6,6 +6,7 @@ missed the named ones and all but the first of a line.
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from html import unescape
 from pathlib import Path
 
 from corpus.errors import DataError
-from corpus.ingest.compression import TruncatedStream, open_stream
+from corpus.ingest.compression import Stream, TruncatedStream, open_stream
 from pipelines.formats.xml import Utf8Stream, pieces
 from pipelines.readers.enterprise import article_bodies
 from pipelines.readers.wikipedia import PAGE, PAGE_BYTES, PAGE_END, dump_kind
@@ -48,32 +49,40 @@ def rendered_links_of(page: str) -> list[str]:
     return list(dict.fromkeys(link for link in found if link.partition("//")[2]))
 
 
-def references(path: Path) -> Iterator[str]:
-    """The links of all articles of a dump (MediaWiki's XML or Enterprise HTML, compressed or not), in its order; of a page
-    each once.
+def references(path: Path, limit: int | None = None) -> Iterator[str]:
+    """The links of all articles of a dump (MediaWiki's XML or Enterprise HTML, compressed or not), or of those among its first
+    `limit` pages, in its order; of a page each once.
 
     A DataError where the file holds no pages; what comes after damage is not read, and that is an error, too.
     """
     pages, kind = 0, dump_kind(path)
     with closing(open_stream(path)) as stream:
+        found = _xml_pages(stream) if kind == "xml" else _enterprise_pages(stream, kind == "tar")
         try:
-            for source, rendered in article_bodies(stream, kind == "tar") if kind != "xml" else ():
+            for links in itertools.islice(found, limit):
                 pages += 1
-                yield from rendered_links_of(source) if rendered else links_of(source)
-            found = pieces(Utf8Stream(stream), PAGE, PAGE_BYTES) if kind == "xml" else ()
-            for piece in found:
-                cut = piece.data.find(PAGE_END)
-                if cut < 0 or not piece.data.startswith(b"<page"):
-                    continue
-                try:
-                    page = ElementTree.fromstring(piece.data[: cut + len(PAGE_END)])
-                except (ElementTree.ParseError, ValueError):
-                    continue
-                pages += 1
-                if (page.findtext("ns") or "0").strip() == "0":
-                    for text in page.iterfind("revision/text"):
-                        yield from links_of(text.text or "")
+                yield from links
         except TruncatedStream as error:
             raise DataError(f"{path} is damaged after {pages:,} pages ({error.reason}): fetch it again.") from None
     if not pages:
         raise DataError(f"{path} has no pages: give a MediaWiki dump (pages-articles) or Enterprise HTML.")
+
+
+def _enterprise_pages(stream: Stream, packed: bool) -> Iterator[list[str]]:
+    for source, rendered in article_bodies(stream, packed):
+        yield rendered_links_of(source) if rendered else links_of(source)
+
+
+def _xml_pages(stream: Stream) -> Iterator[list[str]]:
+    """The links of each page that can be read, none of those that are no articles."""
+    for piece in pieces(Utf8Stream(stream), PAGE, PAGE_BYTES):
+        cut = piece.data.find(PAGE_END)
+        if cut < 0 or not piece.data.startswith(b"<page"):
+            continue
+        try:
+            page = ElementTree.fromstring(piece.data[: cut + len(PAGE_END)])
+        except (ElementTree.ParseError, ValueError):
+            continue
+        article = (page.findtext("ns") or "0").strip() == "0"
+        texts = page.iterfind("revision/text") if article else ()
+        yield [link for text in texts for link in links_of(text.text or "")]

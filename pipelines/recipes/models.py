@@ -65,7 +65,7 @@ LM_CUTOFFS = ModelKind(
 REFERENCES = ModelKind(
     ReferencesConfig,
     ("dumps",),
-    lambda inputs, config, patterns: LinksStage(inputs["dumps"], patterns),
+    lambda inputs, config, patterns: LinksStage(inputs["dumps"], patterns, config),
     lambda manifest: [links_line(manifest)],
 )
 TRAIN_CLASSIFIER = ModelKind(

@@ -361,11 +361,15 @@ def check_files(where: str, config: Any) -> None:
             raise UsageError(f"{where}: {path} does not exist: check the path.")
 
 
-def make_model(one: Pass, paths: Mapping[StepRef, str], patterns: tuple[str, ...]) -> Stage:
-    """The stage that trains a model; `patterns` are those of the raw files that it reads."""
+def make_model(
+    one: Pass, paths: Mapping[StepRef, str], patterns: tuple[str, ...] = (), limit: int | None = None
+) -> Stage:
+    """The stage that trains a model; of the raw files that it reads, `patterns` are theirs, and `limit` is of their records."""
     step = one.steps[0]
     kind = MODELS.load(step.name)
-    return cast(Stage, kind.make(*kind.parts(f"model {step.ref.step}", substituted(step.settings, paths)), patterns))
+    limited = {} if limit is None else {"limit": limit}
+    settings = limited | substituted(step.settings, paths)
+    return cast(Stage, kind.make(*kind.parts(f"model {step.ref.step}", settings), patterns))
 
 
 def make_stage(documents: tuple[str, ...], one: Pass, paths: Mapping[StepRef, str]) -> Stage:

@@ -94,11 +94,11 @@ class RecipeRun:
         )
         if not found:
             raise UsageError(
-                f"{self.raw} has input for no domain of the recipe: it needs a folder named like each domain.{hint}"
+                f"{self.raw} has input for no domain of the recipe: it needs {'; '.join(map(self._wanted, missing))}{hint}."
             )
         if missing and not self.allow_missing:
             raise UsageError(
-                f"{self.raw} has no input for {', '.join(map(self._placed, missing))}{hint}: add it, or give --allow-missing to go on without."
+                f"{self.raw} has no input for {'; '.join(map(self._wanted, missing))}{hint}: add it, or give --allow-missing to go on without."
             )
         return found
 
@@ -106,10 +106,11 @@ class RecipeRun:
         """The domains that the run is made of."""
         return {domain: patterns for domain, patterns in self.domains().items() if domain not in self.left}
 
-    def _placed(self, domain: str) -> str:
-        """A domain with its folder, where that has another name."""
-        folder = self.folders()[domain]
-        return domain if folder == domain else f"{domain} (folder {folder})"
+    def _wanted(self, domain: str) -> str:
+        """A domain with the folder and the patterns of its files."""
+        entry = self.recipe.domains[domain]
+        patterns = entry.patterns or make_reader(domain, entry).patterns
+        return f"{domain} ({', '.join(patterns)} in folder {self.folders()[domain]})"
 
     def folder(self, domain: str) -> Path:
         """Where the raw files of a domain lie."""
@@ -193,8 +194,8 @@ class RecipeRun:
         yield from self._ingests([name for name in (one.domain, *read) if name in domains], domains, ingested)
         if one.domain == MODELS:
             raw = [ref.domain for ref in one.steps[0].reads if ref.step == RAW]
-            patterns = self.patterns()[raw[0]] if raw else ()
-            yield Step(one.output, partial(make_model, one, paths, patterns), keeps_through=("inputs",))
+            of_raw = (self.patterns()[raw[0]], self.recipe.limit) if raw else ()
+            yield Step(one.output, partial(make_model, one, paths, *of_raw), keeps_through=("inputs",))
         elif one.settles:
             yield from self._settle(one.domain, last[one.domain])
         else:

@@ -76,3 +76,15 @@ def test_rendered_references(tmp_path: Path) -> None:
 def test_real_dumps_cite(samples: Path) -> None:
     found = list(references(next((samples / "wikipedia").glob("enwiki-latest*.bz2"))))
     assert len(found) > 100 and all(link.lower().startswith("http") for link in found)
+
+
+def test_a_limit_is_of_pages(tmp_path: Path) -> None:
+    cite = "&lt;ref&gt;http://{}.test&lt;/ref&gt;".format
+    pages = page("A", cite("a")) + page("Talk:A", cite("b"), 1) + page("C", cite("c")) + page("D", cite("d"))
+    path = tmp_path / "dump.xml"
+    path.write_text(f"<mediawiki><siteinfo/>{pages}</mediawiki>", encoding="utf-8")
+    assert list(references(path, 3)) == ["http://a.test", "http://c.test"]
+    assert len(list(references(path, 9))) == 3
+    rendered = '<ol class="references"><li><a href="https://{}.test">x</a></li></ol>'.format
+    packed_pages = packed(tmp_path / "dewiki.json.tar.gz", *(article(n, rendered(n)) for n in "abc"))
+    assert list(references(packed_pages, 2)) == ["https://a.test", "https://b.test"]

@@ -220,3 +220,10 @@ def test_the_recipe_names_what_is_wrong(place: Path, old: str, new: str, message
     (place / "recipe.yaml").write_text(RECIPE.replace(old, new), encoding="utf-8")
     with pytest.raises(UsageError, match=message):
         load_recipe(str(place / "recipe.yaml"))
+
+
+def test_a_limit_is_of_what_models_read_of_raw_files_too(place: Path) -> None:
+    recipe = load_recipe(str(place / "recipe.yaml")).sampled(25, None)
+    run_recipe(RecipeRun(recipe, place / "raw", place / "few"), QUIET)
+    links = Manifest.load(place / "few/models/links")
+    assert links.extra["links"] == 25 and links.config["limit"] == 25

@@ -103,11 +103,17 @@ def test_domains_of_one_folder(tmp_path: Path) -> None:
     assert [change.new for change in read_changes(out)] == [("b.jsonl",)] * 2
     run_recipe(run, QUIET)
     assert len(rows_of(out / "documents/others/01-filter")) == 65
-    with pytest.raises(
-        UsageError, match=r"no input for english \(folder crawl\), others \(folder crawl\)|for no domain"
-    ):
-        (tmp_path / "empty").mkdir()
-        RecipeRun(parse_recipe("made", RECIPE, tmp_path), tmp_path / "empty", out).domains()
+
+
+@pytest.mark.parametrize("domain", ["massiveweb", "books"])
+def test_what_is_missing_is_named_with_its_folder_and_patterns(tmp_path: Path, domain: str) -> None:
+    (tmp_path / "commoncrawl").mkdir()
+    (tmp_path / "commoncrawl/CC-MAIN-1.warc.wet.gz").touch()
+    if domain == "books":
+        (tmp_path / "books").mkdir()
+        (tmp_path / "books/1.txt").touch()
+    with pytest.raises(UsageError, match=r"massiveweb \([^)]*\*\.warc\.gz[^)]* in folder commoncrawl\)"):
+        RecipeRun(load_recipe("gopher"), tmp_path, tmp_path / "out").domains()
 
 
 def test_evaluation_sets_are_taken_out(tmp_path: Path) -> None:
