@@ -115,6 +115,26 @@ def without_entries(settings: Mapping[str, Any], lost: Collection[StepRef]) -> d
     return {key: _without(value, lost) for key, value in settings.items()}
 
 
+def without_rules(settings: Mapping[str, Any], lost: Collection[StepRef]) -> dict[str, Any]:
+    """The settings of a filter without the rules that name a step in `lost`, and without the sampling by a score of theirs;
+    empty where nothing is left to filter by."""
+    rules = settings.get("rules", ())
+    gone = [rule for rule in rules if any(ref in lost for ref in references("", rule))]
+    if not gone:
+        return dict(settings)
+    left = [rule for rule in rules if rule not in gone]
+    scores = {name for rule in gone for name in rule} - {
+        name for rule in left if isinstance(rule, Mapping) for name in rule
+    }
+    sampled = settings.get("sample_by_score") not in scores
+    found = {
+        name: left if name == "rules" else value
+        for name, value in settings.items()
+        if sampled or not name.startswith("sample_")
+    }
+    return found if left or found.keys() & {"languages", "where", "sample_by_score"} else {}
+
+
 def _without(value: Any, lost: Collection[StepRef]) -> Any:
     if isinstance(value, Mapping):
         return {key: _without(entry, lost) for key, entry in value.items()}

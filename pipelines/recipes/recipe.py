@@ -40,6 +40,7 @@ from pipelines.recipes.graph import (
     passes,
     substituted,
     without_entries,
+    without_rules,
 )
 from pipelines.recipes.registry import MAPS, MODELS, STAGES
 from pipelines.recipes.sections import (
@@ -298,7 +299,7 @@ def make_reader(domain: str, entry: DomainRecipe) -> Any:
 def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[Pass]:
     """The passes over the documents of some domains (by default all) and the models, in the order in which they run.
 
-    Models that read a domain without input are left out, and so is an entry of a list, such as a rule, that needs one.
+    Entries of lists, such as rules, that need a domain without input are left out, and so is what has none left.
     """
     there = set(recipe.domains if domains is None else domains)
     models, lost = _models(recipe, there)
@@ -308,8 +309,10 @@ def recipe_passes(recipe: Recipe, domains: Iterable[str] | None = None) -> list[
         for name, _ in entries:
             if name not in STAGES and name not in MAPS:
                 raise UsageError(f"domain {domain}: there is no stage '{name}': {nearest(name, [*STAGES, *MAPS])}")
-        named = [(name, without_entries(settings, lost), name in MAPS) for name, settings in entries]
-        steps[domain] = domain_steps(domain, named)
+        left = [(without_rules if name == "filter" else without_entries)(settings, lost) for name, settings in entries]
+        named = [(name, found, name in MAPS) for (name, _), found in zip(entries, left, strict=True)]
+        pairs = zip(domain_steps(domain, named), entries, left, strict=True)
+        steps[domain] = [step for step, (_, settings), found in pairs if found or not settings]
     for step in (step for own in steps.values() for step in own):
         for ref in step.reads:
             missing = ref in lost or (ref.domain in recipe.domains and ref.domain not in there)
@@ -332,18 +335,17 @@ def lost_models(recipe: Recipe, domains: Collection[str]) -> list[str]:
 
 def _models(recipe: Recipe, domains: Collection[str]) -> tuple[list[GraphStep], dict[StepRef, str]]:
     """The models that can be made of these domains, and the others with the domain that they lack."""
-    every = [model_step(name, *next(iter(kind.items()))) for name, kind in recipe.models.items()]
     lost: dict[StepRef, str] = {}
+    every = [model_step(name, *next(iter(kind.items()))) for name, kind in recipe.models.items()]
+    absent = {ref for step in every for ref in step.reads if ref.domain in recipe.domains and ref.domain not in domains}
     while True:
-        found = {
-            step.ref: lost.get(ref, ref.domain)
-            for step in every
-            for ref in step.reads
-            if step.ref not in lost and (ref in lost or (ref.domain in recipe.domains and ref.domain not in domains))
-        }
-        if not found:
-            return [step for step in every if step.ref not in lost], lost
+        gone = absent | set(lost)
+        left = [model_step(step.ref.step, step.name, without_entries(step.settings, gone)) for step in every]
+        pairs = [(step.ref, ref) for step in left for ref in step.reads if step.ref not in lost and ref in gone]
+        found = {model: lost.get(ref, ref.domain) for model, ref in pairs}
         lost |= found
+        if not found:
+            return [step for step in left if step.ref not in lost], lost
 
 
 def step_config(where: str, name: str, settings: Mapping[str, Any]) -> Any:
@@ -367,8 +369,7 @@ def make_model(
     """The stage that trains a model; of the raw files that it reads, `patterns` are theirs, and `limit` is of their records."""
     step = one.steps[0]
     kind = MODELS.load(step.name)
-    limited = {} if limit is None else {"limit": limit}
-    settings = limited | substituted(step.settings, paths)
+    settings = ({} if limit is None else {"limit": limit}) | substituted(step.settings, paths)
     return cast(Stage, kind.make(*kind.parts(f"model {step.ref.step}", settings), patterns))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
+from pipelines.recipes.graph import MODELS, TRAIN, StepRef, substituted
 from pipelines.recipes.growth import read_changes
-from pipelines.recipes.recipe import load_recipe, parse_recipe
+from pipelines.recipes.recipe import load_recipe, make_reader, parse_recipe, recipe_passes, step_config
 from pipelines.recipes.run import run_recipe
 from pipelines.recipes.steps import RecipeRun
 
@@ -128,3 +132,54 @@ def test_evaluation_sets_are_taken_out(tmp_path: Path) -> None:
     run_recipe(RecipeRun(recipe.without_texts_of([str(evaluation)]), raw, out), QUIET)
     rows = rows_of(out / "documents/english/02-decontaminate")
     assert len(rows) >= 60 and not any("word7" in row["text"] for row in rows)
+
+
+def touch_raw(raw: Path, name: str, without: str = "") -> None:
+    """An empty raw file of each domain of a recipe, but of those that lie where `without` does."""
+    recipe = load_recipe(name)
+    for domain, entry in recipe.domains.items():
+        if recipe.folder(raw, domain) != (recipe.folder(raw, without) if without else None):
+            pattern = (entry.patterns or make_reader(domain, entry).patterns)[0]
+            recipe.folder(raw, domain).mkdir(parents=True, exist_ok=True)
+            (recipe.folder(raw, domain) / pattern.replace("*", "x")).touch()
+
+
+@pytest.mark.parametrize(("name", "missing"), [(name, one) for name in NAMES for one in load_recipe(name).domains])
+def test_a_packaged_recipe_goes_on_without_any_domain(tmp_path: Path, name: str, missing: str) -> None:
+    touch_raw(tmp_path, name, missing)
+    run = RecipeRun(load_recipe(name), tmp_path, tmp_path / "out", allow_missing=True)
+    assert missing not in run.domains() and run.domains()
+    assert "packed" in [step.output for step in run.steps()]
+    paths: dict[StepRef, str] = defaultdict(lambda: "a step")
+    for step in (step for one in recipe_passes(run.recipe, run.domains()) for step in one.steps):
+        if step.ref.domain != MODELS and step.name != TRAIN:
+            step_config("", step.name, substituted(step.settings, paths))
+
+
+def test_palm_goes_by_the_positives_that_are_there(tmp_path: Path) -> None:
+    every = set(load_recipe("palm").domains)
+    for there, positive in ((every - {"books"}, ["wikipedia/train"]), (every - {"wikipedia"}, ["books/train"])):
+        steps = {str(s.ref): s for one in recipe_passes(load_recipe("palm"), there) for s in one.steps}
+        assert [str(ref) for ref in steps["models/quality"].reads if ref.step == TRAIN] == positive
+        assert steps["webpages/filter"].settings["sample_by_score"] == "reference"
+    refs = [str(s.ref) for one in recipe_passes(load_recipe("palm"), every - {"books", "wikipedia"}) for s in one.steps]
+    assert "webpages/dedup" in refs and "webpages/filter" not in refs and "models/quality" not in refs
+
+
+def test_what_is_left_of_a_filter_without_its_model() -> None:
+    recipe = load_recipe("palm", {})
+    stages = recipe.domains["webpages"].stages
+    stages[-1]["filter"]["rules"].append("min_chars:9")
+    stages.append({"filter": {"rules": ["min_chars:5"]}})
+    there = set(recipe.domains) - {"books", "wikipedia"}
+    steps = {str(s.ref): s for one in recipe_passes(recipe, there) for s in one.steps}
+    assert steps["webpages/filter"].settings == {"rules": ["min_chars:9"]} and "webpages/filter.2" in steps
+
+
+def test_a_dry_run_of_palm_without_books_and_wikipedia(tmp_path: Path) -> None:
+    touch_raw(tmp_path / "raw", "palm")
+    for folder in ("books", "wikipedia"):
+        next((tmp_path / "raw" / folder).iterdir()).unlink()
+    command = ["run", "palm", "--input", str(tmp_path / "raw"), "-o", str(tmp_path / "out"), "--dry-run"]
+    shown = CliRunner().invoke(cli, [*command, "--allow-missing"])
+    assert shown.exit_code == 0 and "models/" not in shown.output, shown.output
