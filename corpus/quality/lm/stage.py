@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from corpus.config import check_options
@@ -62,9 +63,13 @@ class TrainLmConfig:
     )
     vocab_size: int = option(65_536, "Pieces at most (CCNet: 65,536); a small text gives fewer.", least=8)
     order: int = option(5, "Words of the longest n-grams (CCNet: 5).", least=2, most=MOST_ORDER)
-    sample_bytes: int = option(100_000_000, "About how many bytes of text to train the pieces on.", least=1)
+    sample_bytes: int = option(
+        100_000_000, "About how many bytes of the language's text to train the pieces on.", least=1
+    )
     text_bytes: int = option(
-        0, "About how many bytes of text to count n-grams in, of documents by their hashes; 0: all.", least=0
+        0,
+        "About how many bytes of the language's text to count n-grams in, of documents by their hashes; 0: all.",
+        least=0,
     )
     min_text: int = option(
         0,
@@ -102,8 +107,14 @@ class TrainLmStage(ReadingStage):
 
     def phases(self) -> tuple[Phase, ...]:
         pieces, ranges = len(self.pieces), self.partitions
-        by_piece = (Phase("sample", pieces), Phase("pieces", 1), Phase("encode", pieces), Phase("vocabulary", 1))
-        return (*by_piece, Phase("count", pieces), *(Phase(n, ranges) for n in ("adjust", "contexts", "interpolate")))
+        first = (Phase("measure", pieces), Phase("sample", pieces), Phase("pieces", 1))
+        return (
+            *first,
+            Phase("encode", pieces),
+            Phase("vocabulary", 1),
+            Phase("count", pieces),
+            *(Phase(n, ranges) for n in ("adjust", "contexts", "interpolate")),
+        )
 
     def may_be_empty(self) -> bool:
         """A model has no rows."""
@@ -116,13 +127,14 @@ class TrainLmStage(ReadingStage):
         return Estimate(memory=max(64_000_000, _MEMORY_PER_BYTE * size), disk=30 * text)
 
     def run(self, phase: str, index: int, task: Task) -> None:
-        if phase not in ("sample", "pieces") and NO_MODEL in task.results("pieces", 1)[0].notes:
+        if phase not in ("measure", "sample", "pieces") and NO_MODEL in task.results("pieces", 1)[0].notes:
             if phase == "encode":
                 rows = self.pieces[index].rows
                 task.count(seen=rows, dropped={TOO_LITTLE: rows})
             return
         estimation = Estimation(self.settings.order, len(self.pieces), self.partitions)
         {
+            "measure": self._measure,
             "sample": self._sample,
             "pieces": self._pieces,
             "encode": self._encode,
@@ -143,32 +155,43 @@ class TrainLmStage(ReadingStage):
         lines = text.split("\n") if self.settings.sentences == "line" else [text]
         return [sentence for line in lines if (sentence := normalize(line))]
 
-    def _limit(self, size: int) -> int:
-        """The hashes of ids below it are of about `size` bytes of the input's text; 0: of all."""
-        return int(min(1.0, size / max(1, self.input_bytes())) * (1 << 64)) if size else 1 << 64
+    def _size(self, task: Task) -> int:
+        """Bytes of text in the language."""
+        return sum(result.notes["bytes"] for result in task.results("measure", len(self.pieces)))
+
+    def _limit(self, size: int, task: Task) -> int:
+        """The hashes of ids below it are of about `size` bytes of the language's text; 0: of all."""
+        return int(min(1.0, size / max(1, self._size(task))) * (1 << 64)) if size else 1 << 64
 
     def _rank(self, id: str) -> int:
         return xxhash.xxh3_64_intdigest(id.encode(), seed=self.settings.seed)
 
-    def _sample(self, index: int, task: Task) -> None:
-        """Sentences of the documents whose keyed hash is low, and how many bytes the language has in all."""
-        limit = min(self._limit(self.settings.sample_bytes), self._limit(self.settings.text_bytes))
+    def _measure(self, index: int, task: Task) -> None:
+        """How many bytes of text the language has: what the documents are drawn by."""
         size = 0
+        for batch in self._texts(index, []):
+            other = pc.fill_null(pc.not_equal(batch.column("language"), self.settings.language), False)
+            sizes = pc.binary_length(batch.column("text").filter(pc.invert(other)))
+            size += pc.sum(sizes, min_count=0).as_py()
+            task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
+        task.note("bytes", size)
+
+    def _sample(self, index: int, task: Task) -> None:
+        """Sentences of the documents whose keyed hash is low."""
+        limit = min(self._limit(size, task) for size in (self.settings.sample_bytes, self.settings.text_bytes))
         with (task.directory / _SAMPLE).open("w", encoding="utf-8") as file:
             for batch in self._texts(index, ["id"]):
                 for row in batch.to_pylist():
                     if self._is_other(row["language"]):
                         continue
-                    size += len(row["text"].encode())
                     if self._rank(row["id"]) < limit:
                         for sentence in self._sentences(row["text"]):
                             file.writelines(part + "\n" for part in parts(sentence))
                 task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
-        task.note("bytes", size)
 
     def _pieces(self, index: int, task: Task) -> None:
         results = task.results("sample", len(self.pieces))
-        size, least = sum(result.notes["bytes"] for result in results), self.settings.min_text
+        size, least = self._size(task), self.settings.min_text
         if size < least:
             task.note(NO_MODEL, f"{size:,} bytes of text in {self.settings.language}, fewer than {least:,}")
             return
@@ -183,7 +206,7 @@ class TrainLmStage(ReadingStage):
 
     def _encode(self, index: int, task: Task) -> None:
         """The words of all sentences in numbers of this task, and how many of each there are."""
-        numbers, limit = WordNumbers(pieces_model(task)), self._limit(self.settings.text_bytes)
+        numbers, limit = WordNumbers(pieces_model(task)), self._limit(self.settings.text_bytes, task)
         counts: Array[np.int64] = np.zeros(0, np.int64)
         sentences = 0
         with (task.directory / WORDS).open("wb") as file:

@@ -102,6 +102,19 @@ def test_a_sample_is_drawn_by_seed(make_documents: MakeDocuments, tmp_path: Path
     assert models[0].read_bytes() != models[1].read_bytes()
 
 
+def test_bytes_of_text_are_those_of_the_language(make_documents: MakeDocuments, tmp_path: Path) -> None:
+    texts = made_texts(400)
+    languages = ["en" if number % 10 == 0 else "de" for number in range(400)]
+    english = [len(text.encode()) for text, language in zip(texts, languages, strict=True) if language == "en"]
+    documents = make_documents("docs", texts, language=languages)
+    for share in (1, 2):
+        output = train(tmp_path / str(share), documents, text_bytes=sum(english) // share)
+        kept = Manifest.load(output).counts["documents"].kept
+        assert kept == 40 if share == 1 else 10 < kept < 30
+    alone = make_documents("alone", texts, language=["en" if language == "en" else None for language in languages])
+    assert Manifest.load(train(tmp_path / "null", alone, text_bytes=1 << 40)).counts["documents"].kept == 400
+
+
 def test_what_cannot_be_trained_is_one_sentence(make_documents: MakeDocuments, tmp_path: Path) -> None:
     documents = make_documents("docs", made_texts(20))
     with pytest.raises(DataError, match=r"a vocabulary of 8 .*larger --vocab-size"):
