@@ -66,9 +66,10 @@ class ArxivReader:
         choices=("corrected", "faithful"),
     )
     keep_bibliography: bool = option(False, "keep the bibliography")
-    layout: str = option(
-        "drop",
-        "labels, pictures, sizes, spacing, colours, page breaks, counters and biographies: leave them out or keep them",
+    layout: str | None = option(
+        None,
+        "labels, pictures, sizes, spacing, colours, page breaks, counters and biographies: leave them out or keep them; not given:"
+        " drop, with preset redpajama keep",
         choices=("drop", "keep"),
     )
 
@@ -79,6 +80,9 @@ class ArxivReader:
             raise UsageError("variant faithful is one of preset redpajama alone: give --preset redpajama with it.")
         if self.preset == "redpajama" and self.keep_bibliography:
             raise UsageError("preset redpajama ends before the bibliography: leave --keep-bibliography out.")
+        if self.variant == "faithful" and self.layout == "drop":
+            raise UsageError("variant faithful is the cleaner that keeps the layout: leave --layout drop out.")
+        object.__setattr__(self, "layout", self.layout or ("keep" if self.preset == "redpajama" else "drop"))
 
     def survey(self, file: RawFile, folder: Path) -> None:
         """Copies a loose TeX file: its paper is read where the paper's first file is. Notes what a listing says."""
@@ -162,7 +166,7 @@ class ArxivReader:
     def _cleaned(self, data: bytes) -> Paper:
         """The paper of a bundle of sources by the preset."""
         if self.preset == "redpajama":
-            paper = clean(source_files(data), Parts(front=False, appendices=False, layout=True))
+            paper = clean(source_files(data), Parts(front=False, appendices=False, layout=self.layout == "keep"))
             return (
                 replace(paper, text=clean_faithful(stored_files(data)).strip()) if self.variant == "faithful" else paper
             )

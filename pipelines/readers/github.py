@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -50,6 +50,8 @@ ORIGINS = ("generated", "vendored", "documentation", "test")
 SOURCES = ("archives", "repositories", "checkouts", "tables")
 _TYPES = frozenset(("programming", "markup", "prose"))
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".zip")
+_TABLES = (".parquet", ".pq")
+"""Tables that lie among archives: those of The Stack, whose rows state their licences."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,13 @@ class GithubReader:
     """`corpus ingest github`."""
 
     domain: ClassVar[str] = "github"
-    patterns: ClassVar[tuple[str, ...]] = tuple(f"*{suffix}" for suffix in _ARCHIVES)
+    patterns: ClassVar[tuple[str, ...]] = tuple(f"*{suffix}" for suffix in (*_ARCHIVES, *_TABLES))
     doc: ClassVar[str] = "Source repositories with their licence files: archives, bare repositories, checkouts, tables."
     columns: ClassVar[tuple[Column, ...]] = (LICENCE,)
 
     source: str = option(
         "archives",
-        "What the files are: archives (tar, zip), repositories (bare, of git), checkouts (a folder each), tables (rows of BigQuery's"
+        "What the files are: archives (tar, zip; Parquet tables whose rows state their licences, as The Stack's, are read, too), repositories (bare, of git), checkouts (a folder each), tables (rows of BigQuery's"
         " export or shaped like The Stack; JSON lines, Parquet, Avro).",
         choices=SOURCES,
     )
@@ -134,8 +136,10 @@ class GithubReader:
     def read(self, file: RawFile, scratch: Path) -> Iterator[Item]:
         """One item for each member of an archive or repository but folders, or for each row; it is gone through twice,
         first for its licences. A file of a checkout is one item."""
-        if self.source == "archives":
+        if self.source == "archives" and not file.name.lower().endswith(_TABLES):
             yield from self._archive(file)
+        elif self.source == "archives":
+            yield from replace(self, source="tables").read(file, scratch)
         elif self.source == "repositories":
             yield from self._repository(file)
         else:  # by itself

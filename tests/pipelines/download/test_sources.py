@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from corpus.cli import cli
 from corpus.data.dataset import Dataset
 from corpus.errors import UsageError
+from corpus.ingest.files import find_files
 from pipelines.download.arxiv import ArxivSource
 from pipelines.download.c4 import C4Source
 from pipelines.download.commoncrawl import CommonCrawlSource
@@ -299,3 +300,24 @@ def test_llama_names_a_source_for_every_domain(tmp_path: Path) -> None:
 
     recipe = load_recipe("llama")
     assert [d.folder.name for d in recipe_downloads(recipe, tmp_path)] == list(recipe.domains)
+
+
+FETCHED = {
+    "commoncrawl": "crawl-data/CC-MAIN-2023-06/segments/1/wet/CC-MAIN-0-00000.warc.wet.gz",
+    "c4": "en/c4-train.00000-of-00002.json.gz",
+    "the-stack": "data/ada/train-0.parquet",
+    "wikipedia": "enwiki-20230301-pages-articles1.xml.bz2",
+    "gutenberg": "13/13-0.zip",
+    "arxiv": "arXiv_src_0001_001.tar",
+    "stackexchange": "math.stackexchange.com.7z",
+}
+"""A name of a file of each source, as the tests above fetch them."""
+
+
+def test_domains_read_what_is_fetched_for_them(tmp_path: Path) -> None:
+    from pipelines.recipes.recipe import load_recipe, make_reader
+
+    for domain, entry in load_recipe("llama").domains.items():
+        patterns = entry.patterns or make_reader(domain, entry).patterns
+        put(tmp_path / domain, {FETCHED[name]: b"" for name in entry.download})
+        assert len(find_files([str(tmp_path / domain)], patterns).files) == len(entry.download) > 0

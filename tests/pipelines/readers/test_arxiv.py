@@ -138,6 +138,7 @@ Before any heading.
             "\\section{One} Textof $\\mathbb{R}\\mathbb{R}$.\n\n\\appendix\n\\section{Proofs} More.",
         ),
         ({"preset": "redpajama"}, "\\section{One}\\label{s} Textof $\\mathbb{R}\\mathbb{R}$."),
+        ({"preset": "redpajama", "layout": "drop"}, "\\section{One} Textof $\\mathbb{R}\\mathbb{R}$."),
         (
             {"preset": "redpajama", "variant": "faithful"},
             "\\section{One}\\label{s} Tex\n of $\\mathbb{R}\\R$.",
@@ -158,6 +159,7 @@ def test_settings_that_contradict() -> None:
     for settings, words in (
         ({"preset": "llam"}, "llama"),
         ({"variant": "faithful"}, "--preset redpajama"),
+        ({"preset": "redpajama", "variant": "faithful", "layout": "drop"}, "leave --layout drop out"),
         ({"preset": "redpajama", "keep_bibliography": True}, "leave"),
     ):
         with pytest.raises(UsageError, match=words):

@@ -190,6 +190,8 @@ def test_tables_shaped_like_the_stack(form: str, tmp_path: Path) -> None:
     else:
         path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
     items = items_of(GithubReader(source="tables"), path)
+    if form == "parquet":  # among archives, too
+        assert items_of(GithubReader(), path) == items
     first, third = records_of(items)
     assert first.text == CODE and first.metadata == {
         "path": "a/b.py", "repository": "o/r", "licence": "mit", "licence_column": "max_stars_repo_licenses", "commit": COMMIT,
