@@ -168,9 +168,10 @@ def test_palm_goes_by_the_positives_that_are_there(tmp_path: Path) -> None:
 
 def test_what_is_left_of_a_filter_without_its_model() -> None:
     recipe = load_recipe("palm", {})
-    stages = recipe.domains["webpages"].stages
-    stages[-1]["filter"]["rules"].append("min_chars:9")
-    stages.append({"filter": {"rules": ["min_chars:5"]}})
+    entry = recipe.domains["webpages"]
+    entry.stages[-1]["filter"]["rules"].append("min_chars:9")
+    stages = (*entry.stages, {"filter": {"rules": ["min_chars:5"]}})
+    recipe.domains["webpages"] = entry.model_copy(update={"stages": stages})
     there = set(recipe.domains) - {"books", "wikipedia"}
     steps = {str(s.ref): s for one in recipe_passes(recipe, there) for s in one.steps}
     assert steps["webpages/filter"].settings == {"rules": ["min_chars:9"]} and "webpages/filter.2" in steps
@@ -182,4 +183,4 @@ def test_a_dry_run_of_palm_without_books_and_wikipedia(tmp_path: Path) -> None:
         next((tmp_path / "raw" / folder).iterdir()).unlink()
     command = ["run", "palm", "--input", str(tmp_path / "raw"), "-o", str(tmp_path / "out"), "--dry-run"]
     shown = CliRunner().invoke(cli, [*command, "--allow-missing"])
-    assert shown.exit_code == 0 and "models/" not in shown.output, shown.output
+    assert shown.exit_code == 0 and "models/quality is not made" in shown.output, shown.output
