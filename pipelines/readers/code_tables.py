@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import pyarrow.parquet as pq
 
-from corpus.ingest.compression import Damage
+from corpus.ingest.compression import QUARANTINE_BYTES, Damage
 from corpus.ingest.reader import RawFile
 from pipelines.markup.licences.expression import licences_of_expression
+from pipelines.markup.licences.survey import refusal
 from pipelines.readers.jsonl import SUFFIXES, read_objects
 from pipelines.readers.parquet import ERRORS, rows_of
 
@@ -38,10 +40,13 @@ NAMES = frozenset((*CONTENT, *REPOSITORY, *PATH, *LICENCE, *COMMIT, *IDENTIFIER,
 DATABASE = "tables.sqlite"
 SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;
-CREATE TABLE licence (repository TEXT PRIMARY KEY, licences TEXT) WITHOUT ROWID;
+CREATE TABLE licence (repository TEXT, licences TEXT, PRIMARY KEY (repository, licences)) WITHOUT ROWID;
 CREATE TABLE file (id TEXT, repository TEXT, path TEXT, commit_id TEXT, PRIMARY KEY (id, repository, path)) WITHOUT ROWID;
 """
 _ROWS = 256
+_JUDGED_ROWS = 256
+"""By these what a table is of is told: one whose first rows have no content may have contents below."""
+_STORED = NAMES.difference(CONTENT)
 _AVRO_ERRORS = (*ERRORS, EOFError, LookupError, TypeError, AttributeError, ArithmeticError)
 _AVRO_PACKAGES = frozenset(("fastavro", "cramjam", "zlib", "struct", "zstandard", "lz4", "_lzma", "backports"))
 """What damaged schemas and blocks raise, and the packages whose own errors mean damage."""
@@ -71,7 +76,10 @@ def table_rows(path: Path) -> Iterator[Mapping[str, object] | Damage]:
         yield from _avro(path)
     else:
         for found in read_objects(path, CONTENT):
-            yield found if isinstance(found, Damage) else found.row
+            if isinstance(found, Damage) or _is_unicode(found.row):
+                yield found if isinstance(found, Damage) else found.row
+            else:
+                yield Damage(found.offset, len(found.data), "not UTF-8", found.data[:QUARANTINE_BYTES])
 
 
 def kind_of(row: Mapping[str, object]) -> Kind:
@@ -84,9 +92,11 @@ def kind_of(row: Mapping[str, object]) -> Kind:
 
 
 def kind_of_table(path: Path) -> Kind:
-    """What table a file is, by its first row that can be read; contents where there is none."""
-    row = next((row for row in table_rows(path) if not isinstance(row, Damage)), None)
-    return "contents" if row is None else kind_of(row)
+    """What table a file is, by its first rows that can be read: contents where one of them or none at all is of contents,
+    else what the first that tells something says."""
+    rows = (row for row in table_rows(path) if not isinstance(row, Damage))
+    kinds = [kind_of(row) for row in islice(rows, _JUDGED_ROWS)]
+    return "contents" if not kinds or "contents" in kinds else next((kind for kind in kinds if kind), "")
 
 
 def survey_table(file: RawFile, folder: Path) -> None:
@@ -128,9 +138,9 @@ class Gathered:
         self._database = database
 
     def licences(self, repository: str) -> frozenset[str]:
-        """The licences of a repository; empty if no table names it."""
-        row = self._database.execute("SELECT licences FROM licence WHERE repository = ?", (repository,)).fetchone()
-        return frozenset(json.loads(row[0])) if row else frozenset()
+        """The licences of a repository, those of all rows that name it; empty if none does."""
+        rows = self._database.execute("SELECT licences FROM licence WHERE repository = ?", (repository,))
+        return frozenset(licence for (stated,) in rows for licence in json.loads(stated))
 
     def files(self, identifier: str) -> list[tuple[str, str, str]]:
         """Repository, path and commit of each file that has a content, in order."""
@@ -139,15 +149,15 @@ class Gathered:
 
 
 def row_of(row: Mapping[str, object], gathered: Gathered, permits: frozenset[str]) -> Row:
-    """A row of contents with all that is known of it. Of several files with one content that of the first repository with a
-    licence that `permits` names all of is taken, else the first."""
+    """A row of contents with all that is known of it. Of several files with one content that of the first repository whose
+    licences `permits` lets through is taken, else the first."""
     content = next((row[name] for name in CONTENT if row.get(name) is not None), None)
     identifier, repository, path, commit = (_first(row, names) for names in (IDENTIFIER, REPOSITORY, PATH, COMMIT))
     licences, column = stated_licences(row)
     if not repository and identifier:
         files = gathered.files(identifier)
-        permitted = [file for file in files if gathered.licences(file[0]) and gathered.licences(file[0]) <= permits]
-        repository, path, commit = (permitted or files or [("", path, commit)])[0]
+        permitted = (file for file in files if _permitted(gathered.licences(file[0]), permits))
+        repository, path, commit = next(permitted, files[0] if files else ("", path, commit))
     if not licences:
         licences, column = gathered.licences(repository), ""
     extension = row.get("ext")
@@ -166,6 +176,10 @@ def stated_licences(row: Mapping[str, object]) -> tuple[frozenset[str], str]:
     return frozenset(), ""
 
 
+def _permitted(licences: frozenset[str], permits: frozenset[str]) -> bool:
+    return bool(licences) and refusal(licences, permits) is None
+
+
 @lru_cache(maxsize=4096)
 def _named(expression: str) -> frozenset[str]:
     return frozenset(licences_of_expression(expression))
@@ -174,6 +188,19 @@ def _named(expression: str) -> frozenset[str]:
 def _first(row: Mapping[str, object], names: Sequence[str]) -> str:
     values = (row.get(name) for name in names)
     return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def _is_unicode(row: Mapping[str, object]) -> bool:
+    """Whether what is stored of a row can be written as UTF-8, which half a surrogate pair in JSON's escapes cannot."""
+    values = [value for name in _STORED if (value := row.get(name)) is not None]
+    strings = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    try:
+        for string in strings:
+            if isinstance(string, str) and not string.isascii():
+                string.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, object] | Damage]:

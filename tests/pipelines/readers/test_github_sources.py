@@ -239,6 +239,61 @@ def test_bigquery_export(tmp_path: Path) -> None:
     assert reasons_of(found["licenses-0.json"]) == ["table of licences"]
 
 
+def tables(tmp_path: Path, **rows: list[dict[str, object]]) -> dict[str, list[Item]]:
+    """The items of tables of JSON lines, by their names."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, table in rows.items():
+        (folder / f"{name}.json").write_text("\n".join(map(json.dumps, table)))
+    found = ingested(GithubReader(source="tables"), folder, tmp_path / "s")
+    return {name.removesuffix(".json"): items for name, items in found.items()}
+
+
+@pytest.mark.parametrize("stated", [("mit", "gpl-3.0"), ("gpl-3.0", "mit")])
+@pytest.mark.parametrize("apart", [False, True])
+def test_all_licences_of_a_repository_hold(stated: tuple[str, str], apart: bool, tmp_path: Path) -> None:
+    licences: list[dict[str, object]] = [{"repo_name": "a/b", "license": licence} for licence in stated]
+    contents: list[dict[str, object]] = [{"content": CODE, "repo_name": "a/b", "path": "x.py"}]
+    parts = {"one": licences[:1], "two": licences[1:]} if apart else {"one": licences}
+    assert reasons_of(tables(tmp_path, contents=contents, **parts)["contents"]) == ["licence gpl-3.0"]
+
+
+def test_of_the_files_of_a_content_one_with_a_choice_is_taken(tmp_path: Path) -> None:
+    files: list[dict[str, object]] = [{"repo_name": name, "path": "x.py", "id": "c"} for name in ("a/gpl", "b/dual")]
+    found = tables(
+        tmp_path,
+        contents=[{"id": "c", "content": CODE}],
+        files=files,
+        licences=[
+            {"repo_name": "a/gpl", "license": "gpl-3.0"},
+            {"repo_name": "b/dual", "license": "MIT OR GPL-2.0-only"},
+        ],
+    )
+    assert [record.metadata["repository"] for record in records_of(found["contents"])] == ["b/dual"]
+
+
+def test_rows_without_contents_do_not_make_a_table_of_files(tmp_path: Path) -> None:
+    row = {"repo_name": "a/b", "path": "x.py", "license": "mit"}
+    items = tables(tmp_path, contents=[row, *({**row, "content": CODE} for _ in range(5))])["contents"]
+    assert len(records_of(items)) == 5
+    assert reasons_of(items) == ["no content"]
+
+
+@pytest.mark.parametrize("name", ["id", "repo_name", "path", "license", "commit"])
+def test_a_row_that_is_no_unicode_costs_itself(name: str, tmp_path: Path) -> None:
+    row = {"id": "c", "repo_name": "a/b", "path": "x.py", "license": "mit", "commit": COMMIT}
+    bad = {**row, name: ["mit", "\ud800"] if name == "license" else "\ud800"}
+    found = tables(
+        tmp_path,
+        contents=[{**bad, "content": CODE}, {**row, "content": CODE}, {"id": "\ud800", "content": CODE}],
+        files=[{"id": "d", "repo_name": "a/b", "path": "\ud800"}],
+        licences=[{"repo_name": "\ud800", "license": "mit"}],
+    )
+    items = found["contents"]
+    assert [item.reason for item in items if isinstance(item, Unreadable)] == ["not UTF-8", "not UTF-8"]
+    assert len(records_of(items)) == 1
+
+
 def test_the_commit_of_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "r.tar.gz"
     buffer = io.BytesIO()
