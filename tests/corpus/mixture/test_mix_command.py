@@ -275,6 +275,8 @@ def test_a_document_too_long_for_what_is_asked(tmp_path: Path) -> None:
         run_stage(stage([source], {"alpha": {"epochs": 0.5}}, packing="best-fit"), tmp_path / "out", QUIET)
 
 
-def test_documents_of_a_packaged_mixture_cannot_be_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"recipe palm holds only a mixture, so corpus run lacks its sections domains"):
-        load_recipe("palm")
+def test_a_recipe_of_a_mixture_alone_cannot_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("mixture:\n  web: {epochs: 1}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"holds only a mixture, so corpus run lacks its sections domains"):
+        load_recipe(str(path))

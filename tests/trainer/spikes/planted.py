@@ -23,8 +23,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, spikes: Sequence[int], divergences: S
     run has trained on a row of `divergences` its loss rises from step to step."""
     genuine = memory_module.measure
 
-    def measure(state: TrainingState, data: PackedRows) -> Measured:
-        measured = genuine(state, data)
+    def measure(state: TrainingState, data: PackedRows, noise_every: int) -> Measured:
+        measured = genuine(state, data, noise_every)
         first, last = measured.rows[0].start, measured.rows[-1].stop
         loss = 2.5 * math.exp(0.03 * float(np.random.default_rng(first).normal()))
         if any(first <= row < last for row in spikes):

@@ -296,8 +296,8 @@ def nan_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     genuine = memory_module.measure
     armed = [True]
 
-    def measure(state: TrainingState, data: PackedRows) -> Measured:
-        measured = genuine(state, data)
+    def measure(state: TrainingState, data: PackedRows, noise_every: int) -> Measured:
+        measured = genuine(state, data, noise_every)
         if state.step + 1 == step and armed:
             armed.clear()
             return replace(measured, loss=math.nan)
