@@ -28,6 +28,7 @@ from pipelines.formats.source import Source, source_of
 from pipelines.markup.licences.header import strip_licence_header
 from pipelines.markup.licences.licences import canonical, is_licence_file
 from pipelines.markup.licences.notice import licences_of_notice
+from pipelines.markup.licences.phrases import licences_of_phrase, words_of
 from pipelines.markup.licences.survey import Survey, Surveyor, refusal, survey_archive
 from pipelines.readers import checkouts, code_tables
 
@@ -228,11 +229,16 @@ class GithubReader:
                 return Skipped(ordinal, refused)
             return Unreadable(ordinal, 0, len(data), "not UTF-8", data[:QUARANTINE_BYTES])
         if stated := licences_of_notice(raw, source.language):
-            licences, refused = stated, refusal(stated, self.permitted)
+            licences = _exact(stated, licences)
+            refused = refusal(licences, self.permitted)
             known = {**known, "licence_file": [path], "licence_column": "", "copyright": None}  # of others
         if refused:
             return Skipped(ordinal, refused)
-        text, notice = strip_licence_header(raw, source.language) if self.strip_headers else (raw, "")
+        text, notice = strip_licence_header(raw, source.language)
+        if not stated and (contrary := refusal(licences_of_phrase(words_of(notice)), self.permitted)):
+            return Skipped(ordinal, contrary)
+        if not self.strip_headers:
+            text, notice = raw, ""
         if not text.strip():
             return Skipped(ordinal, "no text", raw)
         metadata: dict[str, object] = {
@@ -303,6 +309,12 @@ class _PreparedReader(GithubReader):
             return Unreadable(ordinal, 0, 0, "not UTF-8", row.content.encode("utf-8", "replace")[:QUARANTINE_BYTES])  # type: ignore[union-attr]
         known = {"commit": row.commit, "id": row.identifier, "licence_column": row.column}
         return self._item(ordinal, row.repository, row.path, data, row.licences, known)
+
+
+def _exact(stated: frozenset[str], around: frozenset[str]) -> frozenset[str]:
+    """`stated`, where a family ("BSD") stands for its members among the licences of what the file is part of."""
+    members = {family: {one for one in around if one.startswith(f"{family}-")} for family in stated}
+    return frozenset(one for family in stated for one in members[family] or {family})
 
 
 def _repository_name(file: RawFile) -> str:

@@ -66,7 +66,8 @@ _KEPT = re.compile(
 GRANT = re.compile(
     r"\b(licen[cs]ed (to|under)|under the (terms|same terms|\w+ licen[cs]e)|(released|distributed|available|provided) under|governed by|subject to the terms"
     r"|permission is hereby granted|permission to use|redistribution and use|(under|in|into|to) the public domain|you can redistribute|unauthori[sz]ed copying"
-    r"|see (the )?(accompanying )?(file )?(licen[cs]e|copying)|(begin|end|start) licen[cs]e|proprietary and confidential)",
+    r"|see (the )?(accompanying )?(file )?(licen[cs]e|copying)|(begin|end|start) licen[cs]e|proprietary and confidential|confidential and proprietary"
+    r"|(for|is) non-?commercial (use|purposes)|[al]?gpl[ -]?v?\d(\.\d)? or (any )?later)",
     re.IGNORECASE,
 )
 _SPEAKS = re.compile(

@@ -51,7 +51,7 @@ _FILE = re.compile(r"\b(?:licen[cs]e|copying)[-._]\w+", re.IGNORECASE)
 _REFERENCE = re.compile(
     r"\b(licen[cs]es|terms) (found|contained|listed) in (the )?(files? )?(licen[cs]e|copying)|\bsee (the )?(files? )?(licen[cs]e|copying)"
 )
-_SAID = frozenset((UNKNOWN, RESTRICTED, "commons-clause", "noncommercial", "proprietary"))
+SAID = frozenset((UNKNOWN, RESTRICTED, "commons-clause", "noncommercial", "proprietary"))
 
 
 def is_licence_file(path: str) -> bool:
@@ -75,14 +75,14 @@ def licences_of_text(text: str) -> frozenset[str]:
     words = words_of(rest)
     whole = bool(found)
     found |= licences_of_words(words)
-    choice = _CHOICE.search(words) is not None and words.count(" ") < _MOST_WORDS_OF_A_CHOICE
+    choice = offers_choice(words)
     if found and choice:  # its other side may be no more than a name
         found |= named_licences(words_of(text))
     if not found:
         return frozenset((UNKNOWN,)) if LEGAL.search(words) else frozenset()
     if found == {"bsd-3-clause", "bsd-2-clause"} and not whole and named_licences(words) == found:
         return frozenset((UNKNOWN,))
-    if not found & _SAID and (_RESTRICTION.search(words) or (whole and _CONDITION.search(words))):
+    if not found & SAID and (_RESTRICTION.search(words) or (whole and _CONDITION.search(words))):
         found.add(RESTRICTED)
     elif len(found) > 1 and choice:
         found = {choice_of(found)}
@@ -143,6 +143,11 @@ def matches(text: str) -> tuple[Match, ...]:
     from licenseclassifier import identify_license  # its tables take a tenth of a second
 
     return tuple((match.id, match.start, match.end) for match in identify_license(text, 0))
+
+
+def offers_choice(words: str) -> bool:
+    """Whether the words of a notice leave it to the reader which of its licences holds."""
+    return _CHOICE.search(words) is not None and words.count(" ") < _MOST_WORDS_OF_A_CHOICE
 
 
 def restricts(words: str) -> bool:

@@ -54,7 +54,10 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         "public-domain",
         r"(placed|released|dedicated|dedicate[sd]?) (in|into|to) the public domain|\bpublic domain dedication\b",
     ),
-    ("proprietary", r"\bproprietary (software|and confidential|licen[cs]e)\b|\bunauthori[sz]ed copying\b"),
+    (
+        "proprietary",
+        r"\bproprietary (software|and confidential|licen[cs]e)\b|\bconfidential and proprietary\b|\bunauthori[sz]ed copying\b",
+    ),
     ("apache-1.1", r"apache software licen[cs]e version 1 1|apache licen[cs]e version 1 1"),
 )
 _NAMES: tuple[tuple[str, str], ...] = (

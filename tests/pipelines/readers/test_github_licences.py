@@ -40,6 +40,24 @@ file, You can obtain one at https://mozilla.org/MPL/2.0/."""
         ("x.py", "# Talks to GPL programs over a pipe, which needs permission.\nimport a\n", set()),
         ("x.java", "/* Unauthorized copying of this file is strictly prohibited. Proprietary and confidential. */\n",
          {"proprietary", "restricted"}),
+        ("x.py", "# License: GPL v3\nz = 2\n", {"gpl-3.0"}),
+        ("x.js", "/**\n * @license GPL-2.0-or-later\n */\na()\n", {"gpl-2.0"}),
+        ("x.js", "/** @license LGPL-3.0 */\na()\n", {"lgpl-3.0"}),
+        ("x.php", "<?php\n/**\n * @license http://www.gnu.org/licenses/gpl-2.0.html GNU General Public License\n */\na();\n", {"gpl", "gpl-2.0"}),
+        ("x.py", "# License: CC BY-NC-SA 4.0\nz = 2\n", {"noncommercial"}),
+        ("x.java", "/* All rights reserved. Confidential and proprietary. */\nclass A {}\n", {"proprietary"}),
+        ("x.py", '__license__ = "GPLv3"\nz = 2\n', {"gpl-3.0"}),
+        ("x.py", "# OpenERP, AGPL-3 or later (see the site)\nz = 2\n", {"agpl-3.0"}),
+        ("x.c", "/* Free for non-commercial use only. */\nint a;\n", {"noncommercial"}),
+        ("x.py", "# License: MIT\nz = 2\n", {"mit"}),
+        ("x.py", "# License: see LICENSE\nz = 2\n", set()),
+        ("x.js", "/**\n * @license Angular v1.3\n * (c) 2010 X\n * License: MIT\n */\na()\n", {"mit"}),
+        ("x.js", "/* Dual licensed under the MIT or GPL Version 2 licenses. */\na()\n", {"gpl-2.0 OR mit"}),
+        ("x.js", "/* Dual licensed under the MIT and GPL licenses. */\na()\n", {"gpl OR mit"}),
+        ("x.js", "/* Dual licensed under the MIT and GPL licenses:\n * http://www.opensource.org/licenses/mit-license.php\n"
+         " * http://www.gnu.org/licenses/gpl-3.0.html\n */\na()\n", {"gpl OR gpl-3.0 OR mit"}),
+        ("x.c", "/* It is released under the MIT license or the GPL, at your option. */\nint a;\n", {"gpl OR mit"}),
+        ("x.c", "/* Licensed under the GPL version 2, or at your option any later version. */\nint a;\n", {"gpl-2.0"}),
     ],
 )  # fmt: skip
 def test_a_files_own_notice_decides(tmp_path: Path, name: str, text: str, licences: set[str]) -> None:
@@ -114,3 +132,17 @@ def test_what_is_below_no_licence_is_not_taken(tmp_path: Path) -> None:
     items = read(tmp_path, {"r/a/LICENSE": MIT, "r/a/x.py": CODE, "r/b/x.py": CODE, "r/x.py": CODE})
     assert [record.metadata["path"] for record in records_of(items)] == ["a/x.py"]
     assert reasons_of(items) == ["licence file", "no licence", "no licence"]
+
+
+@pytest.mark.parametrize("line", ["Copyright 2020 X, GNU General Public License", "SPDX-FileComment: AGPL-3.0"])
+@pytest.mark.parametrize("strip", [True, False])
+def test_no_removed_line_names_a_licence_that_is_not_permitted(tmp_path: Path, line: str, strip: bool) -> None:
+    items = read(tmp_path, {"r/LICENSE": MIT, "r/x.py": f"# {line}\n{CODE}"}, GithubReader(strip_headers=strip))
+    assert not records_of(items)
+
+
+def test_a_family_is_what_its_repository_says(tmp_path: Path) -> None:
+    text = f'__license__ = "BSD"\n{CODE}'
+    records = records_of(read(tmp_path, {"r/LICENSE": BSD2, "r/x.py": text}))
+    assert [record.metadata["licence"] for record in records] == ["bsd-2-clause"]
+    assert not records_of(read(tmp_path, {"r/LICENSE": MIT, "r/x.py": text}))
