@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from trainer.config.config import RunConfig
+from trainer.config.families.registry import find_preset
 from trainer.config.hardware import Hardware
 from trainer.config.settings import preset_differences
 from trainer.models.finetuning.adapt import adapt, trained
@@ -82,8 +83,10 @@ def plan_lines(config: RunConfig, hardware: Hardware = _CPU) -> list[str]:
     sizes = f"{ramp} sequences" if len(ramp.rows) > 1 else f"of {training.batch_size:,} sequences"
     micro = "" if training.micro_rows >= max(ramp.rows) else f", {training.micro_rows:,} at once"
     memory, each = memory_bytes(config, hardware), " a rank" if hardware.ranks > 1 else ""
+    spare = shape.vocabulary - config.data.vocabulary
+    padded = f", {spare:,} more than the tokenizer's" if spare and find_preset(config.name).fixed else ""
     lines = [
-        f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}",
+        f"model       {config.name}: {parameters:,} parameters, vocabulary {shape.vocabulary:,}{padded}",
         f"data        {config.data.rows:,} sequences of {config.data.sequence_length:,} tokens; the run reads {rows:,}",
         f"steps       {training.steps:,} {sizes}{micro}; {tokens:,} tokens in all",
         f"optimizer   {config.optimizer.name}, peak rate {config.optimizer.lr:g}, {config.schedule.name} schedule",

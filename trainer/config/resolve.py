@@ -137,7 +137,7 @@ def _shape(name: str, preset: Preset, data: DataIdentity, overrides: Mapping[str
         shape = replace(shape, vocabulary=round_up(data.vocabulary), sequence_length=data.sequence_length)
     shape = replace(shape, **overrides)
     LanguageModel.check(shape)
-    if shape.vocabulary < data.vocabulary or (preset.fixed and shape.vocabulary != data.vocabulary):
+    if shape.vocabulary < data.vocabulary:
         raise UsageError(
             f"{name} has a vocabulary of {shape.vocabulary:,} and the packed set one of {data.vocabulary:,}: "
             f"train a tokenizer with --vocab-size {shape.vocabulary}, or set model.vocabulary to {data.vocabulary}."

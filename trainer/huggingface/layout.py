@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from corpus.errors import DataError
+from trainer.huggingface.kinds import checked_kinds
 from trainer.models.shape import ModelShape
 
 Config = Mapping[str, Any]
@@ -81,7 +82,7 @@ class Layout:
                     f"{where} has {key}: {config[key]}, which the trainer does not compute (only {key}: {value})."
                 )
         try:
-            return self.to_shape(config)
+            return self.to_shape(checked_kinds(config, where))
         except KeyError as error:
             raise DataError(f"{where} does not say {error.args[0]}: give the config.json of the model.") from None
 

@@ -18,7 +18,7 @@ from trainer.huggingface.layout import Layout, to_theirs
 from trainer.huggingface.registry import LAYOUTS
 from trainer.models.model import LanguageModel
 
-CONFIG, INDEX = "config.json", "model.safetensors.index.json"
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 _NAMED = 4
 """Tensors that an error names at most."""
@@ -55,17 +55,30 @@ class PretrainedDirectory:
             yield part.ours, part.arrangement.join(tensors, self.shape)
 
     def _find_files(self) -> dict[str, Path]:
-        """The file of each tensor, by the tensor's name."""
-        index = self.path / INDEX
+        """The file of each tensor, by the tensor's name: as transformers looks for it, else of all files together."""
+        whole, index = self.path / WEIGHTS, self.path / INDEX
+        if whole.exists():
+            return dict.fromkeys(_names(whole), whole)
         if index.exists():
             where = _read_json(index).get("weight_map", {})
+            if not isinstance(where, dict):
+                raise DataError(f"{index} has a weight_map that is no table: copy it again.")
             return {str(name): self.path / str(file) for name, file in where.items()}
         files = sorted(self.path.glob("*.safetensors"))
         if not files:
             old = " (only pytorch_model.bin: save it anew with transformers' save_pretrained)"
             said = old if any(self.path.glob("pytorch_model*.bin")) else ""
             raise DataError(f"{self.path} has no *.safetensors{said}: give the directory of a model.")
-        return {name: file for file in files for name in _names(file)}
+        found: dict[str, Path] = {}
+        for file in files:
+            names = _names(file)
+            twice = [name for name in names if name in found]
+            if twice:
+                raise DataError(
+                    f"{found[twice[0]]} and {file} both hold {_some(twice)}: leave the one that is of the model, or {INDEX}."
+                )
+            found |= dict.fromkeys(names, file)
+        return found
 
     def _stored_name(self, name: str) -> str | None:
         """What a tensor is called here: older files leave a prefix out, and some have another name for the output layer."""
@@ -129,7 +142,8 @@ def is_pretrained(path: Path) -> bool:
 
 
 def _layout(config: Mapping[str, Any], where: Path) -> Layout:
-    architectures = config.get("architectures") or []
+    said = config.get("architectures") or []
+    architectures = said if isinstance(said, list) else [said]
     model_type = config.get("model_type")
     for layout in LAYOUTS:
         # older files name the class in other letters, or the model without its output layer

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from corpus.data.files import checksum, digest_of
-from corpus.errors import UsageError
+from corpus.errors import DataError, UsageError
 from trainer.huggingface.reader import PretrainedDirectory, is_pretrained
 from trainer.models.finetuning.adapt import own_parameters
 from trainer.models.model import LanguageModel
 from trainer.models.shape import ModelShape
-from trainer.run.directory import Run
+from trainer.run.directory import CONFIG, Run
 from trainer.run.fork import split_source
 from trainer.run.kept import run_weights
 from trainer.run.load import find_checkpoint
@@ -78,11 +78,19 @@ class InitialWeights:
     def find(name: str) -> InitialWeights:
         """Those of DIR of transformers, or of RUN or RUN@STEP; a UsageError where `name` is neither."""
         path, step = split_source(name)
-        if step is None and is_pretrained(path):
+        if is_pretrained(path):
+            if step is not None:
+                raise UsageError(f"--init-from {name}: {path} is of transformers and has no steps: leave @{step} out.")
             return InitialWeights(name, PretrainedDirectory(path))
         if not path.is_dir():
             raise UsageError(f"--init-from {name} is no directory: give one of transformers, or RUN or RUN@STEP.")
-        if Run(path).read_config(any_format=True) is None:
+        try:
+            found = Run(path).read_config(any_format=True)
+        except (UsageError, DataError):
+            raise UsageError(
+                f"{path / CONFIG} is neither of transformers nor of a run: give another --init-from, of one of them."
+            ) from None
+        if found is None:
             raise UsageError(
                 f"--init-from {name} has no config.json: give a directory of transformers, RUN or RUN@STEP."
             )

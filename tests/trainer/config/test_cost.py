@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from corpus.errors import UsageError
 from trainer.config.cost import memory_bytes, plan_lines
 from trainer.config.hardware import Hardware
 from trainer.config.options import FitOptions
@@ -41,3 +45,13 @@ def test_shards_of_a_large_model_fit_where_there_are_enough_of_them() -> None:
     assert needed[8] > 131 and 66 < needed[16] < 80 and 17 < needed[64] < 32
     offloaded = memory_bytes(config, Hardware("cuda", 0, 8, sharded=True, offloaded=True)) / 1e9
     assert offloaded < needed[64]
+
+
+def test_a_paper_model_takes_its_papers_tokenizer() -> None:
+    """Pythia's tokenizer has 50,254 entries, and its embedding 50,304 rows."""
+    data = replace(DATA, rows=10**6, sequence_length=2048, vocabulary=50_254)
+    config = resolve_config(FitOptions("d", "pythia-70m", Path("o"), 5), data, {})
+    assert config.model.vocabulary == 50_304
+    assert "vocabulary 50,304, 50 more than the tokenizer's" in plan_lines(config)[0]
+    with pytest.raises(UsageError, match="vocabulary of 50,304 and the packed set one of 50,305"):
+        resolve_config(FitOptions("d", "pythia-70m", Path("o"), 5), replace(data, vocabulary=50_305), {})

@@ -288,7 +288,7 @@ def test_steps_default_to_one_epoch_and_tokens_round_up(ask: FitOptions) -> None
 
 
 def test_paper_models_refuse_other_data(ask: FitOptions) -> None:
-    refused(replace(ask, model="llama-7b", settings=()), UsageError, "--vocab-size 32000")
+    refused(replace(ask, model="llama-7b", settings=("model.vocabulary=64",)), UsageError, "--vocab-size 64")
     settings = (f"model.vocabulary={VOCABULARY}",)
     refused(replace(ask, model="palm-8b", settings=settings), UsageError, "--sequence-length 2048")
     refused(replace(ask, settings=("model.vocabulary=64",)), UsageError, "vocabulary of 64")

@@ -146,6 +146,18 @@ def configured(directory: Path, changes: Mapping[str, Any]) -> None:
         ),
         ({"hidden_act": "mish"}, "names the activation mish"),
         ({"num_hidden_layers": 3}, "it lacks model.layers.2."),
+        ({"hidden_size": "48"}, "has hidden_size: '48', which is not a whole number of at least 1"),
+        ({"num_hidden_layers": 2.0}, "has num_hidden_layers: 2.0, which is not a whole number"),
+        ({"num_attention_heads": 0}, "has num_attention_heads: 0, which is not a whole number"),
+        ({"vocab_size": None}, "does not say vocab_size"),
+        ({"hidden_act": ["silu"]}, "has hidden_act: ['silu'], which is not a name"),
+        ({"hidden_act": None}, "has hidden_act: None, which is not a name"),
+        ({"rms_norm_eps": "1e-5"}, "has rms_norm_eps: '1e-5', which is not a number"),
+        ({"tie_word_embeddings": "false"}, "has tie_word_embeddings: 'false', which is not true or false"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": None}}, "does not say factor"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": "2"}}, "has factor: '2', which is not a number"),
+        ({"rope_parameters": "x"}, "has rope_parameters: 'x', which is not a table"),
+        ({"architectures": 5, "model_type": "bert"}, "is of a 5, and the trainer reads"),
     ],
 )
 def test_a_configuration_that_is_not_known(changes: dict[str, Any], said: str, packed: Path, tmp_path: Path) -> None:
@@ -280,3 +292,33 @@ def test_a_damaged_newest_checkpoint_is_not_passed_over(packed: Path, tmp_path: 
     assert result.exit_code == 1 and f"give --init-from {tmp_path / 'a'}@0 for the one before" in result.output
     assert not (tmp_path / "b").exists()
     assert call(*usual, "--init-from", f"{tmp_path / 'a'}@0").exit_code == 0
+
+
+def test_an_index_that_is_no_table_and_a_step_of_a_directory(packed: Path, tmp_path: Path) -> None:
+    saved(tmp_path / "hf", "llama")
+    usual = ("fit", "--data", packed, *STEPS, "--output", tmp_path / "run", "--init-from")
+    result = call(*usual, f"{tmp_path / 'hf'}@5")
+    assert result.exit_code == 2 and "is of transformers and has no steps: leave @5 out" in result.output
+    (tmp_path / "hf" / "model.safetensors").rename(tmp_path / "hf" / "part.safetensors")
+    (tmp_path / "hf" / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}')
+    result = call(*usual, tmp_path / "hf")
+    assert result.exit_code == 1 and "has a weight_map that is no table" in result.output
+    (tmp_path / "foreign").mkdir()
+    for text in ("{}", "{"):
+        (tmp_path / "foreign" / "config.json").write_text(text)
+        result = call(*usual, tmp_path / "foreign")
+        assert result.exit_code == 2 and "is neither of transformers nor of a run" in result.output
+
+
+def test_a_stray_file_does_not_replace_the_weights(packed: Path, tmp_path: Path) -> None:
+    other = saved(tmp_path / "hf", "llama")
+    file = tmp_path / "hf" / "model.safetensors"
+    stray = {key: torch.zeros_like(tensor) for key, tensor in load_file(file).items()}
+    save_file(stray, tmp_path / "hf" / "z.safetensors", {"format": "pt"})
+    usual = ("fit", "--data", packed, *STEPS, "--init-from", tmp_path / "hf", "--output")
+    assert call(*usual, tmp_path / "run").exit_code == 0
+    begun, _ = load_model(Run(tmp_path / "run"), print, 0)
+    assert torch.equal(begun.embedding, other.model.embed_tokens.weight)
+    file.rename(tmp_path / "hf" / "a.safetensors")
+    result = call(*usual, tmp_path / "other")
+    assert result.exit_code == 1 and "z.safetensors both hold lm_head.weight" in result.output, result.output
