@@ -1,4 +1,5 @@
-"""FalconForCausalLM with rotary positions: 7B's form (one norm, one key head) and 40B's (two norms, groups of heads)."""
+"""FalconForCausalLM with rotary positions: 7B's form (one norm, one key head), 40B's (two norms, groups of heads) and
+Falcon2-11B's (one norm, groups)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from trainer.models.shape import ModelShape
 
 
 def _config(shape: ModelShape) -> dict[str, Any]:
-    grouped = shape.block == "parallel-two-norms"
+    two = shape.block == "parallel-two-norms"
+    grouped = two or (shape.block == "parallel" and 1 < shape.n_kv_heads < shape.heads)
     return {
         "activation": FUNCTIONS[shape.activation],
         "alibi": False,
@@ -28,7 +30,7 @@ def _config(shape: ModelShape) -> dict[str, Any]:
         "num_attention_heads": shape.heads,
         "num_hidden_layers": shape.layers,
         "num_kv_heads": shape.n_kv_heads,
-        "num_ln_in_parallel_attn": 2 if grouped else None,
+        "num_ln_in_parallel_attn": (2 if two else 1) if grouped else None,
         "parallel_attn": shape.block != "pre-norm",
         **rotary_config(shape),
         "tie_word_embeddings": shape.tied,

@@ -43,6 +43,7 @@ SHAPES: Mapping[str, ModelShape] = {
     "starcoder": _tiny("starcoder-tiny"),
     "nanochat": _tiny("nanochat-tiny", n_kv_heads=2, logit_cap=0.4),
     "falcon-7b": _tiny("pythia-tiny", **_FALCON, block="parallel", n_kv_heads=1),
+    "falcon2-11b": _tiny("pythia-tiny", **_FALCON, block="parallel", n_kv_heads=2),
     "falcon-40b": _tiny("pythia-tiny", **_FALCON, n_kv_heads=2),
     "mpt": _tiny("bloom-tiny", norm="layer", activation="gelu", bias=False, embedding_norm=False),
     "bigcode-many-heads": _tiny("starcoder-tiny", n_kv_heads=4),
