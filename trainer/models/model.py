@@ -179,12 +179,14 @@ class LanguageModel(nn.Module):
         for block in self.blocks:
             block.compile()
 
-    def new_cache(self, rows: int) -> Cache:
-        """An empty cache for `rows` sequences of at most the model's sequence length."""
+    def new_cache(self, rows: int, capacity: int | None = None) -> Cache:
+        """An empty cache for `rows` sequences of at most `capacity` positions, a soft prompt's among them; by default of the
+        model's sequence length."""
         shape = self.shape
-        size = (rows, shape.n_kv_heads, shape.sequence_length, shape.head_size)
+        capacity = shape.sequence_length if capacity is None else capacity
+        size = (rows, shape.n_kv_heads, capacity, shape.head_size)
         new = self.embedding.new_zeros
-        return Cache([LayerCache(new(size), new(size)) for _ in range(shape.layers)], shape.sequence_length)
+        return Cache([LayerCache(new(size), new(size)) for _ in range(shape.layers)], capacity)
 
 
 def fused_sizes(model: LanguageModel) -> dict[str, tuple[int, ...]]:

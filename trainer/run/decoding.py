@@ -65,11 +65,12 @@ def decode(
     ]
     prompt = 0 if model.soft_prompt is None else model.soft_prompt.shape[0]
     capacity, device = model.shape.sequence_length - prompt, model.embedding.device
-    read = min(row.prompt for row in rows)
-    cache, pending = model.new_cache(len(rows)), [row.ids[max(0, read - capacity) : read] for row in rows]
+    read, longest = min(row.prompt for row in rows), max(row.prompt for row in rows)
+    kept = prompt + min(capacity, longest + sampling.max_tokens)
+    cache, pending = model.new_cache(len(rows), kept), [row.ids[max(0, read - capacity) : read] for row in rows]
     while rows:
         if max(0, cache.length - prompt) + len(pending[0]) > capacity:
-            cache = model.new_cache(len(rows))
+            cache = model.new_cache(len(rows), kept)
             pending = [row.ids[read - max(1, capacity // 2) : read] for row in rows]
         with precision_context(precision, device):
             logits_BV = model.next_logits(torch.tensor(pending, device=device), cache)
@@ -93,7 +94,14 @@ def decode(
 
 def _rows_of(cache: Cache, places: Sequence[int]) -> Cache:
     """What a cache holds of some of its sequences."""
-    layers = [LayerCache(layer.keys[list(places)], layer.values[list(places)]) for layer in cache.layers]
+
+    def of_them(held_BKTE: Tensor) -> Tensor:
+        seen_BKTE = held_BKTE[:, :, : cache.length]
+        rows_BKTE = held_BKTE.new_zeros(len(places), *held_BKTE.shape[1:])
+        rows_BKTE[:, :, : cache.length] = seen_BKTE[list(places)]
+        return rows_BKTE
+
+    layers = [LayerCache(of_them(layer.keys), of_them(layer.values)) for layer in cache.layers]
     return Cache(layers, cache.capacity, cache.length)
 
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from corpus.errors import UsageError
 from tests.trainer.shapes import build, small
-from trainer.models.model import LanguageModel
-from trainer.run.decoding import choose, continue_ids, decode
+from trainer.models.model import Cache, LanguageModel
+from trainer.run.decoding import _rows_of, choose, continue_ids, decode
 from trainer.run.generate import LoadedModel
 from trainer.run.sampling import GREEDY, SamplingConfig
 from trainer.run.stream import TextStream
@@ -173,6 +174,45 @@ def test_rows_end_one_by_one() -> None:
     assert {number: len(ids) for number, ids in found.items()} == ends
     for number, ids in found.items():
         assert ids == continue_ids(model, PROMPTS[number], replace(GREEDY, max_tokens=8), -1)[: ends[number]]
+
+
+@pytest.mark.parametrize("family", ["llama", "palm"])
+@pytest.mark.parametrize(
+    ("prompts", "tokens", "most"), [([[5, 6, 7], [9]], 4, 7), (PROMPTS[:3], 8, 16), (PROMPTS, 3, 16)]
+)
+def test_a_cache_has_room_for_what_is_asked_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, family: str, prompts: list[list[int]], tokens: int, most: int
+) -> None:
+    model, sampling = sharp(family), replace(GREEDY, max_tokens=tokens)
+    rooms: set[int] = set()
+    next_logits = model.next_logits
+
+    def watched(tokens_BT: Tensor, cache: Cache) -> Tensor:
+        rooms.update(held.shape[2] for layer in cache.layers for held in (layer.keys, layer.values))
+        return next_logits(tokens_BT, cache)
+
+    monkeypatch.setattr(model, "next_logits", watched)
+    found: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
+    for number, token in decode(model, prompts, sampling, stop=-1):
+        found[number].append(token)
+    assert rooms == {most}
+    for number, prompt in enumerate(prompts):
+        if len(prompt) + tokens <= 16:
+            assert found[number] == slow(model, prompt, sampling)
+
+
+def test_rows_that_go_on_take_along_what_they_have_seen_alone() -> None:
+    model = sharp("llama")
+    cache = model.new_cache(3, 10)
+    model.next_logits(torch.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), cache)
+    for layer in cache.layers:
+        layer.keys[:, :, 3:] = layer.values[:, :, 3:] = math.nan
+    rest = _rows_of(cache, [2, 0])
+    assert (rest.length, rest.capacity) == (3, 10)
+    for layer, before in zip(rest.layers, cache.layers, strict=True):
+        for held, all_rows in ((layer.keys, before.keys), (layer.values, before.values)):
+            assert held.shape[2] == 10 and not held.isnan().any()
+            assert torch.equal(held[:, :, :3], all_rows[[2, 0], :, :3])
 
 
 def _characters(ids: Sequence[int]) -> str:
