@@ -23,5 +23,5 @@ def test_after_follows_from_before(domain: str, tmp_path: Path) -> None:
 
 def test_every_domain_is_shown() -> None:
     assert set(SECTIONS) == {
-        "commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange", "conversations", "news"
+        "commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange", "conversations", "news", "instructions"
     }  # fmt: skip

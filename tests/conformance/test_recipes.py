@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ SOURCES = ("attrs==24.2.0", "click==8.1.7", "requests==2.32.3", "tomli==2.0.1", 
 
 @pytest.fixture(scope="module")
 def raw(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for each domain; github's are source distributions of the package index."""
+    """One folder for each domain; github's are source distributions of the package index, and it is left out if one of them
+    cannot be downloaded."""
     folder = tmp_path_factory.mktemp("raw")
     for domain in DOMAINS:
         (folder / domain).symlink_to(samples / domain)
@@ -44,7 +46,8 @@ def raw(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for source in SOURCES:
         if subprocess.run([*command, source], capture_output=True, check=False).returncode:
-            pytest.skip(f"{source} cannot be downloaded: the domain github has no input")
+            shutil.rmtree(folder / "github")
+            break
     return folder
 
 
@@ -57,6 +60,8 @@ def test_a_recipe_on_the_samples(name: str, raw: Path, tmp_path: Path) -> None:
     table = Manifest.load(tmp_path / "out/packed").extra["mixture"]["domains"]
     there = {line["domain"]: line for line in table}
     lacking = {"knowledge_bases", "prompts", "other"} if name == "galactica" else set()
+    if not (raw / "github").exists():
+        lacking |= {domain for domain in recipe.domains if recipe.folder(raw, domain) == raw / "github"}
     assert set(there) == set(recipe.domains) - lacking
     epochs = {weight.domain: float(weight.epochs) for weight in recipe.weights().weights if weight.epochs}
     for domain, line in there.items():

@@ -17,7 +17,7 @@ def write_raw(domain: str, sample: str, folder: Path) -> Path:
     names = {
         "arxiv": "2301.00001.tex", "stackexchange": "beer.stackexchange.com/Posts.xml", "github": "example-1.0/ladder.py",
         "wikipedia": "enwiki-pages-articles.xml", "books": "pg1.txt", "commoncrawl": "page.warc.wet", "conversations": "thread.jsonl",
-        "news": "articles.jsonl", "c4": "c4-train.json.gz",
+        "news": "articles.jsonl", "c4": "c4-train.json.gz", "instructions": "instructions.jsonl",
     }  # fmt: skip
     path = folder / names[domain]
     path.parent.mkdir(exist_ok=True)
