@@ -63,6 +63,11 @@ def open_run(
     known = run.history()
     checkpoint, skip_log = find_checkpoint(run, store, say)
     step = 0 if checkpoint is None else checkpoint.step
+    if checkpoint is None and initial is None and known.first.initial and known.first.finetuning.method == "full":
+        raise DataError(
+            f"{run.path} was stopped before its first checkpoint, and the weights of its --init-from are not there: put them "
+            "back, or give --overwrite to start it anew."
+        )
     if checkpoint is not None:
         _check_known(run, known, checkpoint)
     config = resumed_config(known, options, data.identity, _identities(sets), replayed.digest, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,20 @@ def test_the_same_command_goes_on_and_another_source_does_not(packed: Path, tmp_
         assert call("fit", *again, "--init-from", tmp_path / "moved", "--steps", steps).exit_code == 0
     one, two = load_model(Run(output), print)[0], load_model(Run(straight), print)[0]
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_run_without_a_checkpoint_needs_its_weights(packed: Path, tmp_path: Path) -> None:
+    saved(tmp_path / "hf", "llama")
+    output = tmp_path / "run"
+    usual = ("--data", packed, "--output", output, "--init-from", tmp_path / "hf", *STEPS)
+    assert call("fit", *usual).exit_code == 0
+    shutil.rmtree(output / "checkpoints")  # as a kill before the first save leaves it
+    (output / "metrics.jsonl").unlink()
+    (tmp_path / "hf").rename(tmp_path / "moved")
+    result = call("fit", *usual)
+    assert result.exit_code == 1 and "weights of its --init-from are not there: put them back" in result.output
+    (tmp_path / "moved").rename(tmp_path / "hf")
+    assert call("fit", *usual).exit_code == 0
 
 
 def test_further_ids_begin_as_the_mean(packed: Path, tmp_path: Path) -> None:
