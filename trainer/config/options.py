@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +142,22 @@ def make_options(given: Mapping[str, Any], file: Path | None) -> FitOptions:
     values.update({name: value for name, value in given.items() if name != "settings"})
     if values.get("init_from") is not None:
         values.setdefault("model", CHECKPOINT)
+    if "model" not in values and "output" in values and not values.get("overwrite"):
+        values |= _model_of_run(values["output"])
     missing = [f"--{name}" for name in ("data", "model", "output") if name not in values]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be given, on the command line or in the --config file.")
     return FitOptions(**values, settings=(*settings, *given.get("settings", ())))
+
+
+def _model_of_run(output: Path) -> dict[str, str]:
+    """The model of the run that is at `output`, which goes on without being told; nothing where there is none."""
+    try:
+        value = json.loads((Path(output) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # what is wrong with it is said when the run is opened
+        return {}
+    begun = isinstance(value, dict) and value.get("kind") == "run" and "name" in value
+    return {"model": str(value["name"])} if begun else {}
 
 
 def _without(

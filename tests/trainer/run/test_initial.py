@@ -214,6 +214,8 @@ def test_the_same_command_goes_on_and_another_source_does_not(packed: Path, tmp_
     assert result.exit_code == 2 and "did not begin with the weights" in result.output
     result = call("fit", *usual, "--init-from", tmp_path / "hf", "--steps", "2")
     assert result.exit_code == 0 and "goes on from step 1" in result.output, result.output
+    result = call("fit", *usual, "--steps", "2")  # neither weights nor model need be named again
+    assert result.exit_code == 0 and "is finished" in result.output, result.output
     (tmp_path / "hf").rename(tmp_path / "moved")  # a run has its weights
     result = call("fit", *usual, "--init-from", tmp_path / "hf", "--steps", "3")
     assert result.exit_code == 0 and "goes on from step 2" in result.output, result.output
