@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -141,11 +142,11 @@ def masks() -> None:
                     more = (f"training.compile={compiled}", f"training.activation_checkpointing={mode}")
                     asked = options(path, "llama-tiny", 2, 4, *TINY, *more, document_mask=masked)
                     name = f"mask={masked} compile={compiled} recomputed={mode}"
-                    guarded(name, lambda a=asked, n=name, w=wanted: _mask(n, losses(a, data, GPU, 2), w))  # type: ignore[misc]
+                    guarded(name, partial(_mask, name, asked, data, wanted))
 
 
-def _mask(name: str, found: list[tuple[float, float]], wanted: list[tuple[float, float]]) -> None:
-    loss, norm = apart(found, wanted)
+def _mask(name: str, asked: FitOptions, data: PackedRows, wanted: list[tuple[float, float]]) -> None:
+    loss, norm = apart(losses(asked, data, GPU, 2), wanted)
     verdict(name, loss < 1e-4 and norm < 1e-3, f"losses {loss:.1e}, gradient norms {norm:.1e} from the CPU's")
 
 
@@ -158,7 +159,7 @@ def resumes() -> None:
             "palm": {"model": "palm-tiny"},
         }.items():
             heads = ("model.n_kv_heads=1",) if name == "palm" else ("model.n_kv_heads=4",)
-            guarded(f"resume {name}", lambda m=dict(more), h=heads, n=name: _resume(path, Path(folder) / n, m, h))  # type: ignore[misc]
+            guarded(f"resume {name}", partial(_resume, path, Path(folder) / name, dict(more), heads))
 
 
 def _resume(path: Path, folder: Path, more: dict[str, Any], heads: tuple[str, ...]) -> None:
@@ -382,7 +383,7 @@ def speeds() -> None:
         Case("palm 1b", palm, 32, model="palm-tiny"),
         Case("1.1b, not compiled", TINYLLAMA, 32, ("training.compile=false", "training.micro_batch_size=8"), steps=3),
     ):
-        guarded(case.name, lambda c=case: speed(c))  # type: ignore[misc]
+        guarded(case.name, partial(speed, case))
 
 
 PARTS: dict[str, Callable[[], None]] = {

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from corpus.errors import DataError, UsageError
@@ -25,7 +25,7 @@ from corpus.version import __version__
 if TYPE_CHECKING:
     import urllib3
 
-USER_AGENT = f"corpusmill/{__version__} (+https://pypi.org/project/corpusmill)"
+USER_AGENT = f"corpusmill/{__version__}"
 CONNECT_SECONDS = 20.0
 READ_SECONDS = 60.0
 """How long a server may say nothing before it is asked again."""
@@ -44,11 +44,14 @@ class HttpTransport:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         # only redirects are followed in there: what fails is made again by `attempts.py`
         tries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=10)
-        options = {"timeout": timeout, "retries": tries, "maxsize": _CONNECTIONS, "headers": {"User-Agent": USER_AGENT}}
+        options: dict[str, Any] = {
+            "timeout": timeout,
+            "retries": tries,
+            "maxsize": _CONNECTIONS,
+            "headers": {"User-Agent": USER_AGENT},
+        }
         proxy = urllib.request.getproxies().get("https") or urllib.request.getproxies().get("http")
-        if proxy:
-            return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]  # one mapping for both managers
-        return urllib3.PoolManager(**options)  # type: ignore[arg-type]
+        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
     def entry(self, url: str) -> RemoteEntry | None:
         """The file at `url`, told by asking for its first byte; None where the URL ends as a folder's."""

@@ -301,12 +301,13 @@ class _PreparedReader(GithubReader):
     def _row(self, ordinal: int, row: code_tables.Row) -> Item:
         if row.binary or row.content is None:
             return Skipped(ordinal, "binary" if row.binary else "no content")
-        if not isinstance(row.content, str | bytes):
+        content = row.content
+        if not isinstance(content, str | bytes):
             return Unreadable(ordinal, 0, 0, "content that is no text", b"")
         try:
-            data = row.content.encode("utf-8") if isinstance(row.content, str) else row.content
-        except UnicodeEncodeError:
-            return Unreadable(ordinal, 0, 0, "not UTF-8", row.content.encode("utf-8", "replace")[:QUARANTINE_BYTES])  # type: ignore[union-attr]
+            data = content.encode("utf-8") if isinstance(content, str) else content
+        except UnicodeEncodeError as error:
+            return Unreadable(ordinal, 0, 0, "not UTF-8", error.object.encode("utf-8", "replace")[:QUARANTINE_BYTES])
         known = {"commit": row.commit, "id": row.identifier, "licence_column": row.column}
         return self._item(ordinal, row.repository, row.path, data, row.licences, known)
 
