@@ -165,10 +165,17 @@ class Group(click.Group):
         command, given = error.ctx.command, error.option_name
         own = [flag for entry in command.params if not getattr(entry, "hidden", False) for flag in entry.opts]
         known = [flag for flag in own if flag.startswith("--")] + self.further_names(command.name or "")
-        hint = nearest(given, known)
+        hint = f"give {_SUCCESSORS[given]} instead." if given in _SUCCESSORS else nearest(given, known)
         if hint.startswith("known"):
             hint = f"{error.ctx.command_path} --help lists them."
         return click.UsageError(f"there is no option '{given}': {hint}", error.ctx)
+
+
+_SUCCESSORS: Mapping[str, str] = {
+    "--keep-abstract": "--preset full",
+    "--tensorboard": "--logger tensorboard",
+}
+"""What to give for options that are gone."""
 
 
 def _click_option(entry: Option, dest: str, required: bool) -> Decorator:

@@ -335,3 +335,7 @@ def test_mfu_is_given_for_known_hardware_only() -> None:
     assert peak_flops("NVIDIA GeForce RTX 4090") == 165.2e12
     for unknown in ("GeForce GT 710", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H800 PCIe", "NVIDIA H20 NVL16", ""):
         assert peak_flops(unknown) is None
+
+
+def test_options_that_are_gone_name_their_successors(packed: Path, tmp_path: Path) -> None:
+    errors(fit(packed, tmp_path / "run", "--tensorboard"), 2, "give --logger tensorboard instead")
