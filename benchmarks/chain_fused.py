@@ -100,7 +100,7 @@ def fused(text: Text, work: Path, tokenizer: Path, runs: int) -> None:
     output = work / "fused"
     shutil.rmtree(output, ignore_errors=True)
     executor, _ = start_executor(1)
-    options = RunOptions(workers=1, running=executor, quiet=True)
+    options = RunOptions(workers=1, always_pool=True, running=executor, quiet=True)
     seconds: dict[str, list[tuple[float, float]]] = {}
     own = []
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
@@ -175,7 +175,7 @@ def huge(work: Path, prose: Path | None, have_natural: bool, number: int, memory
     for title, settings in {"as they are": (), "no limit of words": ("gopher_quality.max_words=1000000000",)}.items():
         executor, _ = start_executor(1)
         stage = MapStage((str(documents),), "filter", maps=FilterConfig(rules=("gopher",), set=settings).maps())
-        options = RunOptions(workers=1, memory=memory, running=executor, quiet=True)
+        options = RunOptions(workers=1, memory=memory, always_pool=True, running=executor, quiet=True)
         try:
             (seconds, _), log = timed(stage, work / "huge-filtered", options)
         finally:

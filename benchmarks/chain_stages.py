@@ -115,7 +115,7 @@ def run_chain(
     tiny = steps_of(text.tiny, output / "tiny", tokenizer, join)
     for step, small in zip(steps_of(text.raw, output / "main", tokenizer, join), tiny, strict=True):
         executor, seconds = start_executor(workers)
-        options = RunOptions(workers=workers, running=executor, quiet=True)
+        options = RunOptions(workers=workers, always_pool=True, running=executor, quiet=True)
         startup = seconds + _warm(small.make(), output, small.output, executor.pool)
         found = [timed(step.make(), output / "main" / step.output, options) for _ in range(runs)]
         executor.close()

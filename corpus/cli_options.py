@@ -88,6 +88,16 @@ def field_option(config: type[Any], name: str, dest: str = "") -> Decorator:
     return _click_option(options_of(config)[name], dest or name, True)
 
 
+def prefixed_options(config: type[Any], prefix: str) -> list[Decorator]:
+    """One option per documented field, its flag and the name of its value with a prefix: `--ray-address`, `ray_address`.
+    None where it is not given."""
+    found = []
+    for name, entry in options_of(config).items():
+        named = dataclasses.replace(entry, flag=f"--{prefix}-{name.replace('_', '-')}", default=None)
+        found.append(_click_option(named, f"{prefix}_{name}", False))
+    return found
+
+
 def build_config(config: type[Any], values: Mapping[str, Any]) -> Any:
     """The dataclass from the values that click parsed."""
     names = options_of(config)

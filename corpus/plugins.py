@@ -1,4 +1,4 @@
-"""Plug-in files: Python files outside of any package that add readers, maps, rules, stages and model families.
+"""Plug-in files: Python files outside of any package that add readers, maps, rules, stages, model families and executors.
 
 A file names what it adds in tables of its module, as `READERS = {"lines": LinesReader}`. It is imported under a name made
 from its digest, and goes with every stage to the workers, source and all, so that they need not find it.
@@ -31,6 +31,7 @@ TABLES: Mapping[str, str] = {
     "STAGES": "pipelines.recipes.registry:STAGES",
     "SOURCES": "pipelines.download.registry:SOURCES",
     "FAMILIES": "trainer.config.families.registry:FAMILIES",
+    "EXECUTORS": "corpus.engine.executors.registry:EXECUTORS",
 }
 """The tables of a plug-in file, and where the registries are that they are added to."""
 _DATACLASSES = ("READERS", "MAPS", "RULES", "SOURCES")

@@ -16,9 +16,11 @@ from corpus.cli_options import (
     build_config,
     config_options,
     output_option,
+    prefixed_options,
     quiet_option,
 )
-from corpus.engine.executors.registry import EXECUTORS, check_executor
+from corpus.config import option_names
+from corpus.engine.executors.registry import EXECUTORS, check_executor, executor_options
 from corpus.errors import UsageError
 from corpus.option import Bounds
 
@@ -45,7 +47,7 @@ def stage_options(command: Command) -> Command:
 
 
 def execution_options() -> list[Callable[[Any], Any]]:
-    """How to run: --workers, --executor, --memory, --overwrite, --strict, --quiet."""
+    """How to run: --workers, --executor and what it takes, --memory, --overwrite, --strict, --quiet."""
     return [
         click.option(
             "--workers",
@@ -62,6 +64,19 @@ def execution_options() -> list[Callable[[Any], Any]]:
             callback=lambda ctx, param, value: check_executor(value),
             help=f"Where tasks run: {', '.join(EXECUTORS)}.",
         ),
+        click.option(
+            "--cpus-per-task",
+            type=Quantity("count", Bounds(least=1)),
+            default=1,
+            show_default=True,
+            help="Cores that are reserved for a task, on a cluster.",
+        ),
+        click.option(
+            "--memory-per-task",
+            type=Quantity("bytes", Bounds(least=1)),
+            help="Memory that is reserved for a task, on a cluster. Default: its part of --memory and 1 GB.",
+        ),
+        *(option for name in EXECUTORS.builtin() for option in prefixed_options(executor_options(name), name)),
         click.option(
             "--memory",
             type=Quantity("bytes", Bounds(least=1)),
@@ -128,8 +143,26 @@ def run_options(values: dict[str, Any]) -> Any:
         strict=values["strict"],
         quiet=values["quiet"],
         executor=values["executor"],
+        executor_options=_own_options(values),
+        cpus_per_task=values["cpus_per_task"],
+        memory_per_task=values["memory_per_task"],
         alarms=Alarms(values.get("max_unreadable"), values.get("max_drop")),
     )
+
+
+def _own_options(values: dict[str, Any]) -> Any:
+    """The options of the chosen executor; a UsageError where one of another executor is given."""
+    chosen = values["executor"]
+    for name in EXECUTORS.builtin():
+        for field in option_names(executor_options(name)):
+            if name != chosen and values[f"{name}_{field}"] is not None:
+                flag = f"--{name}-{field.replace('_', '-')}"
+                raise UsageError(
+                    f"{flag} is of executor {name}, and {chosen} is chosen: give --executor {name} or leave it out."
+                )
+    kind = executor_options(chosen)
+    own = {field: values.get(f"{chosen}_{field}") for field in option_names(kind)}
+    return kind(**{field: value for field, value in own.items() if value is not None})
 
 
 def _cores() -> int:

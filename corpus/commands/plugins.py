@@ -20,8 +20,9 @@ _TITLES = {
     "STAGES": "stages",
     "SOURCES": "sources of raw files",
     "FAMILIES": "model families",
+    "EXECUTORS": "executors",
 }
-_HELP = "A Python file that adds readers, maps, rules, stages or model families. (repeatable)"
+_HELP = "A Python file that adds readers, maps, rules, stages, model families or executors. (repeatable)"
 
 
 def _load(context: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
@@ -104,7 +105,7 @@ def map_() -> None:
 @click.command()
 @plugin_option
 def plugins() -> None:
-    """List readers, maps, rules, stages and model families: their names, where they are from, what they do.
+    """List readers, maps, rules, stages, model families and executors: their names, where they are from, what they do.
 
     They are built in, of installed packages (by entry points), or of the files of --plugin.
     """

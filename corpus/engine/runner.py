@@ -57,6 +57,11 @@ class RunOptions:
     quiet: bool = False
     executor: str = "local"
     """Where tasks run; a name of `EXECUTORS`."""
+    executor_options: Any = None
+    """The executor's own options; None takes their defaults."""
+    cpus_per_task: int = 1
+    memory_per_task: int | None = None
+    """What is reserved for a task, where the executor has machines to choose from."""
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
     always_pool: bool = False
@@ -125,10 +130,12 @@ def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
     checked: set[str] = set()
     executor = options.running or open_executor(options)
     try:
+        executor.configure(executor_settings(options))
+        memory = executor.task_memory(options.memory)
         with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
             for phase in stage.phases():
                 run = PhaseRun(stage, phase, work, progress, results, checked)
-                results[phase.name] = run.run(executor, options.memory // options.workers, options.strict)
+                results[phase.name] = run.run(executor, memory, options.strict)
                 _check_strict(stage, results[phase.name], options)
                 fault("phase-done")
     finally:
@@ -138,8 +145,15 @@ def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
 
 def open_executor(options: RunOptions) -> Executor:
     """The executor that `options` name, for one stage or for several; whoever opens it closes it."""
-    settings = Settings(options.workers, IN_PROCESS_BYTES, options.always_pool)
-    return executor_class(options.executor)(settings)
+    return executor_class(options.executor)(executor_settings(options))
+
+
+def executor_settings(options: RunOptions) -> Settings:
+    """How `options` want an executor to work."""
+    own = executor_class(options.executor).options() if options.executor_options is None else options.executor_options
+    return Settings(
+        options.workers, options.cpus_per_task, options.memory_per_task, own, IN_PROCESS_BYTES, options.always_pool
+    )
 
 
 def commit_output(

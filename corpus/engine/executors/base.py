@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from corpus.engine.executors.step import TaskStep
@@ -25,11 +25,22 @@ class Report:
 
 
 @dataclass(frozen=True)
+class NoOptions:
+    """The options of an executor that has none of its own."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """How an executor is to work."""
 
     workers: int = 1
     """Tasks at the same time."""
+    cpus_per_task: int = 1
+    """Cores that are reserved for a task."""
+    memory_per_task: int | None = None
+    """Bytes that are reserved for a task, its interpreter included; None leaves it to the executor."""
+    options: Any = NoOptions()
+    """The executor's own options, of its class `options`."""
     in_process_bytes: int = 0
     """A stage with less input may run in the calling process: starting workers would take longer."""
     always_pool: bool = False
@@ -44,8 +55,20 @@ class Executor(ABC):
     executor therefore never says that a task is done, and nobody asks it.
     """
 
+    options: ClassVar[type[Any]] = NoOptions
+    """Its own options: a frozen dataclass of documented fields that all have defaults. Field `address` of executor `ray`
+    is `--ray-address` on the command line and `ray: {address: …}` in an execution file."""
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def configure(self, settings: Settings) -> None:
+        """Work in this way from the next submission on. Called before each stage; a UsageError says what cannot be."""
+        self.settings = settings
+
+    def task_memory(self, memory: int) -> int:
+        """Bytes of data that one task may hold, where all workers together may hold `memory`."""
+        return memory // self.settings.workers
 
     @abstractmethod
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ from corpus.engine.executors.base import Executor, Report, Settings, Tick
 from corpus.engine.executors.deaths import describe, out_of_memory_kills, remedy
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.executors.worker import WorkerContext, needs_main, start_worker
-from corpus.errors import LostError
+from corpus.errors import LostError, UsageError
 
 _POLL_SECONDS = 0.25
 _DEATH_SECONDS = 5.0
@@ -89,6 +89,19 @@ class LocalExecutor(Executor):
         super().__init__(settings)
         self.pool = WorkerPool(settings.workers)
         self._submissions: dict[str, _Submission] = {}
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Another number of workers starts a new pool."""
+        if settings.cpus_per_task != 1 or settings.memory_per_task is not None:
+            raise UsageError(
+                "--cpus-per-task and --memory-per-task reserve room on the machines of a cluster, and executor local has"
+                " none: leave them out, or give another --executor."
+            )
+        super().configure(settings)
+        if settings.workers != self.pool.workers:
+            self.pool.close()
+            self.pool = WorkerPool(settings.workers)
 
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
         """Send the tasks to the workers, or keep them for `poll`."""

@@ -1,24 +1,31 @@
-"""The executors by name. A module is imported when its executor is used."""
+"""The executors by name. A module is imported when its executor is used, or its options are."""
 
 from __future__ import annotations
 
-import importlib
+from typing import Any
 
 from corpus.engine.executors.base import Executor
 from corpus.errors import UsageError
 from corpus.option import nearest
+from corpus.registry import Registry
 
-EXECUTORS: dict[str, str] = {"local": "corpus.engine.executors.local:LocalExecutor"}
-"""By the name that `--executor` takes: module and class, imported when it is used."""
+EXECUTORS = Registry("executor", "corpusmill.executors", {"local": "corpus.engine.executors.local:LocalExecutor"})
+"""By the name that `--executor` takes: classes of `Executor`."""
 
 
 def executor_class(name: str) -> type[Executor]:
     """The executor of this name; a UsageError with the nearest name if there is none."""
-    check_executor(name)
-    module, _, attribute = EXECUTORS[name].partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    assert isinstance(found, type) and issubclass(found, Executor), found
+    found = EXECUTORS.load(check_executor(name))
+    if not (isinstance(found, type) and issubclass(found, Executor)):
+        raise UsageError(
+            f"the executor '{name}' of {EXECUTORS[name].source} is no class of Executor: derive it from that."
+        )
     return found
+
+
+def executor_options(name: str) -> type[Any]:
+    """The class of an executor's own options."""
+    return executor_class(name).options
 
 
 def check_executor(name: str) -> str:

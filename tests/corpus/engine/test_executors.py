@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpus import plugins
 from corpus.cli import cli
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
@@ -29,6 +31,7 @@ from corpus.engine.executors.step import TaskStep
 from corpus.engine.result import RESULT
 from corpus.engine.runner import RunOptions, commit_output, run_stage, stage_key
 from corpus.errors import DataError, UsageError
+from corpus.option import option
 from tests.corpus.engine.fake import FakeExecutor
 from tests.corpus.engine.test_stage import contents
 from tests.toy import SlowStage
@@ -174,7 +177,54 @@ def test_datatrove_runs_the_same_tasks(whole: dict[str, bytes], tmp_path: Path) 
     assert contents(out) == whole
 
 
-def test_executors_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry.EXECUTORS, "_added", {})
+    monkeypatch.setattr(plugins, "_loaded", {})
+    yield
+    for name in [name for name in sys.modules if name.startswith("corpusmill_plugin_")]:
+        del sys.modules[name]
+
+
+def test_an_executor_works_as_the_options_say(tmp_path: Path) -> None:
+    seen: list[Settings] = []
+
+    @dataclass(frozen=True)
+    class Own:
+        queue: str = option("short", "where tasks wait")
+
+    class Queued(FakeExecutor):
+        """A task may hold what is reserved for it."""
+
+        options = Own
+
+        def configure(self, settings: Settings) -> None:
+            super().configure(settings)
+            seen.append(settings)
+
+        def task_memory(self, memory: int) -> int:
+            return self.settings.memory_per_task or super().task_memory(memory)
+
+        def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
+            assert step.memory == (7 if self.settings.memory_per_task else 50)
+            return super().submit(step, ranks)
+
+    registry.EXECUTORS.add("queued", Queued, __file__)
+    try:
+        options = RunOptions(workers=2, memory=100, executor="queued", quiet=True)
+        run_stage(SlowStage(), tmp_path / "a", options)
+        more = replace(options, executor_options=Own("long"), cpus_per_task=4, memory_per_task=7)
+        run_stage(SlowStage(), tmp_path / "b", more)
+    finally:
+        registry.EXECUTORS.remove(__file__)
+    assert [(s.workers, s.cpus_per_task, s.memory_per_task, s.options) for s in seen] == [
+        (2, 1, None, Own("short")),
+        (2, 4, 7, Own("long")),
+    ]
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_executors_are_found_by_name(forget_plugins: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert executor_class("local") is LocalExecutor
     with pytest.raises(UsageError, match="there is no executor 'locl': did you mean 'local'"):
         executor_class("locl")
@@ -183,7 +233,19 @@ def test_executors_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     args = ["ingest", "jsonl", str(tmp_path / "a.jsonl"), "--domain", "toy", "-o", str(tmp_path / "out"), "--quiet"]
     result = runner.invoke(cli, [*args, "--executor", "ray"])
     assert result.exit_code == 2 and "there is no executor 'ray': known are local" in result.output
-    monkeypatch.setitem(registry.EXECUTORS, "fake", "tests.corpus.engine.fake:FakeExecutor")
+    for more, words in (
+        (["--cpus-per-task", "2"], "executor local has none: leave them out"),
+        (["--memory-per-task", "2GB"], "executor local has none: leave them out"),
+    ):
+        result = runner.invoke(cli, [*args, *more])
+        assert result.exit_code == 2 and words in result.output and not (tmp_path / "out").exists()
+    plugin = tmp_path / "fakes.py"
+    plugin.write_text(
+        "from tests.corpus.engine.fake import FakeExecutor\nEXECUTORS = {'fake': FakeExecutor, 'odd': 3}\n"
+    )
+    args += ["--plugin", str(plugin)]
+    result = runner.invoke(cli, [*args, "--executor", "odd"])
+    assert result.exit_code == 2 and f"the executor 'odd' of {plugin} is no class of Executor" in result.output
     sent: list[int] = []
     submit = FakeExecutor.submit
 
@@ -295,8 +357,10 @@ def test_one_pool_serves_many_stages(tmp_path: Path) -> None:
     executor = LocalExecutor(Settings(workers=2, always_pool=True))
     try:
         for number in range(2):
-            run_stage(SlowStage(), tmp_path / str(number), RunOptions(running=executor, quiet=True))
+            run_stage(SlowStage(), tmp_path / str(number), replace(POOL, running=executor))
         processes = executor.pool.pids()
+        executor.configure(Settings(workers=1, always_pool=True))
+        assert executor.pool.pids() == []
     finally:
         executor.close()
     assert len(processes) == 2
