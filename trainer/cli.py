@@ -23,6 +23,7 @@ from corpus.plugins import load_plugins
 from trainer.api import share_cores
 from trainer.config.memory_options import MemoryOptions
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
+from trainer.evaluation.options import EvaluationOptions
 from trainer.run.sampling import SamplingConfig
 from trainer.science_cli import doremi, memorization, noise_command, note, plan_command, scale, silent
 
@@ -155,29 +156,24 @@ def generate(
         print_json({"run": str(run), "texts": [{"prompt": prompt, "text": text} for prompt, text in pairs]})
 
 
-@main.command(name="eval", short_help="Perplexity of a run on validation sets.")
+@main.command(name="eval", short_help="Scores of a run on validation sets and tasks.")
 @click.argument("run", type=_DIRECTORY)
-@click.option("--validation", type=_DIRECTORY, required=True, help="A packed set, or a directory of them.")
-@click.option(
-    "--batch-size", type=Quantity("count", Bounds(least=1)), default=8, show_default=True, help="Sequences at once."
-)
+@config_options(EvaluationOptions)
 @_checkpoint_option
-@_device_option
 @quiet_option()
 @json_option("Print the scores as one JSON object.")
-def evaluate(
-    run: Path, validation: Path, batch_size: int, step: int | None, device: str | None, quiet: bool, as_json: bool
-) -> None:
+def evaluate(run: Path, step: int | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Loss, perplexity and bits per byte per domain of the newest checkpoint of RUN, or another one, and their mean by the
-    mixture that it trains on. Figures that rest on few documents are marked."""
+    mixture that it trains on; figures that rest on few documents are marked. With --tasks its scores on tasks of lm-eval,
+    and with --corpus how many of their examples the corpus holds."""
     share_cores()
-    from trainer.evaluation.run import evaluate_run, score_run, scores_json
+    from trainer.evaluation.run import evaluate_run
 
+    found = evaluate_run(run, build_config(EvaluationOptions, options), note(quiet), step)
     if as_json:
-        step, summary = score_run(run, validation, batch_size, note(quiet), device, step)
-        print_json(scores_json(run, step, summary))
+        print_json(found.record())
         return
-    for line in evaluate_run(run, validation, batch_size, note(quiet), device, step):
+    for line in found.lines():
         click.echo(line)
 
 

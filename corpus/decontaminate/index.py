@@ -50,7 +50,7 @@ def read_examples(paths: Sequence[str], fields: Sequence[str]) -> Iterator[Examp
         for number, record in _records(path):
             known |= record.keys()
             for field in fields or record.keys():
-                for name, text in _strings(field, _below(record, field)):
+                for name, text in strings_of(field, _below(record, field)):
                     found = True
                     yield Example(path.name, number, name, text)
         if not found:
@@ -83,15 +83,16 @@ def _below(record: Any, field: str) -> Any:
     return record
 
 
-def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def strings_of(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """All strings of a value of JSON, each with its place (`choices.0`)."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _strings(f"{name}.{key}", inner)
+            yield from strings_of(f"{name}.{key}", inner)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _strings(f"{name}.{number}", inner)
+            yield from strings_of(f"{name}.{number}", inner)
 
 
 def names_and_digests(paths: Sequence[str]) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ from trainer.models.precision import precision_context
 
 TokenBytes = npt.NDArray[np.int64]
 """Bytes of text that each token id stands for, inside a document and as its first: [2, vocabulary]."""
+UNKNOWN = "not known"
+"""The language of documents of which none is stated."""
 
 
 @dataclass(frozen=True)
@@ -74,37 +76,96 @@ def evaluate(
     `sequence_length` tokens, but for padding. `stopping` must say the same on all ranks.
     """
     scores: dict[str, Score] = {}
+    for batch in _measured(losses, validation, ranks, stopping):
+        if batch is None:
+            return None
+        _add_domains(scores, batch)
+    return _gathered(scores, ranks)
+
+
+def evaluate_languages(
+    losses: Losses, validation: Validation, ranks: Ranks, languages: Mapping[str, Mapping[int, str]]
+) -> tuple[dict[str, Score], dict[str, Score]]:
+    """The scores of `evaluate`, and in the same pass those of each language; `languages` are by set and by number of the
+    document. A target counts for the document that it is a token of; of one that is not named, for `UNKNOWN`."""
+    scores: dict[str, Score] = {}
+    spoken: dict[str, Score] = {}
+    for batch in _measured(losses, validation, ranks, lambda: False):
+        assert batch is not None
+        _add_domains(scores, batch)
+        _add_languages(spoken, batch, languages[batch.name])
+    return _gathered(scores, ranks), _gathered(spoken, ranks)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Some rows of a set with, for each target, its loss (0 where it is none), whether it is one, and its bytes: [B, T]."""
+
+    name: str
+    data: PackedRows
+    rows: slice
+    losses_BT: torch.Tensor
+    real_BT: npt.NDArray[np.bool_]
+    sizes_BT: npt.NDArray[np.int64]
+
+
+def _measured(
+    losses: Losses, validation: Validation, ranks: Ranks, stopping: Callable[[], bool]
+) -> Iterator[_Measured | None]:
+    """This rank's batches; None, and nothing more, where `stopping` became true."""
     batches = list(_batches(validation))
     for start in range(0, len(batches), ranks.size):
         if stopping():
-            return None
+            yield None
+            return
         # all ranks meet in each call: one without a batch computes the last one in vain
         index = min(start + ranks.rank, len(batches) - 1)
-        data, rows = batches[index]
+        name, data, rows = batches[index]
         inputs = read_inputs(data, rows, validation.masked, ranks.device)
         with precision_context(validation.precision, ranks.device):
             losses_BT = losses(inputs.tokens_BT, inputs.targets_BT, inputs.mask)
         if index != start + ranks.rank:
             continue
-        nats_B = losses_BT.sum(1, dtype=torch.float64).tolist()
         targets_BT = inputs.targets_BT.cpu().numpy()
         real_BT = targets_BT != IGNORED
         taken = slice(rows.start, rows.stop)
         sizes_BT = np.zeros(targets_BT.shape, np.int64)
         if validation.token_bytes is not None:
             sizes_BT = real_BT * validation.token_bytes[_first_tokens(data, taken), targets_BT * real_BT]
-        domains = data.domains(taken)
-        for domain, nats, tokens, size in zip(domains, nats_B, real_BT.sum(1), sizes_BT.sum(1), strict=True):
-            scores[domain] = scores.get(domain, Score(0.0, 0)) + Score(nats, int(tokens), int(size))
+        yield _Measured(name, data, taken, losses_BT, real_BT, sizes_BT)
+
+
+def _add_domains(scores: dict[str, Score], batch: _Measured) -> None:
+    nats_B = batch.losses_BT.sum(1, dtype=torch.float64).tolist()
+    domains = batch.data.domains(batch.rows)
+    for domain, nats, tokens, size in zip(domains, nats_B, batch.real_BT.sum(1), batch.sizes_BT.sum(1), strict=True):
+        scores[domain] = scores.get(domain, Score(0.0, 0)) + Score(nats, int(tokens), int(size))
+
+
+def _add_languages(scores: dict[str, Score], batch: _Measured, languages: Mapping[int, str]) -> None:
+    nats_BT = batch.losses_BT.double().cpu().numpy()
+    for row, segments in enumerate(batch.data.segments(batch.rows)):
+        for position, segment in placed(segments):
+            # target k is token k + 1 of the row, whose first token is none
+            part = slice(max(0, position - 1), position + segment.length - 1)
+            tokens = int(batch.real_BT[row, part].sum())
+            if tokens:
+                language = languages.get(segment.document, UNKNOWN)
+                score = Score(float(nats_BT[row, part].sum()), tokens, int(batch.sizes_BT[row, part].sum()))
+                scores[language] = scores.get(language, Score(0.0, 0)) + score
+
+
+def _gathered(scores: dict[str, Score], ranks: Ranks) -> dict[str, Score]:
+    """The scores of all ranks together."""
     parts = ranks.gather(scores)
     names = sorted({name for part in parts for name in part})
     return {name: total_of({str(k): part[name] for k, part in enumerate(parts) if name in part}) for name in names}
 
 
-def _batches(validation: Validation) -> Iterator[tuple[PackedRows, range]]:
-    for _, data in sorted(validation.sets.items()):
+def _batches(validation: Validation) -> Iterator[tuple[str, PackedRows, range]]:
+    for name, data in sorted(validation.sets.items()):
         for start in range(0, len(data), validation.batch_size):
-            yield data, range(start, min(start + validation.batch_size, len(data)))
+            yield name, data, range(start, min(start + validation.batch_size, len(data)))
 
 
 def _first_tokens(data: PackedRows, rows: slice) -> npt.NDArray[np.int64]:

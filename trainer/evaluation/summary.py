@@ -111,6 +111,17 @@ class Summary:
         return {**_numbers(self.headline), **mixture, "all_tokens": _numbers(total_of(self.scores)), "domains": domains}
 
 
+def scores_lines(scores: Mapping[str, Score]) -> list[str]:
+    """A table: name, loss, perplexity, bits per byte, tokens."""
+    width = max(map(len, scores), default=0)
+    return [f"{name:<{width}}  {_figures(score)}  {score.tokens:,} tokens" for name, score in scores.items()]
+
+
+def score_record(score: Score) -> dict[str, float]:
+    """A score for programs."""
+    return {**_numbers(score), "tokens": score.tokens}
+
+
 def _documents(number: int) -> str:
     return f"{number:,} document{'' if number == 1 else 's'}"
 

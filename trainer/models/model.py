@@ -156,13 +156,14 @@ class LanguageModel(nn.Module):
 
     def logits(self, tokens_BT: Tensor, mask: Mask = None, cache: Cache | None = None) -> Tensor:
         """Logits of the next token at every position: float32 [B, T, V]."""
-        return self._head(self(tokens_BT, mask, cache))
+        return self.head_logits(self(tokens_BT, mask, cache))
 
     def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Logits of the token after the last: float32 [B, V]."""
-        return self._head(self(tokens_BT, None, cache)[:, -1])
+        return self.head_logits(self(tokens_BT, None, cache)[:, -1])
 
-    def _head(self, hidden: Tensor) -> Tensor:
+    def head_logits(self, hidden: Tensor) -> Tensor:
+        """Logits of last hidden states [..., D]: float32 [..., V]."""
         logits = functional.linear(hidden, self.output_VD).float() * self.shape.logit_scale
         return capped(logits, self.shape.logit_cap)
 

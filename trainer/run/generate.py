@@ -89,8 +89,8 @@ class LoadedModel:
     def _stopping(sampling: SamplingConfig, template: str) -> SamplingConfig:
         return replace(sampling, stop=tuple(dict.fromkeys((*sampling.stop, *find_template(template).stops))))
 
-    def _before(self, ids: Sequence[int]) -> list[int]:
-        """The ids that the model reads: without a BOS a document begins where the one before it ends."""
+    def before(self, ids: Sequence[int]) -> list[int]:
+        """Some ids as the model reads them at the beginning of a document: without a BOS a document begins where the one before it ends."""
         return [*([self.bos] if self.bos is not None else [] if self.alone and ids else [self.eod]), *ids]
 
     def _continued(self, prompts: Sequence[list[int]], sampling: SamplingConfig) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ class LoadedModel:
         """What becomes certain with each token."""
         tokens = decode(
             self.model,
-            [self._before(ids) for ids in prompts],
+            [self.before(ids) for ids in prompts],
             sampling,
             self.eod,
             self.vocabulary,

@@ -12,6 +12,7 @@ import pytest
 from corpus.errors import DataError, UsageError
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.config.options import FitOptions
+from trainer.evaluation.options import EvaluationOptions
 from trainer.evaluation.run import evaluate_run
 from trainer.loop.loop import fit
 from trainer.run.directory import Run
@@ -39,7 +40,7 @@ def test_a_changed_config_is_one_sentence(tmp_path: Path) -> None:
     ):
         path.write_text(json.dumps({**whole, section: change and {**whole[section], **change}}))
         with pytest.raises((UsageError, DataError), match=match) as caught:
-            evaluate_run(tmp_path / "run", packed, 2, quiet)
+            evaluate_run(tmp_path / "run", EvaluationOptions(validation=packed), quiet)
         assert "\n" not in str(caught.value)
         with pytest.raises((UsageError, DataError), match=match):
             fit(options, quiet)
@@ -92,7 +93,7 @@ def test_a_run_of_an_earlier_version_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run/ledger.json").write_text("{}")
     for attempt in (
         lambda: fit(options, quiet),
-        lambda: evaluate_run(tmp_path / "run", packed, 2, quiet),
+        lambda: evaluate_run(tmp_path / "run", EvaluationOptions(validation=packed), quiet),
     ):
         with pytest.raises(UsageError, match="made by an earlier version of the trainer") as caught:
             attempt()
