@@ -8,206 +8,36 @@ that of PaLM's appendix B, 6·N + 12·L·d·T, of the card's dense bf16 peak.
 from __future__ import annotations
 
 import argparse
-import gc
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.trainer_gpu_checks import families, masks, processors, resumes, waits
+from benchmarks.trainer_gpu_runs import GPU, fresh, guarded, options, packed, say, state_of
 from benchmarks.trainer_peers import transformers
-from tests.trainer.packed import write_packed
 from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.families.registry import PRESETS
-from trainer.config.gpu_defaults import planned_bytes
 from trainer.config.hardware import Hardware, Utilisation
-from trainer.config.history import History
-from trainer.config.options import FitOptions
-from trainer.config.resolve import resolve_config
 from trainer.data.validation_sets import PackedRows
-from trainer.distributed.ranks import Ranks
 from trainer.loop.determinism import same_bits
-from trainer.loop.loop import fit
 from trainer.loop.saving import Saver
 from trainer.loop.state import TrainingState
 from trainer.loop.step import measure, update
 from trainer.models.shape import ModelShape
 
-GPU = torch.device("cuda", 0)
-TINY = ("model.layers=2", "model.d_model=256", "model.heads=4", "model.head_size=64", "model.feed_forward=512")
 TINYLLAMA = ModelShape(22, 2048, 32, 4, 64, 5632, 32000, 2048)
 WARM = 3
 """Steps that do not count: compilation, the first moments."""
-_began = time.monotonic()
-
-
-def say(text: str) -> None:
-    """A line with the seconds since the start."""
-    print(f"[{time.monotonic() - _began:5.0f} s] {text}", flush=True)
-
-
-def verdict(name: str, good: bool, seen: str) -> None:
-    """A line for a check."""
-    say(f"{'ok  ' if good else 'FAIL'}  {name}: {seen}")
-
-
-@contextmanager
-def packed(rows: int, length: int, vocabulary: int, documents: bool = False) -> Iterator[Path]:
-    """A packed set of random tokens, four documents a row where it is asked for."""
-    with tempfile.TemporaryDirectory() as folder:
-        tokens = np.random.default_rng(0).integers(3, vocabulary, (rows, length + 1))
-        spans = [[(0, part) for part in (length // 4, length // 8, length // 2)]] * rows
-        spans = [[*row, (0, length + 1 - sum(size for _, size in row))] for row in spans]
-        yield write_packed(Path(folder) / "packed", tokens, vocabulary, segments=spans if documents else None)
-
-
-def options(data: Path, model: str, steps: int, batch: int, *settings: str, **more: Any) -> FitOptions:
-    """The options of a run."""
-    output = more.pop("output", Path("unused"))
-    return FitOptions(data, model, output, steps, None, batch, settings=settings, **more)
-
-
-def state_of(asked: FitOptions, data: PackedRows, device: torch.device, planned: bool = False) -> TrainingState:
-    """A run's state at step 0; `planned`: with what a new run on a GPU takes where nothing is said."""
-    hardware = Hardware.of(device, 1)
-    config = resolve_config(asked, data.identity, {}, hardware=hardware if planned else Hardware())
-    return TrainingState(History(config), Ranks(device=device), "ddp", None, hardware)
-
-
-def fresh() -> None:
-    """Forget programs and memory of the last case."""
-    torch._dynamo.reset()
-    gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-
-
-def losses(asked: FitOptions, data: PackedRows, device: torch.device, steps: int) -> list[tuple[float, float]]:
-    """Loss and gradient norm of the first steps."""
-    fresh()
-    state = state_of(asked, data, device)
-    found = []
-    with same_bits(state.config.training, device):
-        for _ in range(steps):
-            measured = measure(state, data)
-            update(state, measured)
-            found.append((measured.loss, measured.gradient_norm))
-    return found
-
-
-def apart(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> tuple[float, float]:
-    """The largest relative difference of losses, and of norms."""
-    pairs = [[abs(a - b) / abs(b) for a, b in zip(x, y, strict=True)] for x, y in zip(ours, theirs, strict=True)]
-    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
-
-
-def processors() -> None:
-    """A GPU's losses are a CPU's: both families, in fp32 and in bf16, compiled and not."""
-    with packed(64, 256, 1000, documents=True) as path:
-        data = PackedRows(path)
-        for model in ("llama-tiny", "palm-tiny"):
-            heads = "4" if model == "llama-tiny" else "1"
-            settings = (*TINY, f"model.n_kv_heads={heads}")
-            wanted = losses(options(path, model, 4, 8, *settings), data, torch.device("cpu"), 4)
-            for precision, allowed in (("fp32", 1e-4), ("tf32", 5e-3), ("bf16", 2e-2)):
-                for compiled in ("false", "true"):
-                    more = (f"training.precision={precision}", f"training.compile={compiled}")
-                    loss, norm = apart(losses(options(path, model, 4, 8, *settings, *more), data, GPU, 4), wanted)
-                    seen = f"losses {loss:.1e}, gradient norms {norm:.1e} from the CPU's fp32"
-                    verdict(f"{model} {precision} compile={compiled}", loss < allowed and norm < 10 * allowed, seen)
-
-
-def masks() -> None:
-    """Document masks, compilation and recomputation give one and the same loss."""
-    with packed(32, 512, 1000, documents=True) as path:
-        data = PackedRows(path)
-        for masked in (False, True):
-            wanted = losses(
-                options(path, "llama-tiny", 2, 4, *TINY, document_mask=masked), data, torch.device("cpu"), 2
-            )
-            for compiled in ("false", "true"):
-                for mode in ("none", "selective", "full"):
-                    more = (f"training.compile={compiled}", f"training.activation_checkpointing={mode}")
-                    asked = options(path, "llama-tiny", 2, 4, *TINY, *more, document_mask=masked)
-                    name = f"mask={masked} compile={compiled} recomputed={mode}"
-                    guarded(name, partial(_mask, name, asked, data, wanted))
-
-
-def _mask(name: str, asked: FitOptions, data: PackedRows, wanted: list[tuple[float, float]]) -> None:
-    loss, norm = apart(losses(asked, data, GPU, 2), wanted)
-    verdict(name, loss < 1e-4 and norm < 1e-3, f"losses {loss:.1e}, gradient norms {norm:.1e} from the CPU's")
-
-
-def resumes() -> None:
-    """A run that is resumed, and one that is made again, give the bytes of a straight one."""
-    with packed(128, 512, 1000, documents=True) as path, tempfile.TemporaryDirectory() as folder:
-        for name, more in {
-            "llama": {"model": "llama-tiny"},
-            "llama, documents apart": {"model": "llama-tiny", "document_mask": True},
-            "palm": {"model": "palm-tiny"},
-        }.items():
-            heads = ("model.n_kv_heads=1",) if name == "palm" else ("model.n_kv_heads=4",)
-            guarded(f"resume {name}", partial(_resume, path, Path(folder) / name, dict(more), heads))
-
-
-def _resume(path: Path, folder: Path, more: dict[str, Any], heads: tuple[str, ...]) -> None:
-    model = more.pop("model")
-    said: list[str] = []
-    rest = {"save_every": 6, "keep": 0, "quiet": True, **more}
-    for run in ("straight", "again"):
-        fit(options(path, model, 12, 8, *TINY, *heads, output=folder / run, **rest), said.append)
-    shutil.copytree(folder / "straight", folder / "resumed")
-    shutil.rmtree(folder / "resumed/checkpoints/step-000012")
-    fit(options(path, model, 12, 8, *TINY, *heads, output=folder / "resumed", **rest), said.append)
-    ends = [folder / run / "checkpoints/step-000012/model.safetensors" for run in ("straight", "again", "resumed")]
-    same = [end.read_bytes() == ends[0].read_bytes() for end in ends]
-    verdict(f"resume {folder.name}", all(same), f"made again: {same[1]}, resumed: {same[2]}")
-
-
-def waits() -> None:
-    """A steady step waits for the GPU once, and a step that does not fit is made in halves."""
-    with packed(256, 512, 1000) as path:
-        data = PackedRows(path)
-        fresh()
-        state = state_of(options(path, "llama-tiny", 20, 8, *TINY, "model.n_kv_heads=4"), data, GPU, planned=True)
-        with same_bits(state.config.training, GPU):
-            for _ in range(4):
-                update(state, measure(state, data))
-            torch.cuda.set_sync_debug_mode("warn")
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                update(state, measure(state, data))
-            torch.cuda.set_sync_debug_mode("default")
-        where = sorted(
-            {f"{Path(entry.filename).name}:{entry.lineno}" for entry in caught if "synchron" in str(entry.message)}
-        )
-        verdict("waits for the GPU in a step", len(where) == 1, f"{where}")
-        with tempfile.TemporaryDirectory() as folder:
-            fresh()
-            said: list[str] = []
-            asked = options(path, "llama-60m", 1, 256, "training.micro_batch_size=256", output=Path(folder) / "run")
-            config = resolve_config(asked, data.identity, {}, hardware=Hardware("cuda"))
-            # between what the plan gives the whole batch and its half
-            room = 0.75 * planned_bytes(config, 256, Hardware("cuda"))
-            torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(GPU).total_memory)
-            try:
-                fit(replace(asked, quiet=True), said.append)
-                history = (Path(folder) / "run/changes.json").read_text(encoding="utf-8")
-                verdict("out of memory", '"training.micro_batch_size": 128' in history, "half of the sequences at once")
-            finally:
-                torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 @dataclass(frozen=True)
@@ -389,22 +219,12 @@ def speeds() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "processors": processors,
     "masks": masks,
+    "families": families,
     "resumes": resumes,
     "waits": waits,
     "speeds": speeds,
     "peer": peer,
 }
-
-
-def guarded(name: str, work: Callable[[], None]) -> None:
-    """Do a part; what goes wrong is said and is not the end."""
-    try:
-        work()
-    except Exception as error:  # a card is at hand for minutes: the other parts are still worth having
-        import traceback
-
-        traceback.print_exc(limit=-4)
-        say(f"FAIL  {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 def main() -> None:

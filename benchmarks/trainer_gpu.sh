@@ -12,7 +12,7 @@ fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # the checks wait for compilers most of the time: all at once; speeds are then taken alone
-for part in processors masks resumes waits; do
+for part in processors masks families resumes waits; do
   bench "$part" >"$logs/$part" 2>&1 &
 done
 wait
