@@ -16,11 +16,13 @@ from corpus.engine.executors.step import TaskStep
 from corpus.engine.progress import Progress
 from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Phase, Stage
+from corpus.engine.visible import SEEN_SECONDS, look_again
 from corpus.errors import LostError
 
 RESUBMISSIONS = 3
 """How often a task that was lost is sent again before its phase is given up."""
 _SHOW_SECONDS = 0.25
+_AWAIT_SECONDS = 0.1
 _END_SECONDS = 2.0
 """How long tasks that have published their result may take to end before what is left of them is stopped."""
 
@@ -41,6 +43,11 @@ class PhaseRun:
     _results: dict[int, TaskResult] = field(default_factory=dict, init=False)
     _live: dict[int, tuple[int, int]] = field(default_factory=dict, init=False)
     _lost: Counter[int] = field(default_factory=Counter, init=False)
+    _reasons: dict[int, str] = field(default_factory=dict, init=False)
+    _awaited: dict[int, float] = field(default_factory=dict, init=False)
+    """Tasks that are said to have ended well and have no visible result, and until when it is waited for."""
+    _heard: set[tuple[str, int]] = field(default_factory=set, init=False)
+    """Submissions and their tasks that were said to have ended well."""
     _next_show: float = field(default=0.0, init=False)
 
     @property
@@ -78,11 +85,11 @@ class PhaseRun:
         handles = [executor.submit(step, left)] if left else []
         waited_since = 0.0
         try:
-            while handles:
+            while handles or self._awaited:
                 handles, running = self._poll(executor, handles)
                 self._show()
                 left = self._missing()
-                lost = [index for index in left if index not in running]
+                lost = [index for index in left if index not in running and not self._waits(index)]
                 if lost:
                     self._count_lost(lost)
                     handles.append(executor.submit(step, lost))
@@ -132,7 +139,13 @@ class PhaseRun:
         reports = {handle: executor.poll(handle, self._tick) for handle in handles}
         running = {rank for report in reports.values() for rank in report.running}
         failed = {rank: error for report in reports.values() for rank, error in report.failed.items()}
+        for handle, report in reports.items():
+            self._reasons.update(report.lost)
+            news = {rank for rank in report.ended if (handle, rank) not in self._heard}
+            self._heard.update((handle, rank) for rank in news)
+            self._awaited.update(dict.fromkeys(news, time.monotonic() + SEEN_SECONDS))
         self._look()
+        self._await_results(pause=not handles)
         for rank in sorted(failed.keys() - running - self._results.keys()):
             if rank < self.phase.tasks:
                 raise failed[rank]
@@ -141,14 +154,38 @@ class PhaseRun:
                 executor.cancel(handle)
         return [handle for handle, report in reports.items() if report.running], running
 
+    def _await_results(self, pause: bool) -> None:
+        """Ask the file system anew for results that should be there; with `pause` there is nothing else to do."""
+        if self._awaited.keys() - self._results.keys():
+            look_again(self._folder)
+            self._look()
+        for rank in self._awaited.keys() & self._results.keys():
+            del self._awaited[rank]
+        if self._awaited and pause:
+            time.sleep(_AWAIT_SECONDS)
+
+    def _waits(self, index: int) -> bool:
+        """Whether the result of a task that is said to have ended well may still come into sight."""
+        waits = self._awaited.get(index, 0.0) > time.monotonic()
+        if not waits:
+            self._awaited.pop(index, None)
+        return waits
+
     def _count_lost(self, lost: Sequence[int]) -> None:
         self._lost.update(lost)
         given_up = [str(index) for index in lost if self._lost[index] > self.resubmissions]
         if given_up:
             some = ", ".join(given_up[:5]) + (", …" if len(given_up) > 5 else "")
+            what = f"{len(given_up)} of {self.phase.tasks} tasks of stage {self.stage.name}, phase {self.phase.name}"
+            times = f"{self.resubmissions + 1} times"
+            reasons = Counter(self._reasons[index] for index in lost if index in self._reasons)
+            if reasons:
+                raise LostError(
+                    f"{what} were lost {times} ({some}), the last time because each {reasons.most_common(1)[0][0]}; then run"
+                    " the same command again to go on."
+                )
             raise LostError(
-                f"{len(given_up)} of {self.phase.tasks} tasks of stage {self.stage.name}, phase {self.phase.name} ended"
-                f" {self.resubmissions + 1} times without a result in {self._folder} ({some}): see why in the"
+                f"{what} ended {times} without a result in {self._folder} ({some}): see why in the"
                 " executor's own log, and whether its hosts write to that folder; then run the same command again."
             )
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from corpus.engine.attempts import attempt_name
 from corpus.engine.dropped import Dropped, RowFile
 from corpus.engine.faults import fault
 from corpus.engine.result import RESULT, TaskResult, task_directory, write_result
+from corpus.engine.visible import look_again, seen
 from corpus.errors import DataError
 
 QUARANTINE_BYTES = 1 << 16
@@ -134,7 +136,8 @@ class Task:
     def results(self, phase: str, tasks: int | range) -> list[TaskResult]:
         """The results of an earlier phase in task order: of all of its `tasks`, or of a range of them."""
         numbers = range(tasks) if isinstance(tasks, int) else tasks
-        return [TaskResult.load(task_directory(self.work, phase, index)) for index in numbers]
+        folders = [task_directory(self.work, phase, index) for index in numbers]
+        return [seen(folder.parent, partial(TaskResult.load, folder)) for folder in folders]
 
     def progress(self, documents: int = 0, bytes: int = 0) -> None:
         """Say that so much more is done; only for the progress bar."""
@@ -170,6 +173,7 @@ class Task:
         try:
             self.directory.rename(task_directory(self.work, self.phase, self.index))
         except OSError:
+            look_again(self.work / self.phase)
             if not (task_directory(self.work, self.phase, self.index) / RESULT).exists():
                 raise
             shutil.rmtree(self.directory, ignore_errors=True)

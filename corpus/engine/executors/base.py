@@ -21,7 +21,12 @@ class Report:
     running: frozenset[int]
     """Tasks of which an attempt waits or runs."""
     failed: Mapping[int, BaseException] = field(default_factory=dict)
-    """Tasks of which the last attempt ended with this error. A task in neither has ended well, or was lost."""
+    """Tasks of which the last attempt ended with this error."""
+    ended: frozenset[int] = frozenset()
+    """Tasks of which the last attempt is said to have ended well: their results are waited for, which other hosts see
+    late. A task in none of these was lost, or its result must be there already."""
+    lost: Mapping[int, str] = field(default_factory=dict)
+    """What is known of how tasks were lost, with the remedy, as `was killed by its time limit: raise --slurm-time`."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from corpus.engine.executors.base import Executor, Report, Settings, Tick
 from corpus.engine.executors.step import TaskStep
+from corpus.engine.result import task_directory
 from corpus.engine.task import Task
 from corpus.errors import DataError
+
+
+def hide(folder: Path, seconds: float) -> None:
+    """Take a published folder out of sight for a while, as a file system does whose rename other hosts see late."""
+    aside = folder.with_name(f".{folder.name}-unseen")
+    folder.rename(aside)
+    threading.Timer(seconds, aside.rename, (folder,)).start()
 
 
 @dataclass
@@ -37,9 +47,21 @@ class Submission:
 class FakeExecutor(Executor):
     """Each task meets one of `FATES`, drawn by the seed; after `luck` losses it goes well."""
 
-    FATES = ("well", "late", "lost", "lost halfway", "twice", "at once", "no success", "no failure", "still running")
+    FATES = (
+        "well",
+        "late",
+        "lost",
+        "lost halfway",
+        "twice",
+        "at once",
+        "no success",
+        "no failure",
+        "still running",
+        "seen late",
+    )
     seed = 0
     luck = 3
+    hidden_seconds = 0.02
     fates: Sequence[str] = FATES
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +90,7 @@ class FakeExecutor(Executor):
 
     def _attempts(self, rank: int, fate: str) -> list[Attempt]:
         soon, late = self.random.randint(0, 1), self.random.randint(2, 6)
-        if fate in ("lost", "no success"):
+        if fate in ("lost", "no success", "never seen"):
             return []
         if fate == "lost halfway":
             return [Attempt(rank, soon, publishes=False)]
@@ -89,6 +111,8 @@ class FakeExecutor(Executor):
             assert attempt.task is not None
             if attempt.publishes:
                 attempt.task.publish()
+                if submission.lies[attempt.rank] == "seen late":
+                    hide(task_directory(attempt.task.work, attempt.task.phase, attempt.rank), self.hidden_seconds)
             else:
                 self.orphans.append(attempt.task)
         running = {attempt.rank for attempt in submission.attempts}
@@ -97,7 +121,9 @@ class FakeExecutor(Executor):
                 submission.failed[rank] = DataError(f"task {rank} failed, says the scheduler.")
             if fate == "still running" and now < 4:
                 running.add(rank)
-        return Report(frozenset(running), dict(submission.failed))
+        ended = {rank for rank, fate in submission.lies.items() if fate in ("seen late", "never seen")} - running
+        lost = {rank: "ran out of luck: draw again" for rank, fate in submission.lies.items() if fate == "lost"}
+        return Report(frozenset(running), dict(submission.failed), frozenset(ended), lost)
 
     def cancel(self, handle: str) -> None:
         """Forgets nothing: what was repeated goes on, as on a host that hears of it late."""

@@ -30,9 +30,10 @@ from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.result import RESULT
 from corpus.engine.runner import RunOptions, commit_output, run_stage, stage_key
+from corpus.engine.visible import seen
 from corpus.errors import DataError, UsageError
 from corpus.option import option
-from tests.corpus.engine.fake import FakeExecutor
+from tests.corpus.engine.fake import FakeExecutor, hide
 from tests.corpus.engine.test_stage import contents
 from tests.toy import SlowStage
 
@@ -83,10 +84,34 @@ def test_every_kind_of_mishap(whole: dict[str, bytes], tmp_path: Path, fate: str
 def test_a_task_that_is_lost_too_often_is_named(tmp_path: Path) -> None:
     executor = fake(fates=("lost",), luck=4)
     with pytest.raises(
-        DataError, match=r"6 of 6 tasks of stage slow, phase square ended 4 times.*\(0, 1, 2, 3, 4, …\)"
+        DataError,
+        match=r"6 of 6 tasks of stage slow, phase square were lost 4 times \(0, 1, 2, 3, 4, …\).*draw again; then",
     ):
         run_stage(SlowStage(tasks=6), tmp_path / "out", RunOptions(running=executor, quiet=True))
     assert set(executor.sent.values()) == {4}
+
+
+def test_a_result_that_is_said_to_be_there_is_waited_for_and_then_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    executor = fake(fates=("seen late",))
+    executor.hidden_seconds = 0.5
+    run_stage(SlowStage(tasks=2), tmp_path / "late", RunOptions(running=executor, quiet=True))
+    assert set(executor.sent.values()) == {1}
+    monkeypatch.setattr("corpus.engine.phase.SEEN_SECONDS", 0.1)
+    executor = fake(fates=("never seen",), luck=9)
+    with pytest.raises(DataError, match=r"6 of 6 tasks .* ended 4 times without a result in .*whether its hosts write"):
+        run_stage(SlowStage(tasks=6), tmp_path / "out", RunOptions(running=executor, quiet=True))
+
+
+def test_a_task_waits_for_a_result_that_its_host_sees_late(tmp_path: Path) -> None:
+    step = TaskStep(SlowStage(tasks=1), "square", str(tmp_path), 1, False)
+    step(None, 0)
+    hide(tmp_path / "square" / "00000", 0.3)
+    TaskStep(SlowStage(tasks=1), "collect", str(tmp_path), 1, False)(None, 0)
+    assert sorted(path.name for path in (tmp_path / "square").iterdir()) == ["00000"]
+    with pytest.raises(FileNotFoundError):
+        seen(tmp_path, (tmp_path / "never").read_text, 0.1)
 
 
 def test_a_failure_is_raised_and_what_is_published_stays(tmp_path: Path) -> None:
