@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= out/demo
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench conformance clean
+.PHONY: demo test lint kernels bench conformance clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,13 +18,16 @@ demo: $(INSTALLED)
 	BIN=$(BIN) sh demo/run.sh $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+kernels: $(INSTALLED)
+	$(BIN)/python tools/compile_kernels.py
 
 conformance: $(INSTALLED)
 	CORPUSMILL_CCNET=$$($(BIN)/python -m benchmarks.ccnet) CORPUSMILL_LMPLZ=$$($(BIN)/python -m benchmarks.lmplz) \

@@ -34,8 +34,6 @@ if __name__ == "__main__":
 """
 FILES = ("lines.py", "shape.py", "shouting.py", "rare.py")
 
-pytestmark = pytest.mark.xdist_group("extending")
-
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
     """The code blocks of a page of the docs that begin with the name of a file, and these names."""

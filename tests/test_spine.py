@@ -151,7 +151,10 @@ def test_workers_do_not_change_a_byte(place: Path, tmp_path: Path, workers: int)
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("workers", "counts"), [(1, [5, 5, 5, 5, 3, 3, 3, 3]), (2, [10, 10, 10, 10, 12])])
+@pytest.mark.parametrize(
+    ("workers", "counts"),
+    [(1, [5, 5, 5, 5, 3, 3, 3, 3]), pytest.param(2, [10, 10, 10, 10, 12], marks=pytest.mark.slow)],
+)
 def test_kills_at_every_point_of_a_stage_lose_nothing(
     place: Path, tmp_path: Path, workers: int, counts: list[int]
 ) -> None:

@@ -73,6 +73,7 @@ def check_sums(run: Run, ids: list[str]) -> None:
         assert found == {key: number for key, number in wanted.items() if number}, run.name(dataset)
 
 
+@pytest.mark.slow
 def test_every_record_has_a_verdict_and_the_sums_are_the_manifests(out: Path) -> None:
     run = Run(out)
     tasks = {entry.task for entry in run.datasets[0].manifest.shards}

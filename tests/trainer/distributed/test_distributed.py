@@ -150,6 +150,7 @@ def test_two_ranks_equal_one_and_can_change_places(packed: Path, alone: Path, tm
     assert_close(run, alone)
 
 
+@pytest.mark.slow
 def test_weights_gathered_in_bf16_and_kept_train_as_those_of_one_rank(packed: Path, tmp_path: Path) -> None:
     train(1, packed, tmp_path / "one", "--precision", "bf16")
     arguments = command(packed, tmp_path / "two", "--precision", "bf16", "--parallel", "fsdp")
@@ -162,6 +163,7 @@ def test_weights_gathered_in_bf16_and_kept_train_as_those_of_one_rank(packed: Pa
     assert all(tensor.dtype == torch.float32 for tensor in newest(tmp_path / "two").tensors("model").values())
 
 
+@pytest.mark.slow
 def test_the_rank_that_the_others_wait_for_is_named(packed: Path, tmp_path: Path) -> None:
     arguments = command(packed, tmp_path / "run", "--stall-seconds", "1", "--save-every", "100")
     processes = launch(2, arguments, "tests.trainer.distributed.stalling")
