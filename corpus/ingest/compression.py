@@ -26,6 +26,8 @@ QUARANTINE_BYTES = 64 * 1024
 """How much of an unreadable stretch is kept to look at."""
 SLICE = 64 * 1024
 """Stored bytes given to a decoder at once. Small, because a decoder copies what follows the end of its member."""
+FIRST_SLICE = 8 * 1024
+"""The same at the beginning of a member: many are no longer."""
 ZSTD_SLICE = 16 * 1024
 """The same for zstd, whose decoder cannot be told how much to give at once."""
 PIECE = 1024 * 1024
@@ -174,7 +176,8 @@ class Stream(io.RawIOBase):
         self._file.seek(offset)
         self.compression = sniff(head)
         self._pieces = self._plain() if self.compression == "plain" else self._members()
-        self._rest = memoryview(b"")
+        self._piece = b""  # what was decoded last
+        self._taken = 0  # how much of it was delivered
         self._error: TruncatedStream | None = None
         self.delivered = 0
 
@@ -183,21 +186,19 @@ class Stream(io.RawIOBase):
 
     def read1(self, size: int = -1, /) -> bytes:
         """The next decoded piece of whatever length (at most `size` if that is not negative); b"" at the end."""
-        if not self._rest:
+        if self._taken == len(self._piece):
             self._advance()
-        if size < 0 or size >= len(self._rest):
-            piece, self._rest = self._rest, memoryview(b"")
-        else:
-            piece, self._rest = self._rest[:size], self._rest[size:]
-        self.delivered += len(piece)
-        return bytes(piece)
+        begin, left = self._taken, len(self._piece) - self._taken
+        self._taken += left if size < 0 else min(size, left)
+        self.delivered += self._taken - begin
+        return self._piece[begin : self._taken]  # not a copy where it is all
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
             return self.readall()
         pieces: list[bytes] = []
         while size > 0:
-            if pieces and not self._rest and not self._more():
+            if pieces and self._taken == len(self._piece) and not self._more():
                 break
             piece = self.read1(size)
             if not piece:
@@ -232,14 +233,14 @@ class Stream(io.RawIOBase):
             self._advance()
         except TruncatedStream:
             return False
-        return len(self._rest) > 0
+        return len(self._piece) > 0
 
     def _advance(self) -> None:
         """Replace the used-up rest by the next piece, empty at the end."""
         if self._error is not None:
             raise self._error
         try:
-            self._rest = memoryview(next(self._pieces, b""))
+            self._piece, self._taken = next(self._pieces, b""), 0
         except TruncatedStream as error:
             self._error = error
             raise
@@ -257,7 +258,7 @@ class Stream(io.RawIOBase):
     def _members(self) -> Iterator[bytes]:
         """Decode member after member; `position` is the stored byte that follows what the decoder has been given."""
         name = self.compression
-        slice_bytes = ZSTD_SLICE if name == "zstd" else SLICE
+        first, further = (ZSTD_SLICE, ZSTD_SLICE) if name == "zstd" else (FIRST_SLICE, SLICE)
         decoded = verified = 0
         position = member = self._start
         decoder = _DECODERS[name]()
@@ -267,7 +268,7 @@ class Stream(io.RawIOBase):
                 pending = memoryview(self._load(PIECE))
                 if not pending:
                     raise TruncatedStream(f"truncated {name}", position, member, verified)
-            stored = data = bytes(pending[:slice_bytes])
+            stored = data = bytes(pending[: first if position == member else further])
             given = 0
             while True:
                 try:

@@ -23,6 +23,9 @@ _BEGIN = re.compile(rb"WARC/\d+\.\d+\r?\n")
 _NEXT = re.compile(rb"(?<=\n)WARC/\d+\.\d+\r?\n[A-Za-z][A-Za-z-]*:")  # a line of text alone is no record
 _NEXT_BYTES = 64  # the longest beginning `_NEXT` needs to see
 _BLANK = re.compile(rb"\n\r?\n")
+_FIELD = re.compile(r"\n([^:\n]*):([^\n]*)")
+_READ_BYTES = 1 << 18
+"""Decoded bytes that are read at once at least: members of single records are much smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Window:
         self.position = 0
         while held < wanted and not self.ended:
             try:
-                piece = self._stream.read1()
+                piece = self._stream.read(max(wanted - held, _READ_BYTES))
             except TruncatedStream as error:
                 self.damage = error
                 piece = b""
@@ -81,7 +84,7 @@ class Window:
 
     def skip_blank(self) -> None:
         """Pass the line ends between records."""
-        while self.more() and self.data[self.position] in b"\r\n":
+        while (self.position < len(self.data) or self.more()) and self.data[self.position] in b"\r\n":
             self.position += 1
 
     def take(self, size: int) -> bytes:
@@ -173,9 +176,14 @@ def _record(window: Window) -> WarcRecord | str:
 
 def parse_headers(block: bytes) -> dict[str, str]:
     """The named fields of a header block: names lower-cased, folded lines joined, the first of equal names."""
+    text = block.decode("utf-8", "replace")
     headers: dict[str, str] = {}
+    if "\n " not in text and "\n\t" not in text:
+        for name, value in _FIELD.findall(text):
+            headers.setdefault(name.strip().lower(), value.strip())
+        return headers
     name = ""
-    for line in block.decode("utf-8", "replace").split("\n")[1:]:
+    for line in text.split("\n")[1:]:
         line = line.rstrip("\r")
         if line[:1] in (" ", "\t"):
             if name:

@@ -18,6 +18,7 @@ from corpus.ingest.reader import Item, RawFile, Record, Skipped, Unreadable
 from corpus.option import option
 from corpus.quality.rules.length import CCNET_CHARACTERS
 from pipelines.formats.http import BadBody, parse_response
+from pipelines.formats.stripped_lines import stripped_lines
 from pipelines.formats.warc import WarcRecord
 from pipelines.formats.web_archive import read_web_archive
 from pipelines.readers.blocklist import blocklist_files, cached_blocklist
@@ -99,21 +100,22 @@ class CommonCrawlReader:
         if content != "text/plain":
             return Skipped(ordinal, "not text/plain")
         try:
-            text = clean_lines(record.body)
+            text = stripped_lines(record.body)
         except UnicodeDecodeError:
             data = record.body[:QUARANTINE_BYTES]
             return Unreadable(ordinal, record.offset, len(record.body), "not UTF-8", data)
-        title, _, rest = text.partition("\n")
-        text = text.strip("\n")
+        text = text.rstrip("\n")
         if not text:
             return Skipped(ordinal, "no text")
-        if len(rest.rstrip("\n")) < self.min_characters:
-            return Skipped(ordinal, "too short", text)
+        below = text.find("\n") + 1 or len(text)  # where the first line, which can be empty, has ended
+        page = text.lstrip("\n")
+        if len(text) - below < self.min_characters:
+            return Skipped(ordinal, "too short", page)
         metadata = _known(record)
-        metadata["title"] = title or text.partition("\n")[0]
+        metadata["title"] = page[: page.find("\n")] if "\n" in page else page
         if host := host_of(url):
             metadata["source_domain"] = host
-        return Record(ordinal, rest.strip("\n") if self.titles == "faithful" else text, url, None, metadata)
+        return Record(ordinal, text[below:].lstrip("\n") if self.titles == "faithful" else page, url, None, metadata)
 
     def _of_html(self, ordinal: int, record: WarcRecord, kind: str, url: str | None) -> Item:
         """The page of a response, or of a resource, which is a page without HTTP headers."""
@@ -144,13 +146,3 @@ def _known(record: WarcRecord) -> dict[str, object]:
         known["recovered"] = "wrong Content-Length"
     return known
 
-
-def clean_lines(body: bytes) -> str:
-    """The text of a WET record: every line stripped, line ends of any kind as newlines, nothing else changed.
-
-    Raises UnicodeDecodeError if it is not UTF-8.
-    """
-    text = body.decode("utf-8")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "\n".join(map(str.strip, text.split("\n")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from pipelines.markup.html.encoding import decode_page
 from pipelines.markup.html.extract import extract_page
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"))
+_PLAIN_HOST = re.compile(r"https?://([A-Za-z0-9.:_-]+)(?:[/?#]|\Z)")
+"""What of a URL is its host, whatever `urlsplit` would have to say of the rest of it."""
 _SNIFFED = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<title", b"<meta")
 
 
@@ -61,6 +64,8 @@ def page_item(
 
 def host_of(url: str | None) -> str:
     """The host of a URL, as it is written."""
+    if url and (plain := _PLAIN_HOST.match(url)):
+        return plain[1]
     try:
         return urlsplit(url or "").netloc
     except ValueError:  # such as an unclosed IPv6 bracket

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from corpus.ingest.reader import Item, Record, Skipped, Unreadable
 from pipelines.formats import warc
 from pipelines.formats.warc import parse_headers
-from pipelines.readers.commoncrawl import CommonCrawlReader, clean_lines
+from pipelines.readers.commoncrawl import CommonCrawlReader
 from tests.pipelines.readers.reading import items_of, reasons_of, records_of
 
 READER = CommonCrawlReader(min_characters=0)
@@ -269,11 +269,6 @@ def test_any_body_in_any_pieces(tmp_path_factory: pytest.TempPathFactory, bodies
     lines = [[line.strip() for line in body.decode().split("\n")] for body in bodies]
     assert texts_of(items) == [text for text in ("\n".join(entry).strip("\n") for entry in lines) if text]
     assert not [item for item in items if isinstance(item, Unreadable)]
-
-
-def test_clean_lines() -> None:
-    assert clean_lines(b" a \n\tb\x0b\n") == "a\nb\n"
-    assert clean_lines("\u3000漢\u2028字\n".encode()) == "漢\u2028字\n"
 
 
 def test_real_pages(samples: Path) -> None:
