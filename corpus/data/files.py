@@ -10,6 +10,7 @@ from typing import Any
 import xxhash
 
 _CHUNK = 1 << 22
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def checksum(path: Path) -> str:
@@ -28,7 +29,7 @@ def digest_of(value: Any) -> str:
 
 def canonical_json(value: Any) -> str:
     """JSON that is equal for equal values: sorted keys, no blanks, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def sync_file(path: Path) -> None:

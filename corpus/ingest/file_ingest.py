@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import xxhash
 
-from corpus.data.columns import Column, document_schema
+from corpus.data.columns import Column
 from corpus.data.files import canonical_json
 from corpus.engine.document_stage import DocumentWriter
 from corpus.engine.publish import REMOVED
@@ -24,6 +22,7 @@ from corpus.ingest.config import IngestConfig
 from corpus.ingest.identity import raw_size
 from corpus.ingest.reader import Merged, RawFile, Reader, Record, Skipped, Unreadable
 from corpus.ingest.removal import Removal
+from corpus.ingest.rows import DocumentRows
 
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 4096
@@ -57,9 +56,7 @@ class FileIngest:
         settings = self.settings
         self.passed_over = 0
         self.below = math.ceil(settings.share * (1 << 64))
-        self.rows: list[dict[str, Any]] = []
-        self.bytes = 0
-        self.schema = document_schema(self.columns)
+        self.rows = DocumentRows(self.domain, self.file.name, self.columns)
         with permitted(self.file):
             for item in itertools.islice(self.reader.read(self.file, scratch), settings.limit):
                 self._take(item)
@@ -98,56 +95,39 @@ class FileIngest:
 
     def _keep(self, record: Record) -> None:
         try:
-            size = len(record.text.encode("utf-8"))
+            text = record.text.encode("utf-8")
             rest = dict(record.metadata)
             columns = self._columns(rest)
             metadata = canonical_json(rest)
-            (
-                metadata
-                + json.dumps(columns, default=str, ensure_ascii=False)
-                + (record.url or "")
-                + (record.language or "")
-            ).encode("utf-8")
+            for value in (metadata, record.url, record.language, *columns.values()):
+                _check_unicode(value)
         except ValueError as error:  # lone surrogates, or NaN in the metadata
             data = record.text.encode("utf-8", "surrogatepass")
             reason = "invalid Unicode" if isinstance(error, UnicodeError) else "metadata is no JSON"
             self.task.quarantine(self.file.name, 0, len(data), reason, data, record.ordinal)
             return
-        if not record.text.strip():
+        if not text or record.text.isspace():
             self.task.drop(self._id(record.ordinal), "no text", record.text)
             return
-        self.rows.append(
-            {
-                "id": self._id(record.ordinal),
-                "text": record.text,
-                "domain": self.domain,
-                "language": record.language,
-                "language_score": None,
-                "url": record.url,
-                "source": {"file": self.file.name, "record": record.ordinal},
-                "metadata": metadata,
-            }
-            | columns
-        )
-        self.bytes += size
-        if self.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
+        id = self._id(record.ordinal)
+        self.rows.add(record.ordinal, id, text, record.language, record.url, metadata, columns)
+        if self.rows.bytes >= _BATCH_BYTES or len(self.rows) >= _BATCH_ROWS:
             self._flush()
 
     def _columns(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """The values of the open columns, taken out of `metadata`; one that is not of the column's type stays there."""
         found = {}
         for column in self.columns:
-            value = column.convert(metadata.get(column.name))
-            if value is not None:
+            raw = metadata.get(column.name)
+            if raw is not None and (value := column.convert(raw)) is not None:
                 found[column.name] = value
                 del metadata[column.name]
         return found
 
     def _flush(self) -> None:
-        if self.rows:
-            self.writer.write(pa.RecordBatch.from_pylist(self.rows, schema=self.schema))
-            self.task.progress(documents=len(self.rows))
-        self.rows, self.bytes = [], 0
+        if number := len(self.rows):
+            self.writer.write(self.rows.take())
+            self.task.progress(documents=number)
 
     def _id(self, ordinal: int, file: str = "") -> str:
         return f"{self.domain}/{file or self.file.name}#{ordinal}"
@@ -158,6 +138,16 @@ def _without_text(item: Record | Skipped | Unreadable) -> Record | Skipped | Unr
     if isinstance(item, Skipped):
         return replace(item, text="")
     return replace(item, data=b"") if isinstance(item, Unreadable) else item
+
+
+def _check_unicode(value: object) -> None:
+    """Raise a UnicodeEncodeError where a string, or one in a list, has lone surrogates."""
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode("utf-8")
+    elif isinstance(value, list):
+        for entry in value:
+            _check_unicode(entry)
 
 
 def _valid(text: str) -> str:

@@ -145,4 +145,3 @@ def _known(record: WarcRecord) -> dict[str, object]:
     if record.recovered:
         known["recovered"] = "wrong Content-Length"
     return known
-

@@ -24,11 +24,21 @@ def test_lines_are_stripped_as_strings_are(text: str) -> None:
 
 @pytest.mark.parametrize("blank", BLANKS + NEAR)
 def test_every_blank_at_every_place(blank: str) -> None:
-    for text in (blank, f"a{blank}", f"{blank}a", f"a{blank}b", f"a\n{blank}\nb", f"aaaaaaa{blank}\n{blank}漢", f"漢{blank}"):
+    for text in (
+        blank,
+        f"a{blank}",
+        f"{blank}a",
+        f"a{blank}b",
+        f"a\n{blank}\nb",
+        f"aaaaaaa{blank}\n{blank}漢",
+        f"漢{blank}",
+    ):
         assert stripped_lines(text.encode()) == twin(text.encode())
 
 
-@given(st.binary() | st.lists(st.sampled_from([b"\xc2", b"\x85", b"\xe2", b"\x80", b"\xe3", b"a", b"\n"])).map(b"".join))
+@given(
+    st.binary() | st.lists(st.sampled_from([b"\xc2", b"\x85", b"\xe2", b"\x80", b"\xe3", b"a", b"\n"])).map(b"".join)
+)
 def test_what_is_no_utf_8_is_refused(data: bytes) -> None:
     try:
         wanted = twin(data)
