@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from corpus.data.buffers import Array
 from corpus.kernel import kernel, load_lane, trailing_zeros
 
 _IN = types.Array(types.uint8, 1, "C", readonly=True)
@@ -81,7 +80,7 @@ def _line_end(data: Any, at: Any) -> Any:
 
 
 @kernel(types.int64(_IN))
-def _stripped(data: Array[np.uint8]) -> int:
+def _stripped(data: Any) -> Any:
     """How many bytes from the beginning on are lines that need no change; where the first other begins."""
     at = 0
     while True:
@@ -96,7 +95,7 @@ def _stripped(data: Array[np.uint8]) -> int:
 
 
 @kernel(types.int64(_IN, types.int64, _OUT))
-def _strip(data: Array[np.uint8], at: int, out: Array[np.uint8]) -> int:
+def _strip(data: Any, at: Any, out: Any) -> Any:
     """Write the lines from `at` on without blanks around them; how many bytes they are. CR and CR LF become LF."""
     written = 0
     while True:
