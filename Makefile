@@ -1,12 +1,13 @@
 # make demo   raw samples -> packed shards -> a small trained model     make test   all quick tests
 # make lint   ruff, mypy, import-linter     make conformance   the long comparisons     make bench   speeds
+# make docs   the documentation as a site, in build/site
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= out/demo
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint kernels bench conformance clean
+.PHONY: demo test lint kernels docs bench conformance clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,9 @@ lint: $(INSTALLED)
 
 kernels: $(INSTALLED)
 	$(BIN)/python tools/compile_kernels.py
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 conformance: $(INSTALLED)
 	CORPUSMILL_CCNET=$$($(BIN)/python -m benchmarks.ccnet) CORPUSMILL_LMPLZ=$$($(BIN)/python -m benchmarks.lmplz) \

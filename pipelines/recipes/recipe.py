@@ -65,20 +65,35 @@ class Recipe(Section):
     """A whole recipe as it was written, checked."""
 
     domains: dict[str, DomainRecipe]
+    """The domains by name; each is made from its folder of raw files."""
     mixture: dict[str, Any]
+    """Of each domain its share of the tokens and its epochs, as the paper has them."""
     shares_sum: float | None = None
+    """What the shares add up to where it is not 100, as a paper prints them."""
     models: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Models that are trained on documents of the run and judge documents of the run, by name: one kind each, with its settings."""
     across: AcrossRecipe = AcrossRecipe()
+    """Steps over all domains together, after their own."""
     validation: ValidationRecipe = ValidationRecipe()
+    """What is held out of training."""
     tokenizer: TokenizerRecipe = TokenizerRecipe()
+    """Which tokenizer is trained or taken."""
     packing: PackingRecipe = PackingRecipe()
+    """How ids become training sequences."""
     budget: BudgetRecipe = BudgetRecipe()
+    """How much of the mixture is made; left out, as the epochs say."""
     shard_bytes: Annotated[int, BYTES] = Field(default=256_000_000, ge=1)
+    """Bytes after which ingest and the packed set begin another shard."""
     join: bool = True
+    """Whether neighbours over one document at a time run in one pass."""
     plugins: tuple[str, ...] = ()
+    """Files that add readers and steps, relative to the recipe."""
     limit: Annotated[int | None, COUNT] = Field(default=None, ge=1)
+    """Only the first so many records of each raw file."""
     sample: str | None = None
+    """A part of the records, by a hash of their ids, as 1%."""
     alarms: AlarmsRecipe = AlarmsRecipe()
+    """How much may be set aside or dropped."""
 
     def resolved(self) -> dict[str, Any]:
         """What decides the outputs, as JSON values, with all defaults: all but the alarms and downloads."""

@@ -62,7 +62,9 @@ class AlarmsRecipe(Section):
     """How much may be set aside or dropped before a stage ends with an error; no part of what a recipe makes."""
 
     max_unreadable: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
+    """Records that could not be read; without it more than 5 % of 100 or more is too much."""
     max_drop: Annotated[float | None, SHARE] = Field(default=None, ge=0, le=1)
+    """Records or documents dropped, in dedup bytes of text removed; without it 90 % of the text of a dedup."""
 
     def alarms(self) -> Alarms:
         """As the engine takes them."""
@@ -75,10 +77,15 @@ class DomainRecipe(Section):
     folder: str = ""
     """Below the folder of raw files; empty: called like the domain."""
     reader: str = ""
+    """Which reader takes the raw files; empty: the one called like the domain."""
     patterns: tuple[str, ...] = ()
+    """Which files of the folder are read; empty: those of the reader."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the reader."""
     stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
+    """The steps after the reader, in order, each by its name, with or without settings."""
     alarms: AlarmsRecipe = AlarmsRecipe()
+    """The domain's own alarms, which go before those of the recipe."""
     download: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Sources of its raw files, for --download, with their settings; they decide no byte."""
 
@@ -88,7 +95,9 @@ class AcrossRecipe(Section):
     `order`; domains that it does not name come after those that it names, as in the recipe."""
 
     order: tuple[str, ...] = ()
+    """Domains by priority: the first of those that have a document keeps it."""
     stages: Annotated[tuple[dict[str, dict[str, Any]], ...], STEPS] = ()
+    """The steps: dedup (document, near, book) and decontaminate."""
 
     def steps(self) -> list[AcrossStep]:
         """The steps, checked."""
@@ -105,8 +114,10 @@ class ValidationRecipe(Section):
     """What is split off for validation, of each domain and compared with all; the fields are those of `corpus split`."""
 
     fraction: float = Field(default=0.001, gt=0, le=0.5)
+    """Part of the texts of each domain that is for validation."""
     min_documents: Annotated[int, COUNT] = Field(default=10, ge=1)
     min_tokens: Annotated[int | None, COUNT] = Field(default=None, ge=1)
+    """Tokens that the validation of a domain should have, 16 bytes of text for each; by default a sequence and one."""
     max_share_of_one_document: Annotated[str, PART] = "25%"
     overlap: Literal["exact", "lines", "near"] = "lines"
     line_overlap: Annotated[str | None, PART] = None
@@ -123,10 +134,13 @@ class TokenizerRecipe(Section):
     sample_bytes: Annotated[int | None, BYTES] = None
     seed: int = 0
     path: str | None = None
+    """A tokenizer to take as it is: a SentencePiece model, or a folder with `tokenizer.json`."""
     eod_piece: str | None = None
+    """The piece that ends a document; by default the tokenizer's own."""
     train: bool = True
     """Whether the recipe trains one where none is given; fine-tuning takes that of its model."""
     bos_piece: str | None = None
+    """A piece to put before each document; by default none."""
 
 
 class BudgetRecipe(Section):
