@@ -28,7 +28,7 @@ FOREIGN = frozenset(
     (
         *("--quick", "--prose", "--only"),  # the benchmarks
         *("--data-path", "--reset-position-ids", "--reset-attention-mask", "--eod-mask-loss"),  # Megatron
-        *("--discount", "--nproc-per-node"),  # lmplz, torchrun
+        *("--discount", "--nproc-per-node", "--ray-address"),  # lmplz, torchrun, an executor that may not be installed
         *("--learning-rate", "--least"),  # a wrong name that is shown, and an example's
     )
 )
