@@ -110,6 +110,26 @@ def noise_command(run: Path, as_json: bool) -> None:
         click.echo(line)
 
 
+@click.command(short_help="Whether a filter, a mixture or a setting helps.")
+@click.argument("grid", type=_DIRECTORY)
+@quiet_option()
+@json_option()
+def sweep(grid: Path, quiet: bool, as_json: bool) -> None:
+    """Train the variants that GRID names, of recipes, data or settings, with equal budgets and the same seeds, and compare
+    their losses by domain on the same validation sets; and say what each stage did to their data. What is made and trained
+    is taken as it is when the same command is given again."""
+    share_cores()
+    from trainer.science.sweep import run_sweep
+    from trainer.science.sweep_report import sweep_json, sweep_lines
+
+    found = run_sweep(grid, note(quiet))
+    if as_json:
+        print_json(sweep_json(found))
+        return
+    for line in sweep_lines(found):
+        click.echo(line)
+
+
 @click.group(cls=Group, short_help="Scaling laws: train a ladder, fit, extrapolate.")
 def scale() -> None:
     """Scaling laws from runs of this machine."""

@@ -25,16 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from corpus.errors import UsageError
-from corpus.option import nearest
-from corpus.quantity import parse_float
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
 from trainer.data.validation_sets import PackedRows
 from trainer.loop.loop import fit
 from trainer.models.model import LanguageModel
+from trainer.science.grid import positive, read_grid
 
 _KEYS = (
     "data", "validation", "output", "model", "sizes", "budgets", "seeds", "batch_size", "micro_batch_size", "threads",
@@ -53,13 +50,7 @@ class Rung:
 
 def read_ladder(path: Path) -> list[Rung]:
     """The runs of a ladder's file, smallest first. A UsageError names what is missing, unknown or too long for the data."""
-    grid = _read(path)
-    unknown = [key for key in grid if key not in _KEYS]
-    if unknown:
-        raise UsageError(f"{path} has the unknown key '{unknown[0]}': {nearest(str(unknown[0]), _KEYS)}")
-    for key in ("data", "output", "model", "sizes", "budgets"):
-        if key not in grid:
-            raise UsageError(f"{path} lacks {key}: a ladder has data, output, model, sizes and budgets.")
+    grid = read_grid(path, "ladder", _KEYS, ("data", "output", "model", "sizes", "budgets"))
     sizes, budgets = grid["sizes"], grid["budgets"]
     if not isinstance(sizes, dict) or not sizes or not all(isinstance(size, dict) for size in sizes.values()):
         raise UsageError(f"{path}: sizes is no table of names and shapes: write sizes: {{s: {{layers: 2, …}}}}.")
@@ -78,17 +69,6 @@ def read_ladder(path: Path) -> list[Rung]:
     return [Rung(name, options) for (_, options), name in sorted(found, key=lambda each: (each[0][0], each[1]))]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        grid = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path} cannot be read ({reason}): give a YAML file.") from None
-    if not isinstance(grid, dict):
-        raise UsageError(f"{path} holds no ladder: write KEY: VALUE lines.")
-    return grid
-
-
 def _rung(
     path: Path, grid: Mapping[str, Any], name: str, fields: Mapping[str, Any], kind: str, amount: Any, seed: int,
     data: PackedRows,
@@ -96,12 +76,7 @@ def _rung(
     """The FLOPs and the options of one run."""
     settings = {str(key): value for key, value in (grid.get("settings") or {}).items()}
     settings |= {key if "." in key else f"model.{key}": value for key, value in fields.items()}
-    try:
-        number = parse_float(amount)
-    except ValueError as error:
-        raise UsageError(f"{path}: {kind}: {error}.") from None
-    if not number > 0:
-        raise UsageError(f"{path}: {kind} has {amount}: give numbers above 0.")
+    number = positive(str(path), kind, amount)
     base: dict[str, Any] = {
         "data": str(grid["data"]),
         "model": str(grid["model"]),
