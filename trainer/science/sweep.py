@@ -80,10 +80,9 @@ def run_sweep(path: Path, say: Callable[[str], None]) -> SweepResult:
         ]
         for variant in sweep.variants
     }
-    total, done = sum(map(len, runs.values())), 0
-    for options in (one for several in runs.values() for one in several):
-        done += 1
-        say(f"run {done} of {total}: {options.output.name}, {options.tokens:,} tokens")
+    everything = [options for several in runs.values() for options in several]
+    for number, options in enumerate(everything, 1):
+        say(f"run {number} of {len(everything)}: {options.output.name}, {options.tokens:,} tokens")
         fit(options)
     held = _held_out(validation)
     results = [
