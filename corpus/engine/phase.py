@@ -11,7 +11,7 @@ from pathlib import Path
 
 from corpus.data.stored import DamagedFileError
 from corpus.engine.attempts import remove_dead, set_aside, set_aside_source
-from corpus.engine.executors.base import Executor
+from corpus.engine.executors.base import RESUBMISSIONS, Executor
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.progress import Progress
 from corpus.engine.result import TaskResult, task_directory
@@ -19,8 +19,6 @@ from corpus.engine.stage import Phase, Stage
 from corpus.engine.visible import SEEN_SECONDS, look_again
 from corpus.errors import LostError
 
-RESUBMISSIONS = 3
-"""How often a task that was lost is sent again before its phase is given up."""
 _SHOW_SECONDS = 0.25
 _AWAIT_SECONDS = 0.1
 _END_SECONDS = 2.0

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.engine.phase import RESUBMISSIONS
+from corpus.engine.executors.base import RESUBMISSIONS
 
 NOTICE_SECONDS = 1.0
 """How long it takes until a task that was lost is submitted again."""

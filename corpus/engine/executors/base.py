@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from corpus.engine.executors.step import TaskStep
 
+RESUBMISSIONS = 3
+"""How often a task that was lost is sent again before its phase is given up."""
 Tick = Callable[[int, int, int], None]
 """Hears of a task that runs in the calling process: its number, and the documents and bytes that are done."""
 

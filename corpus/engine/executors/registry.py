@@ -9,7 +9,14 @@ from corpus.errors import UsageError
 from corpus.option import nearest
 from corpus.registry import Registry
 
-EXECUTORS = Registry("executor", "corpusmill.executors", {"local": "corpus.engine.executors.local:LocalExecutor"})
+EXECUTORS = Registry(
+    "executor",
+    "corpusmill.executors",
+    {
+        "local": "corpus.engine.executors.local:LocalExecutor",
+        "slurm": "corpus.engine.executors.slurm.executor:SlurmExecutor",
+    },
+)
 """By the name that `--executor` takes: classes of `Executor`."""
 
 

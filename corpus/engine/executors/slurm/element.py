@@ -1,0 +1,58 @@
+"""An element of an array of jobs: `python element.py FOLDER` does its tasks one after another. It is run as a file, and
+finds the modules where the process that submitted it found them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import traceback
+from pathlib import Path
+
+
+def main() -> int:
+    """Do the tasks that `array.json` names for this element; 1 if one of them failed."""
+    folder, element = Path(sys.argv[1]), int(os.environ["SLURM_ARRAY_TASK_ID"])
+    about = json.loads((folder / "array.json").read_text(encoding="utf-8"))
+    sys.path[:] = about["path"]
+    from corpus.engine.executors.slurm.array import begun_mark, ended_mark, error_mark
+    from corpus.engine.result import RESULT, task_directory
+
+    (folder / begun_mark(element)).touch()
+    ranks = about["elements"][element]
+    failed = 0
+    for rank in ranks:
+        try:
+            step = pickle.loads((folder / "step.pickle").read_bytes())
+            if not (task_directory(Path(step.work), step.phase, rank) / RESULT).exists():
+                _one_thread()
+                step(None, rank)
+        except Exception as error:
+            failed += 1
+            traceback.print_exc()
+            _leave(folder / error_mark(rank), error)
+    (folder / ended_mark(element)).touch()
+    return 1 if failed else 0
+
+
+def _one_thread() -> None:
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+
+
+def _leave(path: Path, error: Exception) -> None:
+    """Leave an error for the process that waits; it sees all of it or nothing."""
+    try:
+        data = pickle.dumps(error)
+        pickle.loads(data)
+    except Exception:  # an exception can hold anything
+        data = pickle.dumps(RuntimeError("".join(traceback.format_exception(error))))
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.rename(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
