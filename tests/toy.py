@@ -118,6 +118,15 @@ class SlowStage(Stage):
             commit.adopt(result.directory / "spill", f"_documents/{number}")
 
 
+class HungryStage(SlowStage):
+    """Its tasks take more memory than anyone gives them."""
+
+    def run(self, phase: str, index: int, task: Task) -> None:
+        held = bytearray(2_000_000_000)
+        held[::4096] = b"x" * len(held[::4096])
+        time.sleep(60)
+
+
 def ingest(raw: Path, shard_bytes: int = 4000, **settings: Any) -> IngestStage:
     """The ingest stage of `LineReader` over `raw`, cut into several tasks."""
     return IngestStage(LineReader(**settings), (str(raw),), IngestConfig(shard_bytes=shard_bytes))

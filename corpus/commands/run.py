@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,10 @@ from corpus.option import Bounds
     help="A model (tokenizer) to train anew where its texts have changed; by default it is kept. (repeatable)",
 )
 @click.option("--allow-missing", is_flag=True, help="Go on without the domains that have no input.")
+@click.option(
+    "--drive", is_flag=True, help="With --executor slurm: wait for the jobs here, and start no chain of them."
+)
+@click.option("--slurm-chain", hidden=True, default="")
 def run(
     recipe: str,
     raw: str,
@@ -84,6 +89,8 @@ def run(
     download_limit: int | None,
     dry_run: bool,
     cache: str,
+    drive: bool,
+    slurm_chain: str,
     **values: Any,
 ) -> None:
     """Run a whole recipe, from raw dumps to packed rows.
@@ -96,6 +103,7 @@ def run(
     from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import run_recipe
+    from pipelines.recipes.slurm_chain import go_on, refuse_second, start_chain
     from pipelines.recipes.steps import RecipeRun
     from pipelines.recipes.summary import summarize
 
@@ -115,7 +123,9 @@ def run(
         overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
     loaded = load_recipe(recipe, overrides).sampled(limit, sample).without_texts_of(evaluation)
     options = run_options(values)
-    if download:
+    if drive and options.executor != "slurm":
+        raise UsageError(f"--drive is of executor slurm, and {options.executor} is chosen: leave it out.")
+    if download and not slurm_chain:
         from pipelines.recipes.download import fetch_all, recipe_downloads
 
         if is_remote(raw):
@@ -129,6 +139,14 @@ def run(
     if dry_run:
         click.echo("\n".join(estimate(wanted, options.workers)))
         return
-    run_recipe(wanted, options)
+    if options.executor == "slurm" and not drive:
+        if not slurm_chain:
+            click.echo(start_chain(wanted, options, sys.argv[1:]))
+            return
+        if not go_on(wanted, options, slurm_chain, sys.argv[1:]):
+            return
+    else:
+        refuse_second(wanted.output)
+        run_recipe(wanted, options)
     if not options.quiet:
         click.echo(summarize(Path(output)))

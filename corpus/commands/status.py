@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from corpus.cli_options import json_option, print_json
+from corpus.errors import UsageError
 
 
 @click.command()
@@ -19,8 +20,15 @@ def status(output: str, raw: str | None, as_json: bool) -> None:
     from corpus.data.run_state import stage_states
     from corpus.remote.path import place
     from pipelines.recipes.growth import read_changes
+    from pipelines.recipes.slurm_chain import queue_of
 
-    states = stage_states(Path(output))
+    queue = queue_of(Path(output))
+    try:
+        states = stage_states(Path(output))
+    except UsageError:
+        if not queue:
+            raise
+        states = []  # the first job waits still
     changes = read_changes(Path(output), None if raw is None else place(raw))
     todo = [entry for entry in states if entry.state not in ("done", "cleaned")]
     if as_json:
@@ -29,13 +37,20 @@ def status(output: str, raw: str | None, as_json: bool) -> None:
                 "to_do": len(todo),
                 "stages": [asdict(entry) for entry in states],
                 "raw": [asdict(change) for change in changes],
+                "queue": queue,
             }
         )
         return
     for entry in states:
         click.echo(f"{entry.state:10} {entry.path}  {entry.detail}")
+    for line in queue:
+        click.echo(line)
     for change in changes:
         click.echo(f"{change}: a rerun does again what depends on them")
+    if queue:
+        if states:
+            click.echo(f"{len(todo)} of {len(states)} stages are left")
+        return
     cleaned = sum(entry.state == "cleaned" for entry in states)
     if todo:
         also = f", and of the {cleaned} cleaned ones those that they need" if cleaned else ""

@@ -55,8 +55,7 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
     changed are redone, and those that the new recipe does not have are removed.
     """
     try:
-        list(run.steps())  # what is wrong with them is said before anything is written
-        _check_output(run)
+        check_run(run)
         run.output.mkdir(parents=True, exist_ok=True)
         with locked(run.output, lambda line: print(line, file=sys.stderr)):
             run = dataclasses.replace(run, left=_left(run))
@@ -73,6 +72,18 @@ def run_recipe(run: RecipeRun, options: RunOptions, ingests_only: bool = False) 
                         ) from None
     except OSError as error:
         raise disk_error(run.output, error) from error
+
+
+def check_run(run: RecipeRun) -> None:
+    """A UsageError for what is wrong with the steps or the output; nothing is written."""
+    list(run.steps())
+    _check_output(run)
+
+
+def is_finished(run: RecipeRun, options: RunOptions) -> bool:
+    """Whether the same command would find nothing to do."""
+    run = dataclasses.replace(run, left=_left(run))
+    return not run.retrain and _done(run, list(run.steps()), _run_key(run), thorough=options.overwrite)
 
 
 def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_only: bool) -> None:
@@ -95,7 +106,7 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
     for line in lost_models(run.recipe, run.used()):
         _say(options, line)
-    executor = open_executor(options)
+    executor = options.running or open_executor(options)
     try:
         chain = _Chain(
             run, {run.output / step.output: step for step in steps}, dataclasses.replace(options, running=executor)
@@ -109,7 +120,8 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         write_atomic(run.output / "_log" / _FAILED, error.message + "\n")
         raise
     finally:
-        executor.close()
+        if executor is not options.running:
+            executor.close()
     if ingests_only:
         return
     domains = run.used()
