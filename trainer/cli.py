@@ -25,7 +25,7 @@ from trainer.config.memory_options import MemoryOptions
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.evaluation.options import EvaluationOptions
 from trainer.run.sampling import SamplingConfig
-from trainer.science_cli import doremi, memorization, noise_command, note, plan_command, scale, silent, sweep
+from trainer.science_cli import doremi, memorization, noise_command, note, plan_command, probe, scale, silent, sweep
 
 _DIRECTORY = click.Path(path_type=Path)
 _device_option = click.option("--device", type=click.Choice(DEVICES), help=DEVICE_DOC)
@@ -279,5 +279,5 @@ def plot(run: Path, output: str) -> None:
     draw_plot(run, Path(output))
 
 
-for command in (plan_command, memorization, doremi, noise_command, scale, sweep):
+for command in (plan_command, memorization, doremi, noise_command, probe, scale, sweep):
     main.add_command(command)

@@ -14,6 +14,7 @@ from trainer.api import share_cores
 from trainer.science.doremi_options import DoremiOptions
 from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
+from trainer.science.probe_options import ProbeOptions
 from trainer.science.scale_options import ScaleFitOptions
 
 _DIRECTORY = click.Path(path_type=Path)
@@ -107,6 +108,29 @@ def noise_command(run: Path, as_json: bool) -> None:
         print_json(noise_json(found))
         return
     for line in noise_lines(found):
+        click.echo(line)
+
+
+@click.command(short_help="How a run's layers work, step by step.")
+@click.argument("run", type=_DIRECTORY)
+@config_options(ProbeOptions)
+@quiet_option()
+@json_option("Print one JSON object: of each step the measures of each layer.")
+def probe(run: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """At every checkpoint of RUN, and for its first weights as the control: how sparse the feed-forward layers are, which
+    neurons are never used or serve one domain, how sharp attention is, and the norms."""
+    share_cores()
+    from trainer.science.probe import probe_run
+    from trainer.science.probe_report import draw_probe, probe_json, probe_lines
+
+    asked = build_config(ProbeOptions, options)
+    found = probe_run(run, asked, note(quiet))
+    if asked.plot is not None:
+        draw_probe(found, asked.plot)
+    if as_json:
+        print_json(probe_json(found))
+        return
+    for line in probe_lines(found):
         click.echo(line)
 
 

@@ -106,14 +106,7 @@ class Attention(nn.Module):
         whole prompt at 0, then one at a time.
         """
         B, T, _ = x_BTD.shape
-        query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
-        query_BHTE = query.view(B, T, self.heads, self.head_size).transpose(1, 2)
-        key_BKSE = key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
-        value_BKSE = value.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
-        if self.rotary:
-            query_BHTE, key_BKSE = rotate(query_BHTE, table), rotate(key_BKSE, table)
-        if self.qk_epsilon is not None:
-            query_BHTE, key_BKSE = _unit(query_BHTE, self.qk_epsilon), _unit(key_BKSE, self.qk_epsilon)
+        query_BHTE, key_BKSE, value_BKSE = self._projected(x_BTD, table)
         if cache is not None:
             assert start == 0 or T == 1, "a cache is filled by a prompt, then one position at a time"
             key_BKSE, value_BKSE = cache.extend(start, key_BKSE, value_BKSE)
@@ -123,6 +116,34 @@ class Attention(nn.Module):
         mixed_BHTE = _mix(query_BHTE, key_BKSE, value_BKSE, mask)
         output: Tensor = self.output(mixed_BHTE.transpose(1, 2).reshape(B, T, -1))
         return output
+
+    def _projected(self, x_BTD: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, E], keys and values [B, K, T, E], placed and normed as the shape says."""
+        B, T, _ = x_BTD.shape
+        query, key, value = self.project(x_BTD).split(self.widths, dim=-1)
+        query_BHTE = query.view(B, T, self.heads, self.head_size).transpose(1, 2)
+        key_BKTE = key.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
+        value_BKTE = value.view(B, T, self.n_kv_heads, self.head_size).transpose(1, 2)
+        if self.rotary:
+            query_BHTE, key_BKTE = rotate(query_BHTE, table), rotate(key_BKTE, table)
+        if self.qk_epsilon is not None:
+            query_BHTE, key_BKTE = _unit(query_BHTE, self.qk_epsilon), _unit(key_BKTE, self.qk_epsilon)
+        return query_BHTE, key_BKTE, value_BKTE
+
+    def weights(self, x_BTD: Tensor, table: Tensor, mask: Tensor | None = None) -> Tensor:
+        """How much each position attends to each: float32 [B, H, T, S], which training never makes."""
+        query_BHTE, key_BKSE, _ = self._projected(x_BTD, table)
+        if mask is None:
+            mask = distances(0, x_BTD.shape[1], x_BTD.device) >= 0
+        if self.relative is not None:
+            query_BHTE, scores_BHTS = self.relative(query_BHTE, table, 0)
+            mask = scores_BHTS.masked_fill(~mask, -torch.inf)
+        key_BHSE = key_BKSE.repeat_interleave(self.heads // self.n_kv_heads, dim=1)
+        scores_BHTS = (query_BHTE @ key_BHSE.transpose(2, 3)).float() * self.head_size**-0.5
+        boolean = mask.dtype == torch.bool
+        scores_BHTS = scores_BHTS.masked_fill(~mask, -torch.inf) if boolean else scores_BHTS + mask
+        shares_BHTS: Tensor = scores_BHTS.softmax(-1)
+        return shares_BHTS
 
 
 def _unit(x_BHTE: Tensor, epsilon: float) -> Tensor:
