@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("corpus.commands.explain:explain", "Say what became of a record at every stage of a run."),
     "index": ("corpus.commands.explain:index", "Index a run's URLs and lines for explain."),
     "stats": ("corpus.commands.stats:stats", "Show how columns are distributed and what each rule drops."),
+    "report": ("corpus.commands.report:report", "Write a run as one HTML page, with charts and examples."),
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "cancel": ("corpus.commands.cancel:cancel", "End a run's jobs on Slurm."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),

@@ -39,6 +39,8 @@ from pipelines.recipes.run import run_recipe
 from pipelines.recipes.steps import RecipeRun
 from tests.toy import ingest
 
+pytestmark = pytest.mark.xdist_group("run")
+
 QUIET = RunOptions(quiet=True, alarms=Alarms(max_unreadable=1.0, max_drop=1.0))
 
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from corpus.cli import cli
 
+pytestmark = pytest.mark.xdist_group("run")
+
 
 def call(*args: str | Path) -> Result:
     return CliRunner().invoke(cli, ["inspect", *map(str, args)])

@@ -1,4 +1,4 @@
-"""The output of a small run, for the tests that look at it."""
+"""The output of a small run, for the tests that look at it (`explain`, `report`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.raw import RECIPE, write_raw
 @pytest.fixture(scope="session")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The output of a run of three domains, cut into many groups and pieces."""
-    folder = tmp_path_factory.mktemp("explain")
+    folder = tmp_path_factory.mktemp("run")
     write_raw(folder / "raw", documents=50, files=6)
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:

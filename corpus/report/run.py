@@ -1,0 +1,143 @@
+"""What a report is made from: the datasets of a run, in order, and how they hang together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from corpus.data.dataset import Dataset
+from corpus.data.manifest import MANIFEST, Counts, Manifest
+from corpus.data.run_state import short_name
+from corpus.data.verify import PLAN, find_datasets, read_plan, run_finished
+from corpus.errors import DataError, UsageError
+
+UNITS = ("records", "documents")
+"""The units of which a stage of documents counts one: what came in whole."""
+
+
+@dataclass
+class CorpusRun:
+    """The finished datasets of a run, or those below a folder. Manifests are read, rows are not."""
+
+    path: Path
+    datasets: list[Dataset] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path} does not exist: give the output of corpus run.")
+        planned = (self.path / PLAN).exists()
+        paths = [self.path / name for name in read_plan(self.path)["outputs"]] if planned else find_datasets(self.path)
+        self.datasets = [Dataset.open(path) for path in paths if (path / MANIFEST).exists()]
+        if not self.datasets:
+            raise UsageError(f"{self.path} holds no finished dataset: give the output of corpus run.")
+        self._by_digest = {dataset.digest: dataset for dataset in self.datasets}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of the run is there; of a folder that no run wrote all is what is there."""
+        return not (self.path / PLAN).exists() or run_finished(self.path)
+
+    def name(self, dataset: Dataset) -> str:
+        """The short name of a dataset, as `wikipedia/filter`."""
+        return short_name(dataset.path.relative_to(self.path).as_posix())
+
+    def of_kind(self, *kinds: str) -> list[Dataset]:
+        """The datasets of these kinds, in order."""
+        return [dataset for dataset in self.datasets if dataset.manifest.kind in kinds]
+
+    def inputs(self, dataset: Dataset) -> list[Dataset]:
+        """The datasets of the run that one was made from."""
+        found = (self._by_digest.get(entry["digest"]) for entry in dataset.manifest.inputs)
+        return [source for source in found if source is not None]
+
+    @cached_property
+    def chains(self) -> dict[str, list[Dataset]]:
+        """Of each domain its datasets of documents, in order."""
+        found: dict[str, list[Dataset]] = {}
+        for dataset in self.of_kind("documents"):
+            names = dataset.manifest.extra.get("domains") or [dataset.path.parent.name]
+            found.setdefault("+".join(map(str, names)), []).append(dataset)
+        return found
+
+    @cached_property
+    def last(self) -> dict[str, Dataset]:
+        """Of each domain the documents that are trained on: those from which tokens were made, or the last ones."""
+        made = {entry["digest"] for dataset in self.of_kind("tokens") for entry in dataset.manifest.inputs}
+        found = {}
+        for domain, chain in self.chains.items():
+            training = [dataset for dataset in chain if not is_validation(dataset)] or chain
+            found[domain] = next((d for d in reversed(training) if d.digest in made), training[-1])
+        return found
+
+    @cached_property
+    def packed(self) -> Dataset | None:
+        """The packed set to train on, where there is one."""
+        sets = [d for d in self.of_kind("packed") if d.manifest.extra.get("split") != "validation"]
+        return sets[-1] if sets else None
+
+    @cached_property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe, resolved; empty where no run wrote one."""
+        path = self.path / "recipe.yaml"
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise DataError(f"{path} cannot be read ({error}): run corpus run again.") from None
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def recipe_text(self) -> str:
+        """The recipe as it was written."""
+        path = self.path / "recipe.yaml"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def is_validation(dataset: Dataset) -> bool:
+    """Whether it is the validation side of a split."""
+    return any(entry.get("side") == "validation" for entry in dataset.manifest.config.get("maps", ()))
+
+
+def whole(manifest: Manifest) -> Counts:
+    """What became of the records or documents that came into a stage."""
+    return next((manifest.counts[unit] for unit in UNITS if unit in manifest.counts), Counts())
+
+
+def side_report(dataset: Dataset) -> dict[str, Any]:
+    """`_report.json` of a dataset, checked; empty where it has none."""
+    for entry in dataset.manifest.files:
+        if entry.name == "_report.json":
+            value: dict[str, Any] = json.loads(dataset.stored(entry).read())
+            return value
+    return {}
+
+
+def logged(dataset: Dataset) -> dict[str, Any]:
+    """What its stage took; empty where the log is gone (it is no part of a dataset)."""
+    try:
+        value = json.loads((dataset.path / "_log" / "finished.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def drop_entries(dataset: Dataset) -> Iterator[tuple[str, str, int]]:
+    """The reasons of a stage's drops, each with the map that dropped (empty for the stage itself) and how many."""
+    manifest = dataset.manifest
+    unlisted = manifest.extra.get("unlisted", ())
+    left = dict(whole(manifest).dropped)
+    for entry in manifest.extra.get("maps", ()):
+        for reason, number in entry["counts"]["dropped"].items():
+            left[reason] = left.get(reason, 0) - number
+            if reason not in unlisted:
+                yield entry["map"], reason, number
+    for reason, number in left.items():
+        if number > 0 and reason not in unlisted:
+            yield "", reason, number

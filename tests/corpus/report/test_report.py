@@ -1,0 +1,151 @@
+"""`corpus report` says what the manifests, drops and rows of a run say."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from corpus.cli import cli
+from corpus.data.dataset import Dataset
+from corpus.data.run_state import clean
+from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
+from corpus.quality.distribution import CHARACTERS, Distribution
+from corpus.report.documents import cutoffs
+from corpus.report.drops import before_and_after, drops_section
+from corpus.report.flow import steps_of
+from corpus.report.report import report_page
+from corpus.report.run import CorpusRun, drop_entries, whole
+from corpus.report.sample import even_bars, log_bars, sample_of
+
+pytestmark = pytest.mark.xdist_group("run")
+
+
+@pytest.fixture(scope="module")
+def run(out: Path) -> CorpusRun:
+    return CorpusRun(out)
+
+
+def every(parts: Iterator[Part] | list[Part]) -> Iterator[Part]:
+    """All parts, those inside others too."""
+    for part in parts:
+        yield part
+        if isinstance(part, Fold):
+            yield from every(list(part.parts))
+
+
+def table(section: Section, caption: str) -> Table:
+    """The table with this caption."""
+    found = [part.table if isinstance(part, Chart) else part for part in every(list(section.parts))]
+    return next(part for part in found if isinstance(part, Table) and part.caption.startswith(caption))
+
+
+def test_steps_add_up_to_the_manifests(run: CorpusRun) -> None:
+    steps = steps_of(run)
+    assert {step.domain for step in steps} == {"commoncrawl", "wikipedia", "books"}
+    for step in steps:
+        assert step.seen == step.kept + step.merged + step.dropped + step.quarantined + step.elsewhere
+    for domain, chain in run.chains.items():
+        own = [step for step in steps if step.domain == domain]
+        for before, after in itertools.pairwise(own):
+            if not after.validation:
+                assert after.seen == before.kept
+        assert own[0].seen == whole(chain[0].manifest).seen
+
+
+def test_each_drop_is_told_once_with_its_map(run: CorpusRun) -> None:
+    (dedup,) = [d for d in run.chains["commoncrawl"] if d.manifest.stage == "dedup"]
+    entries = list(drop_entries(dedup))
+    assert sum(number for _, _, number in entries) == sum(whole(dedup.manifest).dropped.values())
+    assert {map for map, _, _ in entries} <= {"", "langid", "min_chars"}
+
+
+def test_drops_have_examples(run: CorpusRun) -> None:
+    section = drops_section(run)
+    counted = sum(n for d in run.of_kind("documents") for _, _, n in drop_entries(d))
+    assert sum(int(row[-1] or 0) for row in table(section, "Drops by reason").rows) == counted
+    examples = [part for part in every(list(section.parts)) if isinstance(part, Example)]
+    assert any("not json" in line.text for part in examples for line in part.lines)
+
+
+def test_removed_lines_are_those_of_the_document(run: CorpusRun) -> None:
+    (dedup,) = [d for d in run.chains["commoncrawl"] if d.manifest.stage == "dedup"]
+    rows = {row["id"]: row["text"] for batch in dedup.batches() for row in batch.to_pylist()}
+    before = {r["id"]: r["text"] for b in run.chains["commoncrawl"][0].batches() for r in b.to_pylist()}
+    examples = before_and_after(run, dedup)
+    for example in examples:
+        assert "\n".join(line.text for line in example.lines) == before[example.title]
+        assert "\n".join(line.text for line in example.lines if not line.mark) == rows[example.title]
+        assert any(line.mark == "removed" and line.note for line in example.lines)
+
+
+def test_samples_count_what_is_there(run: CorpusRun) -> None:
+    dataset = run.last["commoncrawl"]
+    found = sample_of(dataset, 10**6)
+    assert found is not None and found.read == found.documents == dataset.manifest.rows
+    texts = [text for batch in dataset.batches(["text"]) for text in batch.column("text").to_pylist()]
+    lengths = found.numbers[CHARACTERS]
+    assert (lengths.number, lengths.least, lengths.most) == (len(texts), min(map(len, texts)), max(map(len, texts)))
+    part = sample_of(dataset, 20)
+    assert part is not None and 0 < part.read < found.read
+    assert "spread evenly" in part.said
+
+
+def test_bars_hold_all_numbers() -> None:
+    import numpy as np
+
+    found = Distribution()
+    found.add(np.array([0.5, 1.0, 1.5, 7.0, 300.0]))
+    assert log_bars(found) == [(0.5, 1.0, 1), (1.0, 2.0, 2), (2.0, 4.0, 0), (4.0, 8.0, 1)] + [
+        (2.0**power, 2.0 ** (power + 1), int(power == 8)) for power in range(3, 9)
+    ]
+    assert sum(count for _, _, count in even_bars(found, found.least, found.most)) == 5
+    assert even_bars(found, 2.0, 2.0) == [(2.0, 2.0, 5)]
+
+
+def test_the_page_has_all_sections(run: CorpusRun) -> None:
+    page = report_page(run, 1000)
+    ids = [section.id for section in page.sections]
+    wanted = "flow drops lines duplicates documents scores tokenizer mixture validation licences resources origin"
+    assert ids == wanted.split()
+    packed = Dataset.open(run.path / "packed").manifest
+    mixture = next(section for section in page.sections if section.id == "mixture")
+    assert {row[0] for row in table(mixture, "The mixture").rows} == {e["domain"] for e in packed.extra["domains"]}
+    assert cutoffs(run)["language_score"] == {"langid of commoncrawl": 0.1}
+    assert all(
+        len(row) == len(t.head)
+        for s in page.sections
+        for t in every(list(s.parts))
+        if isinstance(t, Table)
+        for row in t.rows
+    )
+
+
+def test_the_command_writes_the_page(out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    result = CliRunner().invoke(cli, ["report", str(out), "-o", str(file)])
+    assert result.exit_code == 0, result.output
+    text = file.read_text(encoding="utf-8")
+    for dataset in CorpusRun(out).datasets:
+        assert dataset.digest in text
+    result = CliRunner().invoke(cli, ["report", str(tmp_path / "none")])
+    assert result.exit_code == 2 and "corpus run" in result.output
+
+
+def test_a_cleaned_and_an_unfinished_run_are_told(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    clean(copy, dry_run=False)
+    page = report_page(CorpusRun(copy), 1000)
+    assert [section.id for section in page.sections][:2] == ["flow", "drops"]
+    shutil.rmtree(copy / "packed")
+    (copy / "_log" / "run.json").unlink()
+    page = report_page(CorpusRun(copy), 1000)
+    assert any(isinstance(part, Text) and "not finished" in part.text for part in page.sections[0].parts)
+    assert "mixture" not in [section.id for section in page.sections]
+    assert re.search(r"raw records of 3 domains", page.lead)
