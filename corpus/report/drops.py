@@ -15,7 +15,10 @@ from corpus.page.figures import percent, share_of, shortened, size
 from corpus.page.parts import Example, Fold, Line, Part, Section, Table, Text
 from corpus.report.run import CorpusRun, drop_entries, side_report, whole
 
-_CHARACTERS = 900
+_CHARACTERS, _FEWEST = 900, 160
+"""Of an example: at most, and at least, where many share the room of the page."""
+_ROOM = 1_200_000
+"""Characters of all examples of drops on a page."""
 _EXAMPLES = 3
 _REASONS = 40
 _CHARTED = 20
@@ -29,14 +32,19 @@ _LOOKED_AT = 4096
 def drops_section(run: CorpusRun) -> Section:
     """All reasons in a chart, then each step with examples to unfold."""
     found = [(domain, dataset) for domain, chain in run.chains.items() for dataset in chain]
+    reasons = {d.digest: sorted(drop_entries(d), key=lambda entry: (-entry[2], entry[1])) for _, d in found}
     totals = Counter[tuple[str, str]]()
-    folds: list[Part] = []
     for domain, dataset in found:
-        entries = sorted(drop_entries(dataset), key=lambda entry: (-entry[2], entry[1]))
-        for _, reason, number in entries:
+        for _, reason, number in reasons[dataset.digest]:
             totals[reason, domain] += number
-        if entries or whole(dataset.manifest).quarantined:
-            folds.append(_fold(run, dataset, entries))
+    shown = min(_REASONS, _ROOM // (_EXAMPLES * _FEWEST * max(1, len(found))))
+    examples = _EXAMPLES * sum(min(shown, len(entries)) for entries in reasons.values())
+    characters = min(_CHARACTERS, _ROOM // max(1, examples))
+    folds: list[Part] = [
+        _fold(run, dataset, reasons[dataset.digest], shown, characters)
+        for _, dataset in found
+        if reasons[dataset.digest] or whole(dataset.manifest).quarantined
+    ]
     if not folds:
         return Section("drops", "What was dropped, and why", [Text("No step dropped anything.")])
     parts = [*_chart(totals, list(run.chains)), *folds]
@@ -73,18 +81,19 @@ def _chart(totals: Mapping[tuple[str, str], int], domains: list[str]) -> Iterato
     )
 
 
-def _fold(run: CorpusRun, dataset: Dataset, entries: list[tuple[str, str, int]]) -> Fold:
+def _fold(run: CorpusRun, dataset: Dataset, entries: list[tuple[str, str, int]], most: int, characters: int) -> Fold:
+    """A step, with examples of `most` reasons, each cut to so many characters."""
     counts = whole(dataset.manifest)
     samples: dict[str, list[Example]] = {}
     for row in read_rows(sample_files(dataset.path)):
         shown = samples.setdefault(row["reason"], [])
         if len(shown) < _EXAMPLES:
-            shown.append(Example.of(row["id"], shortened(row["text"], _CHARACTERS) or "(no text)"))
+            shown.append(Example.of(row["id"], shortened(row["text"], characters) or "(no text)"))
     rows = [(reason, map or "–", number, percent(share_of(number, counts.seen))) for map, reason, number in entries]
     parts: list[Part] = []
     if rows:
         parts.append(Table("Reasons of this step", ("reason", "by the map", "dropped", "of what came in"), rows[:200]))
-    for _, reason, number in entries[:_REASONS]:
+    for _, reason, number in entries[:most]:
         if reason in samples:
             title = f"{reason}: examples"
             parts.append(Fold(title, samples[reason], f"{number:,}"))
