@@ -179,8 +179,8 @@ class PhaseRun:
             reasons = Counter(self._reasons[index] for index in lost if index in self._reasons)
             if reasons:
                 raise LostError(
-                    f"{what} were lost {times} ({some}), the last time because each {reasons.most_common(1)[0][0]}; then run"
-                    " the same command again to go on."
+                    f"{what} were lost {times} ({some}); the last one {reasons.most_common(1)[0][0]}; then run the same"
+                    " command again to go on."
                 )
             raise LostError(
                 f"{what} ended {times} without a result in {self._folder} ({some}): see why in the"

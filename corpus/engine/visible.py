@@ -29,9 +29,10 @@ def look_again(folder: Path) -> None:
         pass  # it is not there yet, or not ours to write: only waiting is left
 
 
-def seen(folder: Path, find: Callable[[], Found], seconds: float = SEEN_SECONDS) -> Found:
-    """What `find` gives, called again as long as it raises FileNotFoundError; that of the last call after `seconds`."""
-    deadline = time.monotonic() + seconds
+def seen(folder: Path, find: Callable[[], Found], seconds: float | None = None) -> Found:
+    """What `find` gives, called again as long as it raises FileNotFoundError; that of the last call after `seconds`, by
+    default `SEEN_SECONDS`."""
+    deadline = time.monotonic() + (SEEN_SECONDS if seconds is None else seconds)
     while True:
         try:
             return find()

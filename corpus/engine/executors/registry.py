@@ -14,6 +14,7 @@ EXECUTORS = Registry(
     "corpusmill.executors",
     {
         "local": "corpus.engine.executors.local:LocalExecutor",
+        "ray": "corpus.engine.executors.ray:RayExecutor",
         "slurm": "corpus.engine.executors.slurm.executor:SlurmExecutor",
     },
 )

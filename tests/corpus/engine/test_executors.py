@@ -256,8 +256,8 @@ def test_executors_are_found_by_name(forget_plugins: None, monkeypatch: pytest.M
     runner = CliRunner()
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
     args = ["ingest", "jsonl", str(tmp_path / "a.jsonl"), "--domain", "toy", "-o", str(tmp_path / "out"), "--quiet"]
-    result = runner.invoke(cli, [*args, "--executor", "ray"])
-    assert result.exit_code == 2 and "there is no executor 'ray': known are local" in result.output
+    result = runner.invoke(cli, [*args, "--executor", "rya"])
+    assert result.exit_code == 2 and "there is no executor 'rya': did you mean 'ray'" in result.output
     for more, words in (
         (["--cpus-per-task", "2"], "executor local has none: leave them out"),
         (["--memory-per-task", "2GB"], "executor local has none: leave them out"),
