@@ -103,8 +103,8 @@ def settings(model: str | None, plugins: tuple[str, ...], as_json: bool) -> None
         click.echo(line)
 
 
-@main.command(short_help="Continue prompts with a run's model.")
-@click.argument("run", type=_DIRECTORY)
+@main.command(short_help="Continue prompts with the model of a run or of transformers.")
+@click.argument("run", metavar="RUN|DIR", type=_DIRECTORY)
 @click.option(
     "--prompt", "prompts", multiple=True, help="The beginning of a text. Default: the start of a document. (repeatable)"
 )
@@ -132,15 +132,15 @@ def generate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Continue prompts with the newest checkpoint of RUN, or answer them (--template). One prompt's text is printed as it
-    comes; several go through the model together."""
+    """Continue prompts with the newest checkpoint of RUN, or with the model in a directory DIR of transformers, or answer
+    them (--template). One prompt's text is printed as it comes; several go through the model together."""
     share_cores()
-    from trainer.run.generate import LoadedModel
+    from trainer.run.pretrained import open_model
     from trainer.run.prompts import Asked, read_prompts
 
     asked = Asked((*prompts, *(read_prompts(file) if file is not None else ())) or ("",), template, system)
     sampling = build_config(SamplingConfig, options)
-    model = LoadedModel.load(run, note(quiet), device, step)
+    model = open_model(run, note(quiet), device, step)
     if len(asked.prompts) == 1 and not as_json:
         for piece in asked.stream(model, sampling):
             click.echo(piece, nl=False)

@@ -28,6 +28,10 @@ class _Backend(Protocol):
         """Whether a blank is put before a text."""
 
     @property
+    def size(self) -> int:
+        """How many ids it has."""
+
+    @property
     def special(self) -> Mapping[str, int]:
         """The ids of the symbols that no text gives."""
 
@@ -97,13 +101,16 @@ class _SentencePiece:
         data = self.model.serialized_model_proto() + b"\x1a\x02\x18\x00"
         return sentencepiece.SentencePieceProcessor(model_proto=data)
 
+    @cached_property
+    def size(self) -> int:
+        return int(self.model.get_piece_size())
+
     def decode(self, ids: Sequence[int]) -> str:
-        size = self.model.get_piece_size()
-        text: str = self.model.decode([value for value in ids if value < size])
+        text: str = self.model.decode([value for value in ids if value < self.size])
         return text
 
     def sizes(self) -> Iterator[tuple[int, int, bool]]:
-        for number in range(self.model.get_piece_size()):
+        for number in range(self.size):
             if self.model.is_byte(number):
                 yield number, 1, False
             elif not self.model.is_control(number) and not self.model.is_unknown(number):
@@ -151,9 +158,12 @@ class _Library:
         ids: list[int] = library.encode(text, add_special_tokens=False).ids
         return ids
 
+    @cached_property
+    def size(self) -> int:
+        return 1 + max(map(int, self.library.get_vocab(with_added_tokens=True).values()))
+
     def decode(self, ids: Sequence[int]) -> str:
-        size = self.library.get_vocab_size()
-        text: str = self.library.decode([value for value in ids if value < size], skip_special_tokens=True)
+        text: str = self.library.decode([value for value in ids if value < self.size], skip_special_tokens=True)
         return text
 
     def sizes(self) -> Iterator[tuple[int, int, bool]]:

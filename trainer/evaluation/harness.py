@@ -121,7 +121,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the library is untyped
             loaded.model,
             prompts,
             sampling,
-            loaded.eod,
+            (loaded.eod,),
             loaded.vocabulary,
             loaded.precision,
             lambda number, token: streams[number].stopped,

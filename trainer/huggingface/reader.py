@@ -30,7 +30,7 @@ class PretrainedDirectory:
     def __init__(self, path: Path) -> None:
         """Read the configuration and the names of the tensors; a DataError says what is not there or not known here."""
         self.path = path
-        self._config = _read_json(path / CONFIG)
+        self._config = read_table(path / CONFIG)
         self.layout = _layout(self._config, path / CONFIG)
         self.shape = self.layout.read_shape(self._config, str(path / CONFIG))
         self._files = self._find_files()
@@ -60,7 +60,7 @@ class PretrainedDirectory:
         if whole.exists():
             return dict.fromkeys(_names(whole), whole)
         if index.exists():
-            where = _read_json(index).get("weight_map", {})
+            where = read_table(index).get("weight_map", {})
             if not isinstance(where, dict):
                 raise DataError(f"{index} has a weight_map that is no table: copy it again.")
             return {str(name): self.path / str(file) for name, file in where.items()}
@@ -154,7 +154,8 @@ def _layout(config: Mapping[str, Any], where: Path) -> Layout:
     raise DataError(f"{where} is of a {names[0] or 'model without a name'}, and the trainer reads {known}.")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """The table of a JSON file; a DataError where it holds none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

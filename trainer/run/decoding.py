@@ -7,7 +7,7 @@ of positions the model has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,13 +48,13 @@ def decode(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     sampling: SamplingConfig,
-    stop: int,
+    ends: Collection[int],
     vocabulary: int | None = None,
     precision: str = "fp32",
     finished: Callable[[int, int], bool] = lambda number, token: False,
 ) -> Iterator[tuple[int, int]]:
     """The tokens that follow prompts (of at least one id each), as (number of the prompt, id), in the order in which they are
-    chosen: until `stop`, which is not given, `max_tokens`, or `finished` of a token, which is asked after it was given.
+    chosen: until one of `ends`, which is not given, `max_tokens`, or `finished` of a token, which is asked after it was given.
 
     Only ids below `vocabulary` are chosen: the model's may be padded. When the model's sequence length is full, it goes
     on from the last half of it. Prompt k draws with a seed of its own, so that what it draws hangs on no other.
@@ -79,7 +79,7 @@ def decode(
         for place, row in enumerate(rows):
             if len(row.ids) == read:
                 token = choose(logits_BV[place], sampling, row.generator)
-                if token == stop:
+                if token in ends:
                     continue
                 row.ids.append(token)
                 yield row.number, token
@@ -114,4 +114,4 @@ def continue_ids(
     precision: str = "fp32",
 ) -> list[int]:
     """The ids that follow one prompt; the arguments are those of `decode`."""
-    return [token for _, token in decode(model, [prompt], sampling, stop, vocabulary, precision)]
+    return [token for _, token in decode(model, [prompt], sampling, (stop,), vocabulary, precision)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,35 +23,24 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """The model of a run's newest checkpoint or of another one, and what generation needs to know of the run."""
+class TextModel:
+    """A model that continues texts, and what generation needs to know of how it was trained."""
 
     model: LanguageModel
-    step: int
-    run: Run
+    tokenizer: Path
     eod: int
     bos: int | None
     vocabulary: int
     precision: str
     alone: bool = False
     """Whether the model saw each document by itself (a document mask), and not after the EOD of the one before."""
-
-    @classmethod
-    def load(
-        cls, path: Path, report: Callable[[str], None], device: str | None = None, step: int | None = None
-    ) -> LoadedModel:
-        """Load it onto `device`, by default a GPU if there is one."""
-        run = Run(path)
-        model, step = load_model(run, report, step)
-        config = run.config()
-        data, training = config.data, config.training
-        model = model.to(pick_device(device))
-        return cls(model, step, run, data.eod, data.bos, data.vocabulary, training.precision, training.document_mask)
+    ends: frozenset[int] = frozenset()
+    """Ids that end a text besides `eod`."""
 
     @cached_property
     def codec(self) -> TextCodec:
-        """The tokenizer; a DataError where the run has none."""
-        return TextCodec(self.run.checked_tokenizer() or self.run.tokenizer)
+        """The tokenizer; a DataError where there is none."""
+        return TextCodec(self.tokenizer)
 
     def generate(self, prompt: str, sampling: SamplingConfig) -> str:
         """Continue `prompt` as the beginning of a document; gives the prompt with its continuation."""
@@ -117,13 +106,42 @@ class LoadedModel:
             self.model,
             [self.before(ids) for ids in prompts],
             sampling,
-            self.eod,
+            self.ends | {self.eod},
             self.vocabulary,
             self.precision,
             lambda number, token: streams[number].stopped,
         )
         for number, token in tokens:
             yield streams[number].add(token)
+
+
+@dataclass(frozen=True)
+class LoadedModel(TextModel):
+    """The model of a run's newest checkpoint or of another one."""
+
+    run: Run = field(kw_only=True)
+    step: int = field(kw_only=True)
+
+    @classmethod
+    def load(
+        cls, path: Path, report: Callable[[str], None], device: str | None = None, step: int | None = None
+    ) -> LoadedModel:
+        """Load it onto `device`, by default a GPU if there is one."""
+        run = Run(path)
+        model, step = load_model(run, report, step)
+        config = run.config()
+        data, training = config.data, config.training
+        return cls(
+            model.to(pick_device(device)),
+            run.checked_tokenizer() or run.tokenizer,
+            data.eod,
+            data.bos,
+            data.vocabulary,
+            training.precision,
+            training.document_mask,
+            run=run,
+            step=step,
+        )
 
 
 def generate(

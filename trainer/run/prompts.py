@@ -10,7 +10,7 @@ from pathlib import Path
 from corpus.data.message import Message
 from corpus.data.templates import find_template
 from corpus.errors import UsageError
-from trainer.run.generate import LoadedModel
+from trainer.run.generate import TextModel
 from trainer.run.sampling import SamplingConfig
 
 
@@ -28,14 +28,14 @@ class Asked:
         elif self.system:
             raise UsageError("--system is for questions: give --template, too.")
 
-    def stream(self, model: LoadedModel, sampling: SamplingConfig) -> Iterator[str]:
+    def stream(self, model: TextModel, sampling: SamplingConfig) -> Iterator[str]:
         """The text of the one prompt, or the answer to it, as it comes."""
         (prompt,) = self.prompts
         if self.template is None:
             return model.stream(prompt, sampling)
         return model.stream_chat(self._messages(prompt), self.template, sampling)
 
-    def texts(self, model: LoadedModel, sampling: SamplingConfig) -> list[str]:
+    def texts(self, model: TextModel, sampling: SamplingConfig) -> list[str]:
         """The text of each prompt, or the answer to it."""
         if self.template is None:
             return model.generate_all(self.prompts, sampling)

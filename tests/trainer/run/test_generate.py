@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from corpus.errors import UsageError
 from tests.trainer.shapes import build, small
 from trainer.models.model import Cache, LanguageModel
 from trainer.run.decoding import _rows_of, choose, continue_ids, decode
-from trainer.run.generate import LoadedModel
+from trainer.run.generate import TextModel
 from trainer.run.sampling import GREEDY, SamplingConfig
 from trainer.run.stream import TextStream
 
@@ -134,8 +135,8 @@ def test_a_prompt_stands_behind_what_began_documents(
         yield 0, 12
 
     monkeypatch.setattr("trainer.run.generate.decode", continued)
-    monkeypatch.setattr(LoadedModel, "codec", Letters())
-    loaded = LoadedModel(sharp("llama"), 1, None, 2, bos, 40, "fp32", alone)  # type: ignore[arg-type]  # no run is needed
+    monkeypatch.setattr(TextModel, "codec", Letters())
+    loaded = TextModel(sharp("llama"), Path("letters"), 2, bos, 40, "fp32", alone)
     assert loaded.generate(prompt, SamplingConfig()) == prompt + "c"
     assert seen == [[*before, *Letters().encode(prompt)]]
 
@@ -151,7 +152,7 @@ def test_prompts_of_a_batch_are_continued_as_alone(family: str, sampling: Sampli
     sampling = replace(sampling, max_tokens=12)
     for prompts in (PROMPTS[:3], PROMPTS):
         found: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
-        for number, token in decode(model, prompts, sampling, stop=-1):
+        for number, token in decode(model, prompts, sampling, ends=()):
             found[number].append(token)
         for number, prompt in enumerate(prompts):
             if len(prompt) + 12 <= 16:  # before the window slides
@@ -168,7 +169,7 @@ def test_rows_end_one_by_one() -> None:
         return counts[number] == ends[number]
 
     found: dict[int, list[int]] = {0: [], 1: [], 2: []}
-    for number, token in decode(model, PROMPTS[:3], replace(GREEDY, max_tokens=8), -1, finished=finished):
+    for number, token in decode(model, PROMPTS[:3], replace(GREEDY, max_tokens=8), (), finished=finished):
         counts[number] += 1
         found[number].append(token)
     assert {number: len(ids) for number, ids in found.items()} == ends
@@ -193,7 +194,7 @@ def test_a_cache_has_room_for_what_is_asked_and_no_more(
 
     monkeypatch.setattr(model, "next_logits", watched)
     found: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
-    for number, token in decode(model, prompts, sampling, stop=-1):
+    for number, token in decode(model, prompts, sampling, ends=()):
         found[number].append(token)
     assert rooms == {most}
     for number, prompt in enumerate(prompts):
