@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from corpus.option import nearest
 from corpus.plugins import load_plugins
 from corpus.remote.listing import forget_listings
 from corpus.remote.path import place
+from corpus.system import cores
 
 if TYPE_CHECKING:
     import pandas
@@ -268,7 +268,7 @@ def _options(
     workers: int | None, executor: str, memory: int, overwrite: bool, strict: bool, quiet: bool, alarms: Alarms
 ) -> RunOptions:
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores()
     if workers < 1:
         raise UsageError(f"workers is {workers}: give a number of at least 1.")
     return RunOptions(workers, memory, overwrite, strict, quiet, executor, alarms=alarms)

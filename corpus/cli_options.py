@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,6 +146,19 @@ def apply(command: Command, options: list[Decorator]) -> Command:
 class Group(click.Group):
     """A group whose unknown commands and options, and those of its commands, are answered with the nearest name."""
 
+    examples: Mapping[str, Sequence[str]] | None = None
+    """What the help of a command ends with, by the command's name."""
+
+    def with_examples(self, command: click.Command | None, name: str, key: str = "") -> click.Command | None:
+        """The command with the examples of `key` (its name) below its help, and what its numbers may be."""
+        if command is not None and self.examples is not None and not command.epilog:
+            lines = [line.replace("{name}", name) for line in self.examples.get(key or name, ())]
+            command.epilog = "\n\n".join(filter(None, [_paragraph("Examples:", lines), _units(command)]))
+        return command
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.with_examples(super().get_command(ctx, cmd_name), cmd_name)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -179,6 +192,23 @@ class Group(click.Group):
         if hint.startswith("known"):
             hint = f"{error.ctx.command_path} --help lists them."
         return click.UsageError(f"there is no option '{given}': {hint}", error.ctx)
+
+
+def _paragraph(title: str, lines: Sequence[str]) -> str:
+    """Lines that the help leaves as they are."""
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)]) if lines else ""
+
+
+def _units(command: click.Command) -> str:
+    """What the numbers of a command's options may be, where it has any."""
+    kinds = [entry.type for entry in command.params]
+    said = [
+        (any(isinstance(kind, Quantity) and kind.kind == "count" for kind in kinds), "counts 300, 2K, 10M, 1.4T"),
+        (any(isinstance(kind, Quantity) and kind.kind == "bytes" for kind in kinds), "bytes 256MB, 4GB, 4GiB"),
+        (any(isinstance(kind, Number) for kind in kinds), "decimals and shares 0.1, 3e-4, 5%"),
+    ]
+    units = "; ".join(text for there, text in said if there)
+    return f"Units: {units}." if units else ""
 
 
 _SUCCESSORS: Mapping[str, str] = {

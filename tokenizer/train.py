@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,18 +10,19 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.ipc
-import sentencepiece
 
 from corpus.config import check_options
 from corpus.data.dataset import read_batches
 from corpus.data.files import sync_file
 from corpus.data.stored import StoredFile
 from corpus.engine.commit import Commit
+from corpus.engine.executors.deaths import describe
 from corpus.engine.piecewise import ReadingStage
 from corpus.engine.stage import Estimate, Phase
 from corpus.engine.task import Task
-from corpus.errors import DataError
+from corpus.errors import DataError, LostError
 from corpus.option import option
+from corpus.system import out_of_memory_kills
 from tokenizer import huggingface
 from tokenizer.model import MODEL_FILE, Tokenizer
 from tokenizer.presets import PRESETS, preset_named
@@ -38,6 +38,7 @@ from tokenizer.sample import (
     parse_weights,
     sampling_rates,
 )
+from tokenizer.training import TrainerDiedError, train
 
 TRAINER_THREADS = 4
 """Threads of SentencePiece's trainer. The model's bytes depend on the number: it does not follow the workers."""
@@ -179,11 +180,13 @@ class TrainTokenizerStage(ReadingStage):
                 f"a sample of {self.settings.sample_bytes} bytes has no document: ask for more --sample-bytes."
             )
         texts = (text for batch in _chunk_batches(samples) for text in batch.column("text").to_pylist())
-        (task.directory / MODEL_FILE).write_bytes(train_model(texts, config))
+        (task.directory / MODEL_FILE).write_bytes(train_model(texts, config, task))
+        task.doing("comparing with Hugging Face")
         tokenizer = Tokenizer.load(task.directory / MODEL_FILE, config["eod_piece"])
         reason = huggingface.why_not(tokenizer.model) or huggingface.differences(tokenizer.model)
         if not reason:
             huggingface.write(tokenizer.path, task.directory, config["eod_piece"])
+        task.doing("measuring")
         used, skipped = (_add(result.notes[name] for result in results) for name in ("used", "skipped"))
         sampled = {name: Sampled(size, used[name], skipped[name]) for name, size in self._sizes(task).items()}
         value = report(tokenizer, sampled, measure(tokenizer, _chunk_batches(samples)), reason)
@@ -192,45 +195,56 @@ class TrainTokenizerStage(ReadingStage):
         task.note("tokenizer", described | {"eod_piece": tokenizer.eod_piece, "model_type": config["model_type"]})
 
 
-def train_model(texts: Iterable[str], config: Mapping[str, Any]) -> bytes:
+def train_model(texts: Iterable[str], config: Mapping[str, Any], task: Task | None = None) -> bytes:
     """The SentencePiece model (file bytes) of `texts` for the settings `TrainTokenizerConfig.resolved()`.
 
-    Equal texts and settings give equal bytes. A vocabulary that does not fit the sample is a DataError.
+    Equal texts and settings give equal bytes. A vocabulary that does not fit the sample is a DataError. The `task` is told
+    what is being done and what the process of the trainer took.
     """
-    out = io.BytesIO()
+    kills = out_of_memory_kills()
+    try:
+        trained = train(texts, _trainer_arguments(config), task.doing if task else lambda part, share: None)
+    except TrainerDiedError as death:
+        killed = out_of_memory_kills() - kills
+        raise LostError(
+            f"the process that trains the tokenizer {describe([death.code], killed)}: run the same command again to go on,"
+            " with a smaller --sample-bytes where memory was short."
+        ) from None
+    if task:
+        task.took_beside(trained.cpu_seconds, trained.memory)
+    if trained.problem:
+        raise _training_error(trained.problem, config["vocab_size"])
+    return trained.model
+
+
+def _trainer_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """SentencePiece's names for the settings."""
     has_bos = bool(config["bos_piece"])
     arguments: dict[str, Any] = {"bos_piece": config["bos_piece"]} if has_bos else {}
     if config["user_symbols"]:
         arguments["user_defined_symbols"] = list(config["user_symbols"])
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=out,
-            model_type=config["model_type"],
-            vocab_size=config["vocab_size"],
-            character_coverage=config["character_coverage"],
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            add_dummy_prefix=config["dummy_prefix"],
-            allow_whitespace_only_pieces=True,
-            split_digits=config["split_digits"],
-            byte_fallback=True,
-            input_sentence_size=0,
-            shuffle_input_sentence=False,
-            max_sentence_length=8 * CHUNK_CHARACTERS,
-            train_extremely_large_corpus=config["sample_bytes"] > 1_000_000_000,
-            num_threads=config["trainer_threads"],
-            unk_id=0,
-            bos_id=1 if has_bos else -1,
-            eos_id=2 if has_bos else 1,
-            eos_piece=config["eod_piece"],
-            pad_id=-1,
-            minloglevel=2,
-            **arguments,
-        )
-    except RuntimeError as error:
-        raise _training_error(str(error), config["vocab_size"]) from None
-    return out.getvalue()
+    return arguments | {
+        "model_type": config["model_type"],
+        "vocab_size": config["vocab_size"],
+        "character_coverage": config["character_coverage"],
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "add_dummy_prefix": config["dummy_prefix"],
+        "allow_whitespace_only_pieces": True,
+        "split_digits": config["split_digits"],
+        "byte_fallback": True,
+        "input_sentence_size": 0,
+        "shuffle_input_sentence": False,
+        "max_sentence_length": 8 * CHUNK_CHARACTERS,
+        "train_extremely_large_corpus": config["sample_bytes"] > 1_000_000_000,
+        "num_threads": config["trainer_threads"],
+        "unk_id": 0,
+        "bos_id": 1 if has_bos else -1,
+        "eos_id": 2 if has_bos else 1,
+        "eos_piece": config["eod_piece"],
+        "pad_id": -1,
+        "minloglevel": 0,
+    }
 
 
 def _training_error(message: str, vocab_size: int) -> DataError:

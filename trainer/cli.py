@@ -24,6 +24,7 @@ from trainer.api import share_cores
 from trainer.config.memory_options import MemoryOptions
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.evaluation.options import EvaluationOptions
+from trainer.examples import EXAMPLES
 from trainer.run.sampling import SamplingConfig
 from trainer.science_cli import doremi, memorization, noise_command, note, plan_command, probe, scale, silent, sweep
 
@@ -279,5 +280,7 @@ def plot(run: Path, output: str) -> None:
     draw_plot(run, Path(output))
 
 
+main.examples = EXAMPLES
+scale.examples = {name.removeprefix("scale "): lines for name, lines in EXAMPLES.items() if name.startswith("scale ")}
 for command in (plan_command, memorization, doremi, noise_command, probe, scale, sweep):
     main.add_command(command)

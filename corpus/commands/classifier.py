@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.commands.options import build_config, config_options, existing, run_options, show_result, stage_options
 from corpus.engine.runner import run_stage
 from corpus.errors import UsageError
 from corpus.quality.classifier import TrainClassifierConfig, TrainClassifierStage, summary
@@ -24,10 +24,9 @@ def train_classifier(positive: tuple[str, ...], negative: tuple[str, ...], outpu
     are chosen by the hash of their ids. With --cited the positive ones are those of --negative that an encyclopedia cites. What it is worth, by documents that it was not trained on, is in _report.json.
     `corpus filter --rules reference --set reference.model=OUTPUT` judges documents by it.
     """
-    options = run_options(values)
     config = build_config(TrainClassifierConfig, values)
     if not positive and not config.cited:
         raise UsageError("There are no positive documents: give --positive DOCS, or --cited LINKS.")
-    manifest = run_stage(TrainClassifierStage(existing((*positive, *negative)), len(positive), config), output, options)
-    if not options.quiet:
-        click.echo("\n".join(summary(manifest.extra["classifier"])))
+    stage = TrainClassifierStage(existing((*positive, *negative)), len(positive), config)
+    manifest = run_stage(stage, output, run_options(values))
+    show_result(values, output, manifest, lambda: summary(manifest.extra["classifier"]))

@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
+from corpus.commands.options import (
+    build_config,
+    config_options,
+    drop_alarm,
+    existing,
+    run_options,
+    show_result,
+    stage_options,
+)
+from corpus.data.manifest import Manifest
 from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
 from corpus.engine.runner import run_stage
 
@@ -23,13 +32,15 @@ def decontaminate(documents: tuple[str, ...], output: str, **values: Any) -> Non
     documents were cut or dropped. The palm preset drops documents that have enough of a text by themselves, so a text
     whose n-grams are scattered over documents is found, and stays.
     """
-    options = run_options(values)
     stage = DecontaminateStage(existing(documents), build_config(DecontaminateConfig, values))
-    manifest = run_stage(stage, output, options)
-    if not options.quiet:
-        found = manifest.extra["evaluation"]
-        short = f", {found['short']:,} too short to look for" if found["short"] else ""
-        click.echo(
-            f"{found['contaminated']:,} of {found['texts']:,} evaluation texts found in the input{short}; {manifest.extra['cut']:,} "
-            f"documents cut, {sum(manifest.counts['documents'].dropped.values()):,} dropped"
-        )
+    manifest = run_stage(stage, output, run_options(values))
+    show_result(values, output, manifest, lambda: [_summary(manifest)])
+
+
+def _summary(manifest: Manifest) -> str:
+    found = manifest.extra["evaluation"]
+    short = f", {found['short']:,} too short to look for" if found["short"] else ""
+    return (
+        f"{found['contaminated']:,} of {found['texts']:,} evaluation texts found in the input{short}; {manifest.extra['cut']:,} "
+        f"documents cut, {sum(manifest.counts['documents'].dropped.values()):,} dropped"
+    )

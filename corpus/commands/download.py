@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import Command, Number, Quantity, apply, quiet_option
+from corpus.cli_options import Command, Number, Quantity, apply, json_option, print_json, quiet_option
 from corpus.commands.options import build_config, config_options
 from corpus.commands.plugins import RegistryGroup, plugin_option
 from corpus.option import Bounds
@@ -42,6 +42,7 @@ def _options(command: Command) -> Command:
             help="Files at the same time.",
         ),
         quiet_option(),
+        json_option("With --dry-run: print the files as one JSON object."),
     ]
     return apply(command, options)
 
@@ -58,13 +59,17 @@ def _source_command(name: str, source: type[Any]) -> click.Command:
         rate: float | None,
         threads: int,
         quiet: bool,
+        as_json: bool,
         **values: Any,
     ) -> None:
         from pipelines.download.downloader import Download
 
         download = Download(build_config(source, values), Path(output), base, limit, threads, rate, domain)
         if dry_run:
-            click.echo("\n".join(download.plan()))
+            if as_json:
+                print_json(download.plan().to_json())
+            else:
+                click.echo("\n".join(download.plan().lines()))
             return
         outcome = download.run()
         if not quiet:

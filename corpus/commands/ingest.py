@@ -13,6 +13,7 @@ from corpus.commands.options import (
     config_options,
     drop_alarm,
     run_options,
+    show_result,
     stage_options,
     unreadable_alarm,
 )
@@ -37,7 +38,7 @@ def _domain_command(name: str, reader: type[Any]) -> click.Command:
         stage = IngestStage(build_config(reader, values), inputs, config, domain, cache=cache)
         options = run_options(values)
         say_ignored(stage, options.quiet)
-        run_stage(stage, output, options)
+        show_result(values, output, run_stage(stage, output, options))
 
     files = f" Files: {', '.join(reader.patterns)}." if reader.patterns else ""
     return click.command(name, help=reader.doc + files, short_help=reader.doc)(command)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import build_config, config_options, existing, run_options, stage_options
+from corpus.commands.options import build_config, config_options, existing, run_options, show_result, stage_options
 from corpus.engine.runner import run_stage
 from corpus.quality.lm.cutoffs import CutoffsConfig, CutoffsStage, summary
 from corpus.quality.lm.stage import TrainLmConfig, TrainLmStage
@@ -25,11 +25,10 @@ def train_lm(documents: tuple[str, ...], output: str, **values: Any) -> None:
     interpolated modified Kneser-Ney smoothing, as KenLM's lmplz gives them. OUTPUT is what filter's rule perplexity takes
     as its models.
     """
-    options = run_options(values)
     config = build_config(TrainLmConfig, values)
-    manifest = run_stage(TrainLmStage(existing(documents), config), Path(output) / config.language, options)
-    if not options.quiet:
-        click.echo(model_summary(manifest.extra["lm"]))
+    place = Path(output) / config.language
+    manifest = run_stage(TrainLmStage(existing(documents), config), place, run_options(values))
+    show_result(values, place, manifest, lambda: [model_summary(manifest.extra["lm"])])
 
 
 @click.command("lm-cutoffs")
@@ -42,8 +41,6 @@ def lm_cutoffs(documents: tuple[str, ...], output: str, **values: Any) -> None:
     DOCS went through filter --rules perplexity, or are scored by --models. Writes the percentiles 0 to 99 of each language as
     OUTPUT/cutoffs.csv, the form of CCNet's cutoff.csv; that rule takes OUTPUT as its cutoffs.
     """
-    options = run_options(values)
     config = build_config(CutoffsConfig, values)
-    manifest = run_stage(CutoffsStage(existing(documents), config), output, options)
-    if not options.quiet:
-        click.echo("\n".join(summary(manifest.extra["cutoffs"], config.min_documents)))
+    manifest = run_stage(CutoffsStage(existing(documents), config), output, run_options(values))
+    show_result(values, output, manifest, lambda: summary(manifest.extra["cutoffs"], config.min_documents))

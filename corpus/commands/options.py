@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,14 +16,20 @@ from corpus.cli_options import (
     apply,
     build_config,
     config_options,
+    json_option,
     output_option,
     prefixed_options,
+    print_json,
     quiet_option,
 )
 from corpus.config import option_names
 from corpus.engine.executors.registry import EXECUTORS, check_executor, executor_options
 from corpus.errors import UsageError
 from corpus.option import Bounds
+from corpus.system import cores
+
+if TYPE_CHECKING:
+    from corpus.data.manifest import Manifest
 
 __all__ = [
     "build_config",
@@ -32,6 +39,7 @@ __all__ = [
     "execution_options",
     "existing",
     "run_options",
+    "show_result",
     "stage_options",
     "unreadable_alarm",
 ]
@@ -42,6 +50,7 @@ def stage_options(command: Command) -> Command:
     options = [
         output_option(),
         *execution_options(),
+        json_option("Print what came of it as one JSON object."),
     ]
     return apply(command, options)
 
@@ -52,7 +61,7 @@ def execution_options() -> list[Callable[[Any], Any]]:
         click.option(
             "--workers",
             type=Quantity("count", Bounds(least=1)),
-            default=_cores(),
+            default=cores(),
             show_default="cores",
             help="Processes to use.",
         ),
@@ -165,8 +174,30 @@ def _own_options(values: dict[str, Any]) -> Any:
     return kind(**{field: value for field, value in own.items() if value is not None})
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def show_result(
+    values: Mapping[str, Any], output: str | Path, manifest: Manifest, lines: Callable[[], Iterable[str]] | None = None
+) -> None:
+    """Print what a stage came to: with --json its output, counts, totals and what else its manifest says; without, the
+    `lines`; with --quiet neither."""
+    if values["as_json"]:
+        print_json(result_json(output, manifest))
+    elif lines is not None and not values["quiet"]:
+        for line in lines():
+            click.echo(line)
+
+
+def result_json(output: str | Path, manifest: Manifest) -> dict[str, Any]:
+    """A finished output as JSON values; `bytes` are those of its shards."""
+    return {
+        "output": str(output),
+        "stage": manifest.stage,
+        "kind": manifest.kind,
+        "rows": manifest.rows,
+        "bytes": sum(shard.bytes for shard in manifest.shards),
+        "counts": {unit: counts.to_json() for unit, counts in manifest.counts.items()},
+        "totals": dict(manifest.totals),
+        "extra": dict(manifest.extra),
+    }
 
 
 def existing(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from corpus.cli_options import Group, json_option, print_json
 from corpus.errors import UsageError
+from corpus.examples import EXAMPLES
 from corpus.option import nearest
 from corpus.plugins import load_plugins, registry
 from corpus.registry import Registry
@@ -36,13 +38,14 @@ def plugin_option(command: Command) -> Command:
     )(command)
 
 
-class RegistryGroup(click.Group):
+class RegistryGroup(Group):
     """A group with a command for each entry of a registry, of plug-ins too: `--plugin` can stand anywhere."""
 
     def __init__(self, *args: Any, table: str, make: Callable[[str, Any], click.Command], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
         self._make = make
+        self.examples = EXAMPLES
 
     @property
     def registry(self) -> Registry:
@@ -58,7 +61,10 @@ class RegistryGroup(click.Group):
         return list(self.registry)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return plugin_option(self._make(cmd_name, self.registry.load(cmd_name))) if cmd_name in self.registry else None
+        if cmd_name not in self.registry:
+            return None
+        command = plugin_option(self._make(cmd_name, self.registry.load(cmd_name)))
+        return self.with_examples(command, cmd_name, f"{self.name} NAME")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,7 +86,15 @@ def _plugin_paths(args: Sequence[str]) -> Iterator[str]:
 
 
 def _map_command(name: str, config: type[Any]) -> click.Command:
-    from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
+    from corpus.commands.options import (
+        build_config,
+        config_options,
+        drop_alarm,
+        existing,
+        run_options,
+        show_result,
+        stage_options,
+    )
     from corpus.engine.document_map import maps_of
     from corpus.engine.document_stage import MapStage
     from corpus.engine.runner import run_stage
@@ -91,7 +105,8 @@ def _map_command(name: str, config: type[Any]) -> click.Command:
     @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         maps = maps_of(build_config(config, values))
-        run_stage(MapStage(existing(documents), name, maps=maps), output, run_options(values))
+        stage = MapStage(existing(documents), name, maps=maps)
+        show_result(values, output, run_stage(stage, output, run_options(values)))
 
     return click.command(name, help=first_line(config))(command)
 
@@ -104,11 +119,15 @@ def map_() -> None:
 
 @click.command()
 @plugin_option
-def plugins() -> None:
+@json_option("Print the lists as one JSON object.")
+def plugins(as_json: bool) -> None:
     """List readers, maps, rules, stages, model families and executors: their names, where they are from, what they do.
 
     They are built in, of installed packages (by entry points), or of the files of --plugin.
     """
+    if as_json:
+        print_json({table.lower(): _entries(registry(table)) for table in _TITLES})
+        return
     for table, title in _TITLES.items():
         found = registry(table)
         click.echo(f"{title} ({table}; entry points {found.group})")
@@ -116,6 +135,14 @@ def plugins() -> None:
             click.echo(f"  {name:20} {origin.source:20} {_says(found, name)}")
         for name, origin in found.hidden():
             click.echo(f"  {name:20} {origin.source:20} is not used: the name is taken")
+
+
+def _entries(found: Registry) -> list[dict[str, Any]]:
+    """The entries of a registry as JSON values; `used` is false where another one has the name."""
+    entries = [
+        {"name": name, "from": origin.source, "used": True, "doc": _says(found, name)} for name, origin in found.items()
+    ]
+    return entries + [{"name": name, "from": origin.source, "used": False} for name, origin in found.hidden()]
 
 
 def _says(found: Registry, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from corpus.commands.options import existing, run_options, stage_options
+from corpus.commands.options import existing, run_options, show_result, stage_options
 
 
 @click.command()
@@ -25,7 +25,5 @@ def references(dumps: tuple[str, ...], output: str, **values: Any) -> None:
 
     forget_listings()
     existing(tuple(dump for dump in dumps if not is_remote(dump)))
-    options = run_options(values)
-    manifest = run_stage(LinksStage(dumps), output, options)
-    if not options.quiet:
-        click.echo(summary(manifest))
+    manifest = run_stage(LinksStage(dumps), output, run_options(values))
+    show_result(values, output, manifest, lambda: [summary(manifest)])

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import Quantity, field_option
+from corpus.cli_options import Quantity, field_option, print_json
 from corpus.commands.options import cache_option, drop_alarm, run_options, stage_options, unreadable_alarm
 from corpus.commands.plugins import plugin_option
 from corpus.errors import UsageError
@@ -91,6 +91,7 @@ def run(
     cache: str,
     drive: bool,
     slurm_chain: str,
+    as_json: bool,
     **values: Any,
 ) -> None:
     """Run a whole recipe, from raw dumps to packed rows.
@@ -105,7 +106,7 @@ def run(
     from pipelines.recipes.run import run_recipe
     from pipelines.recipes.slurm_chain import go_on, refuse_second, start_chain
     from pipelines.recipes.steps import RecipeRun
-    from pipelines.recipes.summary import summarize
+    from pipelines.recipes.summary import save_summary, summary_json
 
     overrides: dict[str, dict[str, Any]] = {}
     budget = {"basis": basis, "tokens": tokens, "exhausted": exhausted}
@@ -132,12 +133,20 @@ def run(
             raise UsageError(f"--download fetches to this machine, and --input is {raw}: give a folder.")
         downloads = recipe_downloads(loaded, Path(raw), download_limit)
         if dry_run:
-            click.echo("\n".join(line for one in downloads for line in one.plan()))
+            plans = [one.plan() for one in downloads]
+            if as_json:
+                print_json({"downloads": [one.to_json() for one in plans]})
+            else:
+                click.echo("\n".join(line for one in plans for line in one.lines()))
             return
         fetch_all(downloads, lambda line: None if options.quiet else click.echo(line, err=True))
     wanted = RecipeRun(loaded, place(raw), Path(output), allow_missing, retrain, cache=cache)
     if dry_run:
-        click.echo("\n".join(estimate(wanted, options.workers)))
+        planned = estimate(wanted, options.workers)
+        if as_json:
+            print_json(planned.to_json())
+        else:
+            click.echo("\n".join(planned.lines()))
         return
     if options.executor == "slurm" and not drive:
         if not slurm_chain:
@@ -148,5 +157,8 @@ def run(
     else:
         refuse_second(wanted.output)
         run_recipe(wanted, options)
-    if not options.quiet:
-        click.echo(summarize(Path(output)))
+    summary = save_summary(Path(output))
+    if as_json:
+        print_json(summary_json(Path(output)))
+    elif not options.quiet:
+        click.echo(summary)

@@ -9,8 +9,17 @@ from typing import Any
 
 import click
 
-from corpus.cli_options import output_option
-from corpus.commands.options import build_config, config_options, drop_alarm, existing, run_options, stage_options
+from corpus.cli_options import output_option, print_json
+from corpus.commands.options import (
+    build_config,
+    config_options,
+    drop_alarm,
+    existing,
+    result_json,
+    run_options,
+    show_result,
+    stage_options,
+)
 from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST
 from corpus.dedup.config import DedupConfig
@@ -40,7 +49,7 @@ def _documents_command(
     @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         stage = make(existing(documents), build_config(config, values))
-        run_stage(stage, output, run_options(values))
+        show_result(values, output, run_stage(stage, output, run_options(values)))
 
     return click.command(name, help=help)(command)
 
@@ -57,10 +66,8 @@ def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """
     from corpus.dedup.report import summary
 
-    options = run_options(values)
-    run_stage(dedup_stage(existing(documents), build_config(DedupConfig, values)), output, options)
-    if not options.quiet:
-        click.echo("\n".join(summary(Path(output))))
+    stage = dedup_stage(existing(documents), build_config(DedupConfig, values))
+    show_result(values, output, run_stage(stage, output, run_options(values)), lambda: summary(Path(output)))
 
 
 langid = _documents_command(
@@ -91,10 +98,8 @@ def train_tokenizer(documents: tuple[str, ...], output: str, **values: Any) -> N
     """
     from tokenizer.report import summary
 
-    options = run_options(values)
-    run_stage(TrainTokenizerStage(existing(documents), build_config(TrainTokenizerConfig, values)), output, options)
-    if not options.quiet:
-        click.echo("\n".join(summary(Path(output))))
+    stage = TrainTokenizerStage(existing(documents), build_config(TrainTokenizerConfig, values))
+    show_result(values, output, run_stage(stage, output, run_options(values)), lambda: summary(Path(output)))
 
 
 @click.command("export-tokenizer")
@@ -155,11 +160,15 @@ def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> 
         for domain in stage.domains
     ]
     _check_places(place, [directory for _, _, directory in outputs], stage)
-    choice = run_stage(stage, chosen, options)
+    choice, written = run_stage(stage, chosen, options), []
     for domain, one, directory in outputs:
         sources = tuple(str(dataset.path) for dataset in stage.domains[domain])
-        run_stage(side_stage(sources, chosen, domain, one), directory, options)
-    if side != "train" and not options.quiet:
+        written.append(run_stage(side_stage(sources, chosen, domain, one), directory, options))
+    if values["as_json"]:
+        pairs = zip(outputs, written, strict=True)
+        sides = [{"domain": domain, "side": one} | result_json(to, made) for (domain, one, to), made in pairs]
+        print_json({"output": output, "choice": result_json(chosen, choice), "outputs": sides})
+    elif side != "train" and not options.quiet:
         click.echo("\n".join(report_lines(choice)))
 
 
@@ -187,4 +196,4 @@ def _check_places(output: Path, directories: Sequence[Path], stage: ChoiceStage)
 def tokenize(documents: tuple[str, ...], output: str, tokenizer: str, **values: Any) -> None:
     """Turn the documents of one domain into token ids, each document ended by the end-of-document id."""
     stage = TokenizeStage(existing(documents), tokenizer, build_config(TokenizeConfig, values))
-    run_stage(stage, output, run_options(values))
+    show_result(values, output, run_stage(stage, output, run_options(values)))

@@ -11,6 +11,8 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from corpus.system import start_identity
+
 _NAME = re.compile(r"\.\d{5,}-(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{8}")
 
 
@@ -23,9 +25,7 @@ def attempt_name(index: int) -> str:
 def host() -> str:
     """This host as process numbers see it: its name, and a digest of its start and of the space of its processes, since
     containers share a name or a machine, and a machine that started anew gives numbers again."""
-    places = ["/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"]
-    found = [_read(places[0]), _link(places[1]), str(uuid.getnode())]
-    digest = blake2b(" ".join(found).encode(), digest_size=4).hexdigest()
+    digest = blake2b(f"{start_identity()} {uuid.getnode()}".encode(), digest_size=4).hexdigest()
     return f"{re.sub('[^A-Za-z0-9]', '', socket.gethostname())[:24] or 'host'}.{digest}"
 
 
@@ -61,17 +61,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -13,7 +14,8 @@ from corpus.data.stored import DamagedFileError
 from corpus.engine.attempts import remove_dead, set_aside, set_aside_source
 from corpus.engine.executors.base import RESUBMISSIONS, Executor
 from corpus.engine.executors.step import TaskStep
-from corpus.engine.progress import Progress
+from corpus.engine.pace import PhasePace
+from corpus.engine.progress import PhaseState, Progress
 from corpus.engine.result import TaskResult, task_directory
 from corpus.engine.stage import Phase, Stage
 from corpus.engine.visible import SEEN_SECONDS, look_again
@@ -34,6 +36,8 @@ class PhaseRun:
     phase: Phase
     work: Path
     progress: Progress
+    number: int
+    """Which phase of the stage it is, from 1."""
     earlier: Mapping[str, Sequence[TaskResult]]
     checked: set[str] = field(default_factory=set)
     """The earlier phases whose results were checked in this run; those that this phase has checked are added."""
@@ -46,7 +50,15 @@ class PhaseRun:
     """Tasks that are said to have ended well and have no visible result, and until when it is waited for."""
     _heard: set[tuple[str, int]] = field(default_factory=set, init=False)
     """Submissions and their tasks that were said to have ended well."""
+    _parts: dict[int, tuple[str, float]] = field(default_factory=dict, init=False)
+    _pace: PhasePace = field(init=False)
+    _part_pace: tuple[str, PhasePace] = field(init=False)
+    _size_before: int = field(default=0, init=False)
     _next_show: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = PhasePace(self.phase.tasks, self.stage.task_bytes(self.phase))
+        self._part_pace = ("", PhasePace(1))
 
     @property
     def _folder(self) -> Path:
@@ -123,9 +135,12 @@ class PhaseRun:
         """The tasks without a result. What killed attempts of this host left behind is removed."""
         self._folder.mkdir(exist_ok=True)
         remove_dead(self._folder)
-        for stale in self._folder.glob(".progress-*"):
+        for stale in (*self._folder.glob(".progress-*"), *self._folder.glob(".part-*")):
             stale.unlink(missing_ok=True)
         self._look()
+        done = {index: result.progress[1] for index, result in self._results.items()}
+        self._pace.share(done, {})  # what was done before is no measure of this run
+        self._size_before = sum(done.values())
         return self._missing()
 
     def _missing(self) -> list[int]:
@@ -203,13 +218,65 @@ class PhaseRun:
 
     def _show(self) -> None:
         self._read_progress()
-        finished = [result for phase in self.earlier.values() for result in phase] + list(self._results.values())
-        live = [amount for rank, amount in self._live.items() if rank not in self._results]
-        documents, size = (sum(r.progress[n] for r in finished) + sum(amount[n] for amount in live) for n in (0, 1))
-        counts = [result.counts[self.stage.unit] for result in finished if self.stage.unit in result.counts]
+        self.progress.show(self._part_state() or self._state())
+
+    def _state(self) -> PhaseState:
+        """How far the phase is, by the bytes that its tasks say they have gone through."""
+        done = {index: result.progress[1] for index, result in self._results.items()}
+        live = {index: size for index, (_, size) in self._live.items() if index not in done}
+        size = sum(done.values()) + sum(live.values())
+        share = self._pace.share(done, live)
+        counts = [entry for r in self._results.values() if (entry := r.counts.get(self.stage.unit)) is not None]
         seen = sum(entry.seen for entry in counts)
-        kept = sum(entry.kept for entry in counts) / seen if seen else None
-        self.progress.update(self.phase.name, len(self._results), self.phase.tasks, documents, size, kept)
+        return self._described(
+            self.phase.name,
+            share,
+            self._pace,
+            self._pace.seconds_left(
+                share,
+                {index: result.seconds for index, result in self._results.items()},
+                waiting=len(done) + len(live) < self.phase.tasks,
+            ),
+            documents=sum(result.progress[0] for result in self._results.values())
+            + sum(number for index, (number, _) in self._live.items() if index not in done),
+            rate=(size - self._size_before) / max(self._pace.elapsed, 1e-6),
+            kept=sum(entry.kept for entry in counts) / seen if seen else None,
+        )
+
+    def _part_state(self) -> PhaseState | None:
+        """Where the only task of a phase says what it is at: how far that is."""
+        if self.phase.tasks != 1 or 0 not in self._parts or self._results:
+            return None
+        name, share = self._parts[0]
+        if self._part_pace[0] != name:
+            self._part_pace = (name, PhasePace(1))
+        pace = self._part_pace[1]
+        return self._described(f"{self.phase.name}, {name}", share, pace, pace.seconds_left(share))
+
+    def _described(
+        self,
+        name: str,
+        share: float,
+        pace: PhasePace,
+        left: float | None,
+        documents: int = 0,
+        rate: float = 0.0,
+        kept: float | None = None,
+    ) -> PhaseState:
+        phases = len(self.stage.phases())
+        return PhaseState(
+            name,
+            self.number,
+            phases,
+            len(self._results),
+            self.phase.tasks,
+            share,
+            pace.elapsed,
+            left,
+            documents,
+            rate,
+            kept,
+        )
 
     def _read_progress(self) -> None:
         for path in self._folder.glob(".progress-*"):
@@ -218,6 +285,12 @@ class PhaseRun:
             except (OSError, ValueError):
                 continue  # being replaced at this moment; the next look will see it
             self._live[int(path.name.rsplit("-", 1)[1])] = (int(documents), int(size))
+        for path in self._folder.glob(".part-*"):
+            try:
+                name, share = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            self._parts[int(path.name.rsplit("-", 1)[1])] = (name, share)
 
 
 def published_result(work: Path, phase: str, index: int) -> TaskResult | None:

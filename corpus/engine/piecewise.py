@@ -52,6 +52,12 @@ class ReadingStage(Stage):
     def input_bytes(self) -> int:
         return text_bytes(self.datasets)
 
+    def task_bytes(self, phase: Phase) -> Sequence[float]:
+        if phase.tasks != len(self.pieces):
+            return ()
+        average = self.input_bytes() / max(self.input_rows, 1)
+        return [piece.rows * average for piece in self.pieces]
+
     @property
     def input_rows(self) -> int:
         """Documents of the inputs."""

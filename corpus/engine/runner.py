@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,12 +28,13 @@ from corpus.engine.executors.worker import check_not_imported_by_worker
 from corpus.engine.failure import FAILED, noted_failure, nothing_left
 from corpus.engine.faults import fault
 from corpus.engine.lock import locked
+from corpus.engine.log import read_log, write_log
+from corpus.engine.messages import explanations, lines_after, warnings_before
 from corpus.engine.phase import PhaseRun, published_results
-from corpus.engine.progress import Progress, duration, megabytes
+from corpus.engine.progress import Progress
 from corpus.engine.publish import commit_stage
 from corpus.engine.result import TaskResult
 from corpus.engine.reuse import keep_results, take_over
-from corpus.engine.simulation import quantiles
 from corpus.engine.stage import InputRef, Stage
 from corpus.errors import DataError, UsageError
 
@@ -64,6 +66,8 @@ class RunOptions:
     """What is reserved for a task, where the executor has machines to choose from."""
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
+    progress: Progress | None = None
+    """What shows how far a run of several stages is, kept by who runs them; None shows this stage alone."""
     always_pool: bool = False
     alarms: Alarms = DEFAULT_ALARMS
 
@@ -111,33 +115,43 @@ def _run_locked(stage: Stage, output: Path, options: RunOptions) -> Manifest:
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "config.json").exists():
         write_atomic(work / "config.json", json.dumps(stage.whole_config(), indent=1, sort_keys=True))
-    _announce(stage, output, options)
-    taken = take_over(stage, output, work)
-    if taken:
-        tasks = sum(phase.tasks for phase in stage.phases())
-        _say(options)(f"{stage.name}: {taken} of {tasks} tasks are as they were and not done again")
-    started = time.monotonic()
-    stage.begin(work)
-    with noted_failure(work):
-        _run_phases(stage, work, options)
-        manifest = commit_output(stage, output, started, options.workers, options.alarms)
-    _report(stage, output, manifest, time.monotonic() - started, options)
+    progress = options.progress or Progress(options.quiet)
+    with nullcontext() if options.progress else progress:
+        if options.progress is None:
+            progress.begin(stage.name)
+        progress.work()
+        for line in warnings_before(stage, output, options.memory, options.workers):
+            _say(options)(f"{progress.heading(stage.name)}: {line}")
+        taken = take_over(stage, output, work)
+        if taken:
+            tasks = sum(phase.tasks for phase in stage.phases())
+            said = f"{taken} of {tasks} tasks are as they were and not done again"
+            _say(options)(f"{progress.heading(stage.name)}: {said}")
+        started = time.monotonic()
+        stage.begin(work)
+        with noted_failure(work):
+            _run_phases(stage, work, options, progress)
+            manifest = commit_output(stage, output, started, options.workers, options.alarms)
+        for line in lines_after(stage, output, manifest, time.monotonic() - started):
+            _say(options)(f"{progress.heading(stage.name)}: {line}")
+        for line in explanations(stage, manifest):
+            if progress.is_new(line):
+                _say(options)(f"{progress.heading(stage.name)}: {line}")
     return manifest
 
 
-def _run_phases(stage: Stage, work: Path, options: RunOptions) -> None:
+def _run_phases(stage: Stage, work: Path, options: RunOptions, progress: Progress) -> None:
     results: dict[str, list[TaskResult]] = {}
     checked: set[str] = set()
     executor = options.running or open_executor(options)
     try:
         executor.configure(executor_settings(options))
         memory = executor.task_memory(options.memory)
-        with Progress(stage.name, stage.input_bytes() * len(stage.phases()), options.quiet) as progress:
-            for phase in stage.phases():
-                run = PhaseRun(stage, phase, work, progress, results, checked)
-                results[phase.name] = run.run(executor, memory, options.strict)
-                _check_strict(stage, results[phase.name], options)
-                fault("phase-done")
+        for number, phase in enumerate(stage.phases(), 1):
+            run = PhaseRun(stage, phase, work, progress, number, results, checked)
+            results[phase.name] = run.run(executor, memory, options.strict)
+            _check_strict(stage, results[phase.name], options)
+            fault("phase-done")
     finally:
         if executor is not options.running:
             executor.close()
@@ -173,7 +187,7 @@ def commit_output(
         except DamagedFileError as error:
             set_aside_source(output / "_work" / key, error.path)
             raise
-        _write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
+        write_log(stage, output, key, time.monotonic() - started if started else 0.0, workers, results)
         keep_results(stage, output, output / "_work" / key, results)
     shutil.rmtree(output / "_work", ignore_errors=True)
     return Manifest.load(output)
@@ -243,7 +257,7 @@ def _same_names(manifest: Manifest, references: Sequence[InputRef]) -> bool:
 
 def _unchanged(output: Path, manifest: Manifest, references: Sequence[InputRef]) -> dict[str, str]:
     """The digests in the manifest of raw files that are as they were when they were read: these are not read again."""
-    before = _logged(output).get("inputs", {})
+    before = read_log(output).get("inputs", {})
     digests = {str(entry["name"]): str(entry["digest"]) for entry in manifest.inputs}
     return {ref.name: digests[ref.name] for ref in references if before.get(ref.name) == ref.identity}
 
@@ -330,90 +344,8 @@ def _check_strict(stage: Stage, results: list[TaskResult], options: RunOptions) 
         )
 
 
-def _announce(stage: Stage, output: Path, options: RunOptions) -> None:
-    estimate = stage.estimate()
-    free = shutil.disk_usage(output).free
-    memory = estimate.memory * options.workers
-    note = "" if memory <= options.memory else f" (more than --memory {megabytes(options.memory)})"
-    _say(options)(
-        f"{stage.name}: about {megabytes(estimate.disk)} of disk ({megabytes(free)} free) and {megabytes(memory)} of"
-        f" memory for data{note}"
-    )
-    if estimate.disk > free:
-        _say(options)(f"{stage.name}: the disk under {output} is likely to fill up")
-    if notice := stage.notice():
-        _say(options)(f"{stage.name}: {notice}")
-
-
-def _report(stage: Stage, output: Path, manifest: Manifest, seconds: float, options: RunOptions) -> None:
-    counts = manifest.counts[stage.unit]
-    parts = [f"{counts.seen:,} {stage.unit} in, {counts.kept:,} kept"]
-    if counts.merged:
-        parts.append(f"{counts.merged:,} merged")
-    reasons = sorted(counts.dropped.items(), key=lambda item: (-item[1], item[0]))
-    parts += [f"{number:,} {reason}" for reason, number in reasons[:4]]
-    if len(reasons) > 4:
-        parts.append(f"{sum(number for _, number in reasons[4:]):,} dropped for other reasons")
-    say = _say(options)
-    say(f"{stage.name}: {', '.join(parts)} ({duration(seconds)}; {_memory(output)})")
-    for reason, meaning in stage.explained.items():
-        if counts.dropped.get(reason):
-            say(f"{stage.name}: {reason} is {meaning}")
-    if counts.quarantined:
-        say(
-            f"{stage.name}: {counts.quarantined:,} {stage.unit} could not be read and were set aside;"
-            f" see them with: corpus inspect {output} --quarantined"
-        )
-
-
-def _write_log(
-    stage: Stage, output: Path, key: str, seconds: float, workers: int, results: Mapping[str, list[TaskResult]]
-) -> None:
-    """Timings and memory go to `_log/`, which is no part of the dataset."""
-    everything = [result for phase in results.values() for result in phase]
-    entry = {
-        "stage": stage.name,
-        "key": key,
-        "seconds": round(seconds, 3),
-        "task_seconds": round(sum(result.seconds for result in everything), 3),
-        "cpu_seconds": round(sum(result.cpu_seconds for result in everything), 3),
-        "input_bytes": stage.input_bytes(),
-        "workers": workers,
-        "peak_memory": max((result.peak_memory for result in everything), default=0),
-        "fixed_memory": max((result.fixed_memory for result in everything), default=0),
-        "phases": {name: round(sum(r.seconds for r in phase), 3) for name, phase in results.items()},
-        "tasks": {
-            name: {
-                "number": len(phase),
-                "cpu_seconds": round(sum(r.cpu_seconds for r in phase), 3),
-                "quantiles": [round(value, 4) for value in quantiles([r.cpu_seconds for r in phase])],
-            }
-            for name, phase in results.items()
-        },
-    }
-    if raw := {ref.name: ref.identity for ref in stage.inputs() if not ref.digest}:
-        entry["inputs"] = raw
-    (output / "_log").mkdir(exist_ok=True)
-    write_atomic(output / "_log" / "finished.json", json.dumps(entry, indent=1) + "\n")
-
-
-def _memory(output: Path) -> str:
-    """What the log says of memory, in words."""
-    entry = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
-    return f"{megabytes(entry['peak_memory'])} of memory a process, {megabytes(entry['fixed_memory'])} before its data"
-
-
 def _logged_key(output: Path) -> str:
-    return str(_logged(output).get("key", ""))
-
-
-def _logged(output: Path) -> dict[str, Any]:
-    """What the log says of the finished stage; nothing where it is not there or damaged."""
-    try:
-        value = json.loads((output / "_log" / "finished.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return str(read_log(output).get("key", ""))
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

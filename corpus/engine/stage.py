@@ -130,6 +130,11 @@ class Stage(ABC):
         """Bytes of data to go through, for progress; 0 where unknown."""
         return 0
 
+    def task_bytes(self, phase: Phase) -> Sequence[float]:
+        """Bytes of data that each task of a phase goes through, for progress; empty where they are about alike or
+        unknown."""
+        return ()
+
     def estimate(self) -> Estimate:
         """Memory per task and disk; by default that of a pass from shard to shard."""
         return Estimate(memory=64_000_000, disk=self.input_bytes())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from corpus.engine.faults import fault
 from corpus.engine.result import RESULT, TaskResult, task_directory, write_result
 from corpus.engine.visible import look_again, seen
 from corpus.errors import DataError
+from corpus.system import peak_bytes, resident_bytes
 
 QUARANTINE_BYTES = 1 << 16
 """The most bytes of an unreadable record that are kept."""
@@ -58,6 +58,7 @@ class Task:
     _writers: list[ShardWriter] = field(init=False, default_factory=list)
     _shards: list[ShardEntry] = field(init=False, default_factory=list)
     _progress: list[int] = field(init=False, default_factory=lambda: [0, 0])
+    _beside: tuple[float, int] = field(init=False, default=(0.0, 0))
 
     def __post_init__(self) -> None:
         parent = self.work / self.phase
@@ -145,6 +146,19 @@ class Task:
         self._progress[1] += bytes
         self.tick(self._progress[0], self._progress[1])
 
+    def doing(self, part: str, share: float = 0.0) -> None:
+        """Say which part of its work the only task of a phase is at, and how much of that part is done; only for the
+        progress bar."""
+        target = self.work / self.phase / f".part-{self.index:05d}"
+        scratch = target.with_name(f".{os.getpid()}{target.name}")
+        scratch.write_text(json.dumps([part, share]), encoding="utf-8")
+        scratch.replace(target)
+        self.tick(self._progress[0], self._progress[1])
+
+    def took_beside(self, cpu_seconds: float, memory: int) -> None:
+        """Say what a process of the task's own took: its processor time, and its most memory in bytes."""
+        self._beside = (self._beside[0] + cpu_seconds, max(self._beside[1], memory))
+
     def publish(self) -> None:
         """Flush everything to the disk and give it its final name; an earlier result of the same task stays."""
         shards = [*(entry for writer in self._writers for entry in writer.close()), *self._shards]
@@ -163,8 +177,8 @@ class Task:
             "merged": merged,
             "progress": self._progress,
             "seconds": time.monotonic() - self._started,
-            "cpu_seconds": time.process_time() - self._cpu_started,
-            "peak_memory": peak_bytes(),
+            "cpu_seconds": time.process_time() - self._cpu_started + self._beside[0],
+            "peak_memory": max(peak_bytes(), self._beside[1]),
             "fixed_memory": self._fixed,
         }
         write_result(self.directory, value)
@@ -190,25 +204,3 @@ class Task:
 
     def _shard_task(self, number: int) -> str:
         return f"{self.shard_task}.{number}" if number else self.shard_task
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process now; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def peak_bytes() -> int:
-    """The most resident memory this process ever had. Where the system tells it, not `ru_maxrss`: a process begins
-    with that of the one that started it."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

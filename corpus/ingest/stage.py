@@ -130,6 +130,9 @@ class IngestStage(Stage):
     def input_bytes(self) -> int:
         return sum(raw_size(file) for file in self.raw().files)
 
+    def task_bytes(self, phase: Phase) -> Sequence[float]:
+        return [sum(map(raw_size, group)) for group in self.groups] if phase.tasks == len(self.groups) else ()
+
     def may_be_empty(self) -> bool:
         """A removal may name all there is."""
         return bool(self.removal)

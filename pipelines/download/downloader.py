@@ -32,6 +32,39 @@ _READ = 1 << 22
 _SIZES_ASKED = 20
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a download would fetch into `folder`."""
+
+    folder: Path
+    files: tuple[tuple[str, int | None], ...]
+    """Names, and bytes where they are known."""
+    bytes: float
+    exact: bool
+    """Whether the size of every file is known."""
+    terms: str
+
+    def lines(self) -> list[str]:
+        """The files with their sizes, and what they are together."""
+        about = "" if self.exact else "about "
+        return [
+            *(f"{'?' if size is None else f'{size:,}':>18}  {name}" for name, size in self.files),
+            f"{len(self.files):,} files, {about}{self.bytes / 1e9:,.3f} GB, to {self.folder}",
+            self.terms,
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        files = [{"name": name, "bytes": size} for name, size in self.files]
+        return {
+            "folder": str(self.folder),
+            "files": files,
+            "bytes": self.bytes,
+            "exact": self.exact,
+            "terms": self.terms,
+        }
+
+
 @dataclass
 class Outcome:
     """What became of the files of a source."""
@@ -77,23 +110,17 @@ class Download:
         """The files to fetch, the first `limit` of those that the source has."""
         return itertools.islice(self.source.files(self.web, self.base), self.limit)
 
-    def plan(self) -> list[str]:
-        """The lines of a dry run: the files with their sizes, and what they are together. Sizes that the source does not tell
-        are asked for of some files, and the others are taken to be like these."""
+    def plan(self) -> Plan:
+        """What a run would fetch. Sizes that the source does not tell are asked for of some files, and the others are taken
+        to be like these."""
         files = list(self.files())
         unknown = [file for file in files if file.size is None]
         step = max(1, len(unknown) // _SIZES_ASKED)
         asked = {file.url: self._size(file) for file in unknown[::step][:_SIZES_ASKED]}
         mean = sum(asked.values()) / len(asked) if asked else 0.0
-        lines, total = [], 0.0
-        for file in files:
-            size = file.size if file.size is not None else asked.get(file.url)
-            total += mean if size is None else size
-            lines.append(f"{'?' if size is None else f'{size:,}':>18}  {file.name}")
-        about = "about " if len(asked) < len(unknown) else ""
-        lines.append(f"{len(files):,} files, {about}{total / 1e9:,.3f} GB, to {self.folder}")
-        lines.append(self.source.terms)
-        return lines
+        sizes = tuple((file.name, file.size if file.size is not None else asked.get(file.url)) for file in files)
+        total = sum(mean if size is None else size for _, size in sizes)
+        return Plan(self.folder, sizes, total, len(asked) == len(unknown), self.source.terms)
 
     def _size(self, file: SourceFile) -> int:
         entry = self.web.entry(file.url)

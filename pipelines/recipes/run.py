@@ -18,6 +18,8 @@ from corpus.data.files import digest_of, write_atomic
 from corpus.data.manifest import MANIFEST, Manifest, differences
 from corpus.data.verify import PLAN, read_plan
 from corpus.engine.lock import locked
+from corpus.engine.pace import RunPace
+from corpus.engine.progress import Progress
 from corpus.engine.publish import NothingLeftError
 from corpus.engine.runner import (
     RunOptions,
@@ -36,6 +38,7 @@ from corpus.ingest.identity import raw_state
 from corpus.ingest.stage import IngestStage
 from corpus.option import nearest
 from corpus.plugins import loaded_plugins
+from pipelines.recipes.estimate import expected_seconds
 from pipelines.recipes.graph import INGEST, SIDES
 from pipelines.recipes.growth import check_growth, list_raw, save_listing
 from pipelines.recipes.recipe import Recipe, lost_models, make_reader
@@ -106,13 +109,15 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
     for line in lost_models(run.recipe, run.used()):
         _say(options, line)
+    wanted = [step for step in steps if not ingests_only or step.output.endswith(f"/00-{INGEST}")]
+    progress = Progress(options.quiet, RunPace(expected_seconds(run, wanted)))
     executor = options.running or open_executor(options)
     try:
-        chain = _Chain(
-            run, {run.output / step.output: step for step in steps}, dataclasses.replace(options, running=executor)
-        )
-        for step in steps:
-            if not ingests_only or step.output.endswith(f"/00-{INGEST}"):
+        options = dataclasses.replace(options, running=executor, progress=progress)
+        chain = _Chain(run, {run.output / step.output: step for step in steps}, options)
+        with progress:
+            for number, step in enumerate(wanted, 1):
+                progress.begin(step.output, number)
                 chain.run_step(step)
     except LostError:
         raise
@@ -221,7 +226,6 @@ def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
         if ignored and not options.quiet:
             some = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
             print(f"{stage.domain_name}: {len(ignored)} other files ignored ({some})", file=sys.stderr)
-    _say(options, f"── {step.output}")
     alarms = options.alarms.over(run.recipe.alarms_of(step.domain))
     try:
         manifest = run_stage(stage, output, dataclasses.replace(options, alarms=alarms))

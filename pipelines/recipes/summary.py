@@ -1,16 +1,22 @@
-"""What a run did, from its manifests alone: per domain what came in, what was kept and why the rest was not."""
+"""What a run did, from its manifests and logs: per domain what came in, what was kept and why the rest was not; how long
+it took and how much memory it needed."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from corpus.data.dataset import Dataset
+from corpus.data.files import write_atomic
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import PLAN, recorded_drops
 from corpus.dedup.without import verdict_lines
 from corpus.engine.inputs import SAMPLE
+from corpus.engine.log import read_log
+from corpus.engine.progress import duration, megabytes
 from corpus.heldout.report import report_lines
 from corpus.mixture.plan.plan import BASIS_SHARE
 from pipelines.recipes.across import ACROSS
@@ -19,13 +25,15 @@ from pipelines.recipes.models import model_lines
 from pipelines.recipes.registry import MODELS
 
 _REASONS = 3
+SUMMARY = "_log/summary.txt"
+"""Where the summary of a run is kept below its output."""
 
 
 def summarize(output: Path) -> str:
     """The summary of a `corpus run` output as text."""
     outputs = json.loads((output / PLAN).read_text(encoding="utf-8"))["outputs"]
     lines = _sample_lines(output)
-    lines += [_heading("stage", "in", "kept", "dropped", "unread", "most of it for")]
+    lines += [_heading("stage", "in", "kept", "dropped", "unread", "time", "most of it for")]
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
@@ -34,6 +42,7 @@ def summarize(output: Path) -> str:
         *_validation_lines(output),
         *_packed_lines(output),
         "",
+        *_effort_lines(output, outputs),
         f"packed rows   {output / 'packed'}",
         f"validation    {output / 'validation'}",
     ]
@@ -41,6 +50,7 @@ def summarize(output: Path) -> str:
     if tokenizer.exists():
         lines.append(f"tokenizer     {tokenizer}")
     lines.append(f"documents     {output / 'documents'} (look with: corpus inspect)")
+    lines.append(f"this summary  {output / SUMMARY}")
     return "\n".join(lines)
 
 
@@ -71,11 +81,70 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     if counts.merged:
         reasons = ", ".join(filter(None, [f"{counts.merged:,} merged into others", reasons]))
     cells = [f"{number:,}" for number in (counts.seen, counts.kept, sum(dropped.values()), counts.quarantined)]
-    yield _heading(name.removeprefix("documents/"), *cells, reasons)
+    log = read_log(path)
+    took = short_duration(log["seconds"]) if log else ""
+    yield _heading(name.removeprefix("documents/"), *cells, took, reasons)
     lines = manifest.counts.get("lines")
     if lines is not None:
         cells = [f"{number:,}" for number in (lines.seen, lines.kept, sum(lines.dropped.values()), 0)]
-        yield _heading("  lines", *cells, ", ".join(sorted(lines.dropped)))
+        yield _heading("  lines", *cells, "", ", ".join(sorted(lines.dropped)))
+
+
+def _effort_lines(output: Path, outputs: list[str]) -> list[str]:
+    """Where the time of the stages went, and the most memory that any process had."""
+    logs = {name: log for name in outputs if (log := read_log(output / name))}
+    if not logs:
+        return []
+    took: Counter[str] = Counter()
+    for name, log in logs.items():
+        took[name.split("/")[0]] += log["seconds"]
+    parts = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in took.most_common() if round(seconds))
+    hungriest = max(logs, key=lambda name: logs[name]["peak_memory"])
+    return [
+        f"time          {duration(sum(took.values()))} for {len(logs)} stages{f' ({parts})' if parts else ''}",
+        f"memory        up to {megabytes(logs[hungriest]['peak_memory'])} in a process ({hungriest})",
+    ]
+
+
+def short_duration(seconds: float) -> str:
+    """A time that fits a column: 12 s, 3:20, 5:10:00."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    clock = f"{total // 60 % 60:02d}:{total % 60:02d}"
+    return f"{total // 3600}:{clock}" if total >= 3600 else clock.removeprefix("0")
+
+
+def save_summary(output: Path) -> str:
+    """Write the summary to `_log/summary.txt` of the run, beside what else is no part of its data; the text."""
+    text = summarize(output)
+    write_atomic(output / SUMMARY, text + "\n")
+    return text
+
+
+def summary_json(output: Path) -> dict[str, Any]:
+    """The summary as JSON values: stages with counts, seconds and bytes of memory; the mixture; where things are."""
+    outputs = json.loads((output / PLAN).read_text(encoding="utf-8"))["outputs"]
+    packed = Manifest.load(output / "packed")
+    return {
+        "output": str(output),
+        "stages": [_stage_json(output, name) for name in outputs if (output / name / MANIFEST).exists()],
+        "domains": packed.extra["domains"],
+        "messages": packed.extra["messages"],
+        "rows": packed.rows,
+        "sequence_length": packed.extra["sequence_length"],
+    }
+
+
+def _stage_json(output: Path, name: str) -> dict[str, Any]:
+    manifest, log = Manifest.load(output / name), read_log(output / name)
+    return {
+        "path": name,
+        "stage": manifest.stage,
+        "counts": {unit: counts.to_json() for unit, counts in manifest.counts.items()},
+        "seconds": log.get("seconds"),
+        "peak_memory": log.get("peak_memory"),
+    }
 
 
 def _model_lines(output: Path, outputs: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from corpus.decontaminate.index import Index, strings_of
 from corpus.decontaminate.presets import PRESETS
 from corpus.errors import UsageError
 from corpus.mixture.trace import documents_of_run
+from corpus.system import cores
 
 Found = Literal["contaminated", "clean", "short"]
 """Whether the corpus holds an example; `short` are those of fewer words than an n-gram, which cannot be looked for."""
@@ -102,7 +102,7 @@ def _documents_with(index: Index, corpus: Sequence[Dataset]) -> npt.NDArray[np.i
     if not len(total):
         return total
     # the search lets go of the interpreter's lock
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for counts in pool.map(scan, shards):
             total += counts
     return total

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from corpus.system import cores
 from trainer.checkpoints.checkpoint import CheckpointStore
 from trainer.config.cost import plan_lines
 from trainer.config.hardware import Hardware
@@ -263,7 +264,7 @@ class Session:
 
     def _set_threads(self, saved: Mapping[str, Any] | None) -> None:
         """Threads decide the order of additions: a run keeps the number it began with unless told otherwise."""
-        there = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        there = max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         threads = self.options.threads or (int(saved["threads"]) if saved is not None else there)
         torch.set_num_threads(threads)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
-
 from torch import Tensor
+
+from corpus.system import give_memory_back
 
 LARGE = 1 << 28
 """Bytes of an embedding from which on the memory of freed activations is given back before its gradient is made. That
@@ -24,15 +23,4 @@ def make_room_for_gradient(embedded_BTD: Tensor, embedding_VD: Tensor) -> None:
 
 
 def _trim(gradient_BTD: Tensor) -> None:
-    """Give freed memory back where the C library can (glibc)."""
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@cache
-def _malloc_trim() -> ctypes._NamedFuncPointer | None:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library, another system
-        return None
+    give_memory_back()

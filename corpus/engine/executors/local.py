@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from corpus.engine.executors.base import Executor, Report, Settings, Tick
-from corpus.engine.executors.deaths import describe, out_of_memory_kills, remedy
+from corpus.engine.executors.deaths import describe, remedy
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.executors.worker import WorkerContext, needs_main, start_worker
 from corpus.errors import LostError, UsageError
+from corpus.system import out_of_memory_kills
 
 _POLL_SECONDS = 0.25
 _DEATH_SECONDS = 5.0

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import pickle
 import pickletools
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -18,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import UsageError
+from corpus.system import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _hiding = threading.Lock()
 
 
@@ -101,18 +98,7 @@ def start_worker(parent: int) -> None:
     """Prepare a worker process: die with the parent, leave Ctrl-C to it, one thread per library."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    else:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    die_with_parent(parent)
     import pyarrow as pa
 
     pa.set_cpu_count(1)
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus import plugins
+from corpus import plugins, system
 from corpus.cli import cli
 from corpus.data.manifest import MANIFEST, Manifest
 from corpus.data.verify import verify_dataset
@@ -349,16 +349,16 @@ def test_what_is_said_of_a_dead_worker(tmp_path: Path) -> None:
     assert "--memory" in deaths.remedy([-9], 1)
     assert not [codes for codes in ([-9], [-15, 3]) for kills in (0,) if "--memory" in deaths.remedy(codes, kills)]
     proc, groups = tmp_path / "proc", tmp_path / "groups"
-    assert deaths.out_of_memory_kills(proc, groups) == 0
+    assert system.out_of_memory_kills(proc, groups) == 0
     (proc / "self").mkdir(parents=True)
     (proc / "vmstat").write_text("pgfault 7\noom_kill 2\n")
     (proc / "self" / "cgroup").write_text("4:memory:/a/b\n0::/c\n")
     for path, name in ((groups / "memory/a/b", "memory.oom_control"), (groups / "c", "memory.events")):
         path.mkdir(parents=True)
         (path / name).write_text("under_oom 0\noom 9\noom_kill 3\n")
-    assert deaths.out_of_memory_kills(proc, groups) == 8
+    assert system.out_of_memory_kills(proc, groups) == 8
     (groups / "c" / "memory.events").rename(groups / "memory.events")
-    assert deaths.out_of_memory_kills(proc, groups) == 8
+    assert system.out_of_memory_kills(proc, groups) == 8
 
 
 @pytest.mark.parametrize("kills", [0, 1])

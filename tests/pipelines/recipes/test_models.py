@@ -198,7 +198,7 @@ def test_steps_over_all_domains_come_after_the_models(place: Path) -> None:
 
 def test_a_dry_run_tells_the_steps(place: Path) -> None:
     run_ = RecipeRun(load_recipe(str(place / "recipe.yaml")), place / "raw", place / "out")
-    lines = estimate(run_, 2)
+    lines = estimate(run_, 2).lines()
     assert any("models/lm" in line for line in lines) and not (place / "out").exists()
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from corpus.system import give_memory_back
 from trainer.config.families.registry import PRESETS
 from trainer.models import memory
 from trainer.models.initialisation import initialise
@@ -17,7 +18,7 @@ from trainer.models.model import LanguageModel
 _HOLES = """
 import ctypes, torch
 from pathlib import Path
-from trainer.models.memory import _malloc_trim, _trim
+from trainer.models.memory import _trim
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -48,7 +49,7 @@ def test_only_a_large_embedding_gives_memory_back(monkeypatch: pytest.MonkeyPatc
     model = _model()
     monkeypatch.setattr(memory, "LARGE", model.embedding.numel() * 4 + (not large))
     calls = []
-    monkeypatch.setattr(memory, "_malloc_trim", lambda: calls.append)
+    monkeypatch.setattr(memory, "give_memory_back", lambda: calls.append(0))
     model(torch.zeros(1, 8, dtype=torch.long)).sum().backward()
     assert calls == ([0] if large else [])
 
@@ -59,7 +60,7 @@ def test_nothing_happens_without_a_gradient(monkeypatch: pytest.MonkeyPatch) -> 
         assert _model()(torch.zeros(1, 8, dtype=torch.long)).isfinite().all()
 
 
-@pytest.mark.skipif(memory._malloc_trim() is None, reason="this C library cannot give memory back")
+@pytest.mark.skipif(not give_memory_back(), reason="this C library cannot give memory back")
 def test_holes_of_the_heap_are_given_back() -> None:
     found = subprocess.run([sys.executable, "-c", _HOLES], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["True", "True", "True"]
