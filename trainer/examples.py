@@ -46,6 +46,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "trainer probe RUN --data OUT/validation --sequences 256 --plot sparsity.svg --json",
     ),
     "sweep": ("trainer sweep grid.yaml", "trainer sweep grid.yaml --json"),
+    "report": ("trainer report RUN", "trainer report RUN --watch"),
+    "compare": ("trainer compare RUN OTHER", "trainer compare RUN OTHER THIRD"),
     "noise": ("trainer noise RUN", "trainer noise RUN --json"),
     "scale": ("trainer scale run grid.yaml", "trainer scale fit LADDER --target-compute 1e21"),
     "scale run": ("trainer scale run grid.yaml", "trainer scale run grid.yaml --quiet"),
