@@ -7,6 +7,7 @@ A comment's text is plain: Hacker News has HTML, Pushshift escapes `&`, `<` and 
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ _ESCAPED = re.compile(r"&(amp|lt|gt|quot|#39|#x27);")
 _PLAIN = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "#39": "'", "#x27": "'"}
 _INVISIBLE = re.compile(r"&#x200[Bb];|\u200b")
 _REDDIT, _HACKER_NEWS = "https://www.reddit.com", "https://news.ycombinator.com/item?id="
+_FIRST_DAY = datetime.date(1970, 1, 1).toordinal()
 _NESTED = ("replies", "children", "comments")
 
 
@@ -74,9 +76,10 @@ def comments_of(row: Mapping[str, Any], fields: CommentFields) -> Iterable[Comme
 
 
 def _reddit_comment(row: Mapping[str, Any]) -> Comment:
-    key, parent, score, link = _key(row, "id"), row["parent_id"], row.get("score"), row.get("permalink")
+    key, parent, score, link = row.get("id"), row["parent_id"], row.get("score"), row.get("permalink")
+    if type(key) is not str or not key:
+        key = _key(row, "id")
     text, dropped = _reddit_text(row["body"])
-    author = _author(row.get("author"))
     if type(score) is not int:
         score = _whole(score)
     if not isinstance(parent, str) or parent[:1] != "t":  # long ago it was a number or missing
@@ -84,7 +87,14 @@ def _reddit_comment(row: Mapping[str, Any]) -> Comment:
     bare = key.removeprefix("t1_")
     if not isinstance(link, str):
         link = f"/comments/{str(row['link_id']).removeprefix('t3_')}/_/{bare}/"
-    facts = _facts(date=row.get("created_utc"), subreddit=row.get("subreddit"), author=author)
+    author, date, subreddit = _author(row.get("author")), row.get("created_utc"), row.get("subreddit")
+    facts: dict[str, object] = {}
+    if date is not None and date != "":
+        facts["date"] = date
+    if subreddit is not None and subreddit != "":
+        facts["subreddit"] = subreddit
+    if author:
+        facts["author"] = author
     return Comment("t1_" + bare, parent, text, -(score or 0), score, author, dropped, _REDDIT + link, "", (), facts)
 
 
@@ -278,7 +288,7 @@ def _title(row: Mapping[str, Any]) -> str:
 
 
 def _author(value: object) -> str:
-    name = valid(value).strip() if isinstance(value, str) else ""
+    name = (value if value.isascii() else valid(value)).strip() if isinstance(value, str) else ""
     return "" if name in _DELETED or name.lower() == "[removed]" else name
 
 
@@ -300,13 +310,24 @@ def _facts(**values: object) -> dict[str, object]:
 def metadata_of(facts: Mapping[str, Any]) -> dict[str, object]:
     """The metadata of a document from the facts of its first comment: dates are ISO 8601, from seconds since 1970 where
     they are numbers."""
-    found = {name: value if type(value) is int else plain(value) for name, value in facts.items()}
-    seconds = _whole(facts.get("date"))
+    found = {
+        name: value if type(value) is int or (type(value) is str and value.isascii()) else plain(value)
+        for name, value in facts.items()
+    }
+    date = facts.get("date")
+    seconds = _whole(date)
     if seconds is not None and 0 < seconds < 1 << 34:
-        found["date"] = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()[:19] + "Z"
-    elif not isinstance(facts.get("date"), str):
+        day, second = divmod(seconds, 86_400)
+        found["date"] = f"{_day(day)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+    elif not isinstance(date, str):
         found.pop("date", None)
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _day(number: int) -> str:
+    """ISO 8601, of days since 1970."""
+    return datetime.date.fromordinal(_FIRST_DAY + number).isoformat()
 
 
 def _unescaped(text: str) -> str:

@@ -78,7 +78,7 @@ def _item(ordinal: int, row: dict[str, object] | Damage, found: Object | Damage,
         return Unreadable(ordinal, found.offset, len(found.data), str(error), found.data[:QUARANTINE_BYTES])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Object:
     """A JSON object; `data` are its bytes, `offset` counts in the decompressed stream."""
 
@@ -162,7 +162,7 @@ def _strange(line: bytes) -> object:
         raise NoDocument("JSON nested too deeply") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """A line without its end; `offset` and `length` count bytes of the decompressed stream.
 

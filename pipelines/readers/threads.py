@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ _BUCKET_RECORDS = 1 << 20
 """Comments of a bucket of hashes, about."""
 _STEP = 1 << 20
 _BATCH_COMMENTS = 4096
+_READ_BYTES = 1 << 16
+"""Bytes that are read between texts that are wanted, whatever these are."""
 
 
 def key_hash(key: str) -> int:
@@ -62,15 +65,16 @@ class CommentWriter:
 
     def comment(self, comment: Comment) -> None:
         """Add a comment."""
-        kids = [key_hash(key) for key in comment.kids]
-        entry = [comment.text, comment.rank, comment.author, comment.url, comment.language, comment.score, kids]
-        facts = {"id": comment.key, **comment.facts}
+        kids = [key_hash(key) for key in comment.kids] if comment.kids else []
+        facts = {"id": comment.key} | comment.facts
+        entry = [comment.text, comment.rank, comment.author, comment.url, comment.language, comment.score, kids, facts]
         try:
-            data = orjson.dumps([*entry, facts])
+            data = orjson.dumps(entry)
         except TypeError:  # what JSON cannot hold
-            data = orjson.dumps([*entry, plain(facts)])
+            data = orjson.dumps([*entry[:-1], plain(facts)])
         parent = key_hash(comment.parent) if comment.parent else NO_PARENT
-        self._add(key_hash(comment.key), parent, data, 0, REASONS.index(comment.dropped))
+        reason = REASONS.index(comment.dropped) if comment.dropped else 0
+        self._add(key_hash(comment.key), parent, data, 0, reason)
 
     def other(self, value: Sequence[Any]) -> None:
         """Add a raw record that is no comment, as JSON."""
@@ -258,7 +262,7 @@ def _list_members(root: Array[np.int64], target: Path) -> None:
 # ── reading threads ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
     """A comment in its thread."""
 
@@ -281,6 +285,7 @@ class Threads:
         self._names = list(folders)
         self._folders = list(folders.values())
         self.first: Array[np.int64] = np.load(folder / "first.npy")
+        self._begins: list[int] = self.first.tolist()
         self.root = mapped(folder / "root", np.int64)
         self._up = mapped(folder / "up", np.int64)
         self._members = mapped(folder / "members", np.int64)
@@ -304,29 +309,37 @@ class Threads:
 
     def place(self, position: int, file: int) -> tuple[int, str]:
         """The ordinal of a position, and the name of its file if that is another than `file`."""
-        other = int(np.searchsorted(self.first, position, side="right")) - 1
-        return position - int(self.first[other]), "" if other == file else self._names[other]
+        other = bisect_right(self._begins, position) - 1
+        return position - self._begins[other], "" if other == file else self._names[other]
 
     def entries(self, positions: Array[np.int64]) -> list[tuple[list[Any], int]]:
         """What was written at each position, decoded, and the hash of its key."""
         files = np.searchsorted(self.first, positions, side="right") - 1
-        found = []
-        for file in sorted(set(files.tolist())):
+        numbers = sorted(set(files.tolist()))
+        if len(numbers) == 1:
+            return self._entries_of(numbers[0], positions)
+        found: list[tuple[list[Any], int]] = [([], 0)] * len(positions)
+        for file in numbers:
             here = np.flatnonzero(files == file)
-            records = self.records(file)[positions[here] - self.first[file]]
-            if file not in self._texts:
-                self._texts[file] = os.open(self._folders[file] / "texts", os.O_RDONLY)
-            text = self._texts[file]
-            for place, start, length, key in zip(
-                here.tolist(),
-                records["start"].tolist(),
-                records["length"].tolist(),
-                records["key"].tolist(),
-                strict=True,
-            ):
-                found.append((place, orjson.loads(os.pread(text, length, start)), key))
-        found.sort(key=lambda entry: entry[0])
-        return [(value, key) for _, value, key in found]
+            for place, entry in zip(here.tolist(), self._entries_of(file, positions[here]), strict=True):
+                found[place] = entry
+        return found
+
+    def _entries_of(self, file: int, positions: Array[np.int64]) -> list[tuple[list[Any], int]]:
+        """Those of one file; what lies close together is read at once."""
+        records = self.records(file)[positions - self.first[file]]
+        if file not in self._texts:
+            self._texts[file] = os.open(self._folders[file] / "texts", os.O_RDONLY)
+        text = self._texts[file]
+        starts, lengths, keys = records["start"].tolist(), records["length"].tolist(), records["key"].tolist()
+        begin = min(starts)
+        size = max(starts) + lengths[starts.index(max(starts))] - begin
+        if size <= 4 * sum(lengths) + _READ_BYTES:
+            block = memoryview(os.pread(text, size, begin))
+            places = zip(starts, lengths, keys, strict=True)
+            return [(orjson.loads(block[at - begin : at - begin + length]), key) for at, length, key in places]
+        places = zip(starts, lengths, keys, strict=True)
+        return [(orjson.loads(os.pread(text, length, at)), key) for at, length, key in places]
 
     def thread(self, root: int) -> Node:
         """The comment at which a thread begins, with its replies below it, the best first."""
@@ -352,10 +365,10 @@ class Threads:
 
 def _tree(positions: list[int], parents: list[int], entries: list[tuple[list[Any], int]]) -> Node:
     """The comments of a thread as a tree, by the one that is its own parent."""
+    if len(positions) == 1:
+        return _node(positions[0], entries[0][0])
     nodes = {position: _node(position, value) for position, (value, _) in zip(positions, entries, strict=True)}
     root = positions[0]
-    if len(nodes) == 1:
-        return nodes[root]
     for position, parent in zip(positions, parents, strict=True):
         if position == parent:
             root = position
@@ -372,8 +385,7 @@ def _tree(positions: list[int], parents: list[int], entries: list[tuple[list[Any
 
 
 def _node(position: int, value: list[Any]) -> Node:
-    text, rank, author, url, language, score, kids, facts = value
-    return Node(position, text, rank, author, url, language, score, kids, facts, [])
+    return Node(position, *value, [])
 
 
 def walk(root: Node) -> Iterator[Node]:
