@@ -385,7 +385,8 @@ def _tree(positions: list[int], parents: list[int], entries: list[tuple[list[Any
 
 
 def _node(position: int, value: list[Any]) -> Node:
-    return Node(position, *value, [])
+    text, rank, author, url, language, score, kids, facts = value
+    return Node(position, text, rank, author, url, language, score, kids, facts, [])
 
 
 def walk(root: Node) -> Iterator[Node]:
