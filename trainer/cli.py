@@ -26,7 +26,18 @@ from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.evaluation.options import EvaluationOptions
 from trainer.examples import EXAMPLES
 from trainer.run.sampling import SamplingConfig
-from trainer.science_cli import doremi, memorization, noise_command, note, plan_command, probe, scale, silent, sweep
+from trainer.science_cli import (
+    doremi,
+    memorization,
+    noise_command,
+    note,
+    plan_command,
+    probe,
+    regmix,
+    scale,
+    silent,
+    sweep,
+)
 
 _DIRECTORY = click.Path(path_type=Path)
 _device_option = click.option("--device", type=click.Choice(DEVICES), help=DEVICE_DOC)
@@ -282,5 +293,5 @@ def plot(run: Path, output: str) -> None:
 
 main.examples = EXAMPLES
 scale.examples = {name.removeprefix("scale "): lines for name, lines in EXAMPLES.items() if name.startswith("scale ")}
-for command in (plan_command, memorization, doremi, noise_command, probe, scale, sweep):
+for command in (plan_command, memorization, doremi, noise_command, probe, regmix, scale, sweep):
     main.add_command(command)

@@ -15,7 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "eval": (
         "trainer eval RUN --validation OUT/validation",
-        "trainer eval RUN --validation OUT/validation --checkpoint 2K --json",
+        "trainer eval RUN --tasks arc_easy,quiz.yaml --few-shots 5 --corpus OUT/packed --json",
     ),
     "trace": ("trainer trace RUN --data OUT/packed --step 120", "trainer trace RUN --data OUT/packed --step 1 --json"),
     "export": (
@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doremi": (
         "trainer doremi OUT/packed --proxy llama-tiny --steps 2K --output weights",
         "trainer doremi OUT/packed --proxy llama-tiny --steps 500 --output weights --json",
+    ),
+    "regmix": (
+        "trainer regmix OUT/packed --validation OUT/validation --proxy llama-tiny --steps 2K --output weights",
+        "trainer regmix OUT/packed --validation OUT/validation --proxy llama-tiny --steps 500 --output weights --json",
     ),
     "probe": (
         "trainer probe RUN --data OUT/validation",

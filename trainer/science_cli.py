@@ -15,6 +15,7 @@ from trainer.science.doremi_options import DoremiOptions
 from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
 from trainer.science.probe_options import ProbeOptions
+from trainer.science.regmix_options import RegmixOptions
 from trainer.science.scale_options import ScaleFitOptions
 
 _DIRECTORY = click.Path(path_type=Path)
@@ -81,16 +82,45 @@ def doremi(packed: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     A finished reference, and finished rounds, are taken as they are when the same command is given again."""
     share_cores()
     from trainer.science.doremi import run_doremi
-    from trainer.science.doremi_report import doremi_json, doremi_lines, draw_weights, write_mixture
+    from trainer.science.doremi_report import doremi_json, doremi_lines, draw_weights, mixture_of
 
     asked = build_config(DoremiOptions, options)
     found = run_doremi(packed, asked, note(quiet))
-    mixture = write_mixture(found, packed, asked)
+    mixture = mixture_of(found, packed, asked)
     draw_weights(found, asked.output / "weights.svg")
     if as_json:
         print_json(doremi_json(found))
         return
     for line in doremi_lines(found, asked):
+        click.echo(line)
+    click.echo(f"mixture: {mixture}")
+
+
+@click.command(short_help="Shares of domains, by RegMix.")
+@click.argument("packed", type=_DIRECTORY)
+@config_options(RegmixOptions)
+@quiet_option()
+@json_option("Print one JSON object, with every mixture and its losses.")
+def regmix(packed: Path, quiet: bool, as_json: bool, **options: Any) -> None:
+    """The mixture of the domains of PACKED with the least predicted loss (RegMix): small proxies on mixtures at random, a
+    regression, and a mixture.yaml for corpus mix --weights. Proxies that are trained are taken as they are when the same
+    command is given again."""
+    share_cores()
+    from trainer.science.mixture_file import write_mixture
+    from trainer.science.regmix import run_regmix
+    from trainer.science.regmix_report import regmix_json, regmix_lines
+
+    asked = build_config(RegmixOptions, options)
+    found = run_regmix(packed, asked, note(quiet))
+    comments = (
+        "RegMix: the mixture with the least predicted loss (corpus mix --weights)",
+        f"{found.proxies} proxies {asked.proxy} of {asked.steps} steps of {asked.batch_size} sequences, {found.regression}",
+    )
+    mixture = write_mixture(asked.output, found.weights, comments, found.data)
+    if as_json:
+        print_json(regmix_json(found))
+        return
+    for line in regmix_lines(found, asked):
         click.echo(line)
     click.echo(f"mixture: {mixture}")
 

@@ -6,46 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from corpus.data.files import write_atomic
-from corpus.errors import DataError
 from trainer.data.validation_sets import PackedRows
 from trainer.science.chart import Axis, Series, draw
 from trainer.science.doremi import Doremi
 from trainer.science.doremi_options import DoremiOptions
+from trainer.science.mixture_file import write_mixture
 
 _MOST = 0.5
 """A larger weight is said to be so: with small batches or badly shuffled data weights run to one domain."""
-_DIGITS = 9
 
 
-def write_mixture(found: Doremi, data: Path, options: DoremiOptions) -> Path:
+def mixture_of(found: Doremi, data: Path, options: DoremiOptions) -> Path:
     """`mixture.yaml` in the output: the shares of the domains, as `corpus mix --weights` takes them."""
-    identity = PackedRows(data).identity
-    lines = [
-        "# DoReMi: mean weights of domains over the steps of a proxy (corpus mix --weights)",
-        f"# proxy {options.proxy}, {options.steps} steps of {options.batch_size} sequences, round {len(found.rounds)}",
-        f"# packed set {identity.digest}, tokenizer {identity.tokenizer}: other tokenizers give other weights",
-        *(f"{_quoted(domain)}: {{share: {share}}}" for domain, share in _shares(found.weights).items()),
-    ]
-    path = options.output / "mixture.yaml"
-    try:
-        write_atomic(path, "\n".join(lines) + "\n")
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}): give another --output.") from None
-    return path
-
-
-def _shares(weights: dict[str, float]) -> dict[str, str]:
-    """Decimals that sum to 1 exactly: the largest takes what rounding left."""
-    scale = 10**_DIGITS
-    whole = {domain: round(weight * scale) for domain, weight in weights.items()}
-    largest = max(whole, key=lambda domain: (whole[domain], domain))
-    whole[largest] += scale - sum(whole.values())
-    return {domain: f"{number / scale:.{_DIGITS}f}" for domain, number in whole.items()}
-
-
-def _quoted(domain: str) -> str:
-    return "'" + domain.replace("'", "''") + "'"
+    comments = (
+        "DoReMi: mean weights of domains over the steps of a proxy (corpus mix --weights)",
+        f"proxy {options.proxy}, {options.steps} steps of {options.batch_size} sequences, round {len(found.rounds)}",
+    )
+    return write_mixture(options.output, found.weights, comments, PackedRows(data).identity)
 
 
 def doremi_lines(found: Doremi, options: DoremiOptions) -> Iterator[str]:
