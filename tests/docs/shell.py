@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 from tests.docs.command_lines import ROOT, fences, shell_lines
@@ -13,9 +14,9 @@ _PROGRAMS = {"corpus": '-c "from corpus.cli import main; main()"', "trainer": "-
 """What stands for the installed programs."""
 
 
-def page_lines(page: Path) -> list[str]:
+def page_lines(page: Path, kinds: Container[str] = ("sh", "bash", "", "console")) -> list[str]:
     """All lines of a page's blocks of shell, in order."""
-    return [line for block in fences(page, ("sh", "bash")) for _, line in shell_lines(block)]
+    return [line for block in fences(page, kinds) for _, line in shell_lines(block)]
 
 
 def run_line(line: str, folder: Path) -> str:
