@@ -27,6 +27,8 @@ DROPPED = "svg template select button video audio object canvas math datalist".s
 """Elements whose content no reader sees as text."""
 _LINK, _BREAK, _DROPPED, _RAW = 100, 101, 102, 103
 _MAX_NAME = 8
+_WORDS, _LINKED, _WIDE, _WIDE_LINKED, _SPACE, _INSIDE = range(6)
+"""Counts of the block that is read; whether a space is due, and whether a word has begun."""
 
 _U8 = types.Array(types.uint8, 1, "C", readonly=True)
 _I32 = types.Array(types.int32, 1, "C", readonly=True)
@@ -35,6 +37,7 @@ _I16 = types.Array(types.int16, 1, "C", readonly=True)
 _OUT_U8 = types.Array(types.uint8, 1, "C")
 _OUT_I16 = types.Array(types.int16, 1, "C")
 _OUT_I32 = types.Array(types.int32, 1, "C")
+_OUT_I64 = types.Array(types.int64, 1, "C")
 _OUT_2D = types.Array(types.int32, 2, "C")
 
 
@@ -92,13 +95,134 @@ def _close(html: Array[np.uint8], at: int, name: int, raw: bool) -> int:
             at += 1
             continue
         closing = at + 1 < len(html) and html[at + 1] == 0x2F
+        if raw and not closing:  # `a<b` of a script begins no tag
+            at += 1
+            continue
         found, after = _name(html, at + 2 if closing else at + 1)
-        if found == name and (closing or not raw):
+        if found == name:
             depth += -1 if closing else 1
             if depth == 0:
                 return int(_tag_end(html, after))
         at = after if after > at else at + 1
     return at
+
+
+@kernel(types.UniTuple(types.int64, 2)(_U8, types.int64))
+def _character(html: Array[np.uint8], at: int) -> tuple[int, int]:
+    """How many bytes the character at `at` takes, and its code point where it is told apart here, else its first byte. The
+    five entities that are written are characters."""
+    c, rest = int(html[at]), len(html) - at
+    if c == 0x26:
+        if rest > 4 and html[at + 1] == 0x61 and html[at + 4] == 0x3B:
+            return 5, 0x26
+        if rest > 3 and html[at + 1] == 0x6C and html[at + 3] == 0x3B:
+            return 4, 0x3C
+        if rest > 3 and html[at + 1] == 0x67 and html[at + 3] == 0x3B:
+            return 4, 0x3E
+        if rest > 5 and html[at + 1] == 0x6E and html[at + 2] == 0x62 and html[at + 5] == 0x3B:
+            return 6, 0x20
+        if rest > 5 and html[at + 1] == 0x71 and html[at + 5] == 0x3B:
+            return 6, 0x22
+        return 1, c
+    if c >= 0xF0:
+        return min(4, rest), c
+    if c >= 0xE0:
+        return min(3, rest), (c & 15) << 12 | (html[at + 1] & 63) << 6 | (html[at + 2] & 63) if rest > 2 else c
+    if c >= 0xC0:
+        return min(2, rest), 0x20 if c == 0xC2 and rest > 1 and html[at + 1] == 0xA0 else c
+    return 1, c
+
+
+@kernel(
+    types.UniTuple(types.int64, 2)(
+        _U8, types.int64, types.int64, types.boolean, types.boolean, _OUT_U8, types.int64, _OUT_I64
+    )
+)
+def _text(
+    html: Array[np.uint8],
+    at: int,
+    begin: int,
+    link: bool,
+    verbatim: bool,
+    text: Array[np.uint8],
+    size: int,
+    run: Array[np.int64],
+) -> tuple[int, int]:
+    """Append the characters up to the next tag to `text`, which is filled to `size` and whose block has its beginning at
+    `begin`, and count in `run`; where the tag is, and the new size."""
+    words, linked, wide, wide_linked, space, inside = run
+    while at < len(html) and html[at] != 0x3C:
+        c = html[at]
+        step, value = 1, np.int64(c)
+        if c == 0x26 or c >= 0x80:
+            step, value = _character(html, at)
+        white = value == 0x20 or value == 0x0A or value == 0x09 or (not verbatim and (value == 0x0D or value == 0x0C))
+        if white:
+            inside = 0
+        elif not inside:
+            inside = 1
+            words += 1
+            linked += link
+        if not verbatim:
+            if white:
+                space = 1
+                at += step
+                continue
+            if space and size > begin and text[size - 1] != 0x0A:
+                text[size] = 0x20
+                size += 1
+            space = 0
+            if value >= 0xE00 and (value < 0xE80 or 0x3040 <= value <= 0x9FFF or 0xAC00 <= value <= 0xD7AF):
+                wide += 1
+                wide_linked += link
+        if step == 1 or c == 0x26 or value == 0x20:
+            text[size] = value
+            size += 1
+        else:
+            for i in range(step):
+                text[size + i] = html[at + i]
+            size += step
+        at += step
+    run[0], run[1], run[2], run[3], run[4], run[5] = words, linked, wide, wide_linked, space, inside
+    return at, size
+
+
+@kernel(
+    types.UniTuple(types.int64, 2)(
+        types.int64, types.int64, types.int64, types.int64, _OUT_U8, _OUT_2D, _OUT_2D, _OUT_I64
+    )
+)
+def _end(
+    block: int,
+    element: int,
+    begin: int,
+    size: int,
+    text: Array[np.uint8],
+    spans: Array[np.int32],
+    counts: Array[np.int32],
+    run: Array[np.int64],
+) -> tuple[int, int]:
+    """End block number `block` of `element`, unless it is empty; the number of the next, and the size of the text."""
+    while size > begin and (text[size - 1] == 0x20 or text[size - 1] == 0x0A):
+        size -= 1
+    if size > begin and run[_WORDS]:
+        spans[block, 0], spans[block, 1], spans[block, 2] = begin, size, element
+        counts[block, 0] = run[_WORDS] + run[_WIDE] // 2
+        counts[block, 1] = run[_LINKED] + run[_WIDE_LINKED] // 2
+        block += 1
+    else:
+        size = begin
+    run[:] = 0
+    return block, size
+
+
+@kernel(types.int64(_U8, types.int64))
+def _comment_end(html: Array[np.uint8], at: int) -> int:
+    """Where the comment that begins at `at` ends."""
+    at += 4
+    while at < len(html) and not (html[at] == 0x3E and html[at - 1] == 0x2D and html[at - 2] == 0x2D):
+        at += 1
+    return at + 1
 
 
 @kernel(types.UniTuple(types.int64, 3)(_U8, _U64, _I16, _OUT_I16, _OUT_I32, _OUT_2D, _OUT_2D, _OUT_2D, _OUT_U8))
@@ -114,141 +238,44 @@ def _scan(
     text: Array[np.uint8],
 ) -> tuple[int, int, int]:
     """Fill in the arrays of `Blocks`; the numbers of elements, blocks and bytes of text."""
-    elements, blocks, size = 1, 0, 0
-    current = 0
-    tags[0] = 0
-    parents[0] = -1
-    begin = 0
-    words = linked = wide = wide_linked = 0
-    links, verbatim = 0, 0
-    space = inside = False
-    at = 0
-    while at <= len(html):
-        end_of_page = at == len(html)
-        c = 0x3C if end_of_page else html[at]
-        if c != 0x3C:
-            # one character of text
-            step, value = 1, int(c)
-            if c == 0x26:  # the five entities that are written
-                rest = len(html) - at
-                if rest > 4 and html[at + 1] == 0x61 and html[at + 4] == 0x3B:
-                    step, value = 5, 0x26
-                elif rest > 3 and html[at + 1] == 0x6C and html[at + 3] == 0x3B:
-                    step, value = 4, 0x3C
-                elif rest > 3 and html[at + 1] == 0x67 and html[at + 3] == 0x3B:
-                    step, value = 4, 0x3E
-                elif rest > 5 and html[at + 1] == 0x6E and html[at + 2] == 0x62 and html[at + 5] == 0x3B:
-                    step, value = 6, 0x20
-                elif rest > 5 and html[at + 1] == 0x71 and html[at + 5] == 0x3B:
-                    step, value = 6, 0x22
-            elif c >= 0xF0:
-                step = 4
-            elif c >= 0xE0:
-                step = 3
-                if at + 2 < len(html):
-                    value = (c & 15) << 12 | (html[at + 1] & 63) << 6 | (html[at + 2] & 63)
-            elif c >= 0xC0:
-                step = 2
-                if c == 0xC2 and at + 1 < len(html) and html[at + 1] == 0xA0:
-                    value = 0x20
-            if verbatim:
-                if value == 0x20 or value == 0x0A or value == 0x09:
-                    inside = False
-                elif not inside:
-                    inside = True
-                    words += 1
-                    linked += links
-                if (step > 3 and c == 0x26) or value == 0x20:
-                    text[size] = value
-                    size += 1
-                else:
-                    for i in range(step):
-                        if at + i < len(html):
-                            text[size] = html[at + i] if c != 0x26 else value
-                            size += 1
-                            if c == 0x26:
-                                break
-                at += step
-                continue
-            if value == 0x20 or value == 0x0A or value == 0x09 or value == 0x0D or value == 0x0C:
-                space = True
-                inside = False
-                at += step
-                continue
-            if space and size > begin and text[size - 1] != 0x0A:
-                text[size] = 0x20
-                size += 1
-            space = False
-            if not inside:
-                inside = True
-                words += 1
-                linked += links
-            if value >= 0xE00 and (value < 0xE80 or 0x3040 <= value <= 0x9FFF or 0xAC00 <= value <= 0xD7AF):
-                wide += 1
-                wide_linked += links
-            if c == 0x26:
-                text[size] = value
-                size += 1
-            else:
-                for i in range(step):
-                    if at + i < len(html):
-                        text[size] = html[at + i]
-                        size += 1
-            at += step
-            continue
-        kind, after, closing = np.int64(-1), at + 1, False
-        if not end_of_page:
-            if at + 3 < len(html) and html[at + 1] == 0x21:  # a comment
-                at += 4
-                while at < len(html) and not (html[at] == 0x3E and html[at - 1] == 0x2D and html[at - 2] == 0x2D):
-                    at += 1
-                at += 1
-                continue
-            closing = at + 1 < len(html) and html[at + 1] == 0x2F
-            name, after = _name(html, at + 2 if closing else at + 1)
-            place = np.searchsorted(keys, np.uint64(name))
-            if place < len(keys) and keys[place] == np.uint64(name):
-                kind = np.int64(kinds[place])
-        if end_of_page or 0 <= kind < _LINK:  # a block ends
-            while size > begin and (text[size - 1] == 0x20 or text[size - 1] == 0x0A):
-                size -= 1
-            if size > begin and words:
-                spans[blocks, 0], spans[blocks, 1], spans[blocks, 2] = begin, size, current
-                counts[blocks, 0] = words + wide // 2
-                counts[blocks, 1] = linked + wide_linked // 2
-                blocks += 1
-            else:
-                size = begin
-            begin = size
-            words = linked = wide = wide_linked = 0
-            space = inside = False
-        if end_of_page:
+    run = np.zeros(6, np.int64)
+    elements, blocks, size, begin, at = 1, 0, 0, 0, 0
+    current, verbatim, link = 0, 0, False
+    tags[0], parents[0] = 0, -1
+    while True:
+        at, size = _text(html, at, begin, link, verbatim > 0, text, size, run)
+        if at >= len(html):
             break
-        end = _tag_end(html, after)
-        if kind >= _DROPPED:
-            if not closing:
-                end = _close(html, end, name, kind == _RAW)
+        if at + 3 < len(html) and html[at + 1] == 0x21:
+            at = _comment_end(html, at)
+            continue
+        closing = at + 1 < len(html) and html[at + 1] == 0x2F
+        name, after = _name(html, at + 2 if closing else at + 1)
+        place = np.searchsorted(keys, np.uint64(name))
+        kind = np.int64(kinds[place]) if place < len(keys) and keys[place] == np.uint64(name) else np.int64(-1)
+        at = _tag_end(html, after)
+        if 0 <= kind < _LINK:
+            blocks, size = _end(blocks, current, begin, size, text, spans, counts, run)
+            begin = size
+            if closing and tags[current] == kind and parents[current] >= 0:
+                verbatim -= kind == _PRE and verbatim > 0
+                current = parents[current]
+            elif not closing and kind != _HR:
+                tags[elements], parents[elements] = kind, current
+                attributes[elements, 0], attributes[elements, 1] = after, at - 1
+                current = elements
+                elements += 1
+                verbatim += kind == _PRE
+        elif kind >= _DROPPED and not closing:
+            at = _close(html, at, name, kind == _RAW)
         elif kind == _BREAK:
             if size > begin:
                 text[size] = 0x0A
                 size += 1
-            space = inside = False
+            run[_SPACE] = run[_INSIDE] = 0
         elif kind == _LINK:
-            links = 0 if closing else 1
-        elif kind >= 0 and closing:
-            if tags[current] == kind and parents[current] >= 0:
-                if kind == _PRE and verbatim:
-                    verbatim -= 1
-                current = parents[current]
-        elif kind >= 0 and kind != _HR:
-            tags[elements] = kind
-            parents[elements] = current
-            attributes[elements, 0], attributes[elements, 1] = after, end - 1
-            current = elements
-            elements += 1
-            if kind == _PRE:
-                verbatim += 1
-        at = end
+            link = not closing
+    blocks, size = _end(blocks, current, begin, size, text, spans, counts, run)
     return elements, blocks, size
 
 

@@ -14,6 +14,7 @@ from resiliparse.parse.html import HTMLTree
 
 from pipelines.markup.html.blocks import TAG, Blocks, blocks_of
 from pipelines.markup.html.content import content_blocks
+from pipelines.markup.html.phrases import without_phrases
 
 _SPACE = re.compile(r"[ \t\r\f\v\u00a0]+")
 _LINES = re.compile(r"\n{3,}")
@@ -26,6 +27,10 @@ _CANONICAL = re.compile(r'<link\b(?:[^>"]|"[^"]*")*\brel="canonical"(?:[^>"]|"[^
 _HREF = re.compile(r'\bhref="([^"]*)"')
 _OWN_LICENCE = re.compile(r"\brel\s*=\s*[\"']?[^\"'>]*\blicense\b", re.IGNORECASE)
 _HEAD_CHARACTERS, _TAG_CHARACTERS = 20_000, 1000
+_TEMPLATE = re.compile(r"""<script\b[^>]*\btype=["']?text/template\b[^>]*>(.*?)</script""", re.IGNORECASE | re.DOTALL)
+_PATTERN = re.compile(r"\{\{|<[#%]|\$\{")
+_LITTLE = 1000
+"""Characters of a page with less than an article."""
 _ITEM, _PRE, _ROW = TAG["li"], TAG["pre"], TAG["tr"]
 _CELL_CHARACTERS, _ROW_CHARACTERS = 200, 1000
 """Cells of more characters are those of tables that lay a page out: they stand alone."""
@@ -58,8 +63,21 @@ class Page:
 
 
 def _main(tree: Any, source: str) -> str:
+    text = _content(tree)
+    if len(text) < _LITTLE and "text/template" in source:
+        # blogs that show an article by a script have it here; patterns to fill in are none
+        for template in _TEMPLATE.findall(source):
+            if len(template) > len(text) and not _PATTERN.search(template):
+                text = max(text, _content(HTMLTree.parse(template)), key=len)
+    return text
+
+
+def _content(tree: Any) -> str:
+    if tree.body is None:
+        return ""
     blocks = blocks_of(tree.body.html)
-    return render(blocks, content_blocks(blocks).tolist())
+    chosen = content_blocks(blocks).tolist()
+    return render(blocks, without_phrases(blocks, chosen) or chosen)
 
 
 def _resiliparse(tree: Any, source: str) -> str:

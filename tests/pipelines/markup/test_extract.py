@@ -17,7 +17,11 @@ from pipelines.markup.html.blocks import DROPPED, RAW, TAGS, blocks_of
 from pipelines.markup.html.encoding import decode_page
 from pipelines.markup.html.extract import EXTRACTORS, extract_page
 
-_TOKEN = re.compile(r'<!--.*?-->|<(/?)([^\s/>]+)((?:[^">=]|=(?:"[^"]*")?|")*)>|([^<]+)', re.DOTALL)
+_TAG = r"""((?:[^">=]|=(?:"[^"]*")?|")*)>"""
+_TOKEN = re.compile(
+    rf"<!--.*?-->|<(?:{'|'.join(f'{name}(?=[ />]){_TAG}.*?(?:</{name}>|$)' for name in RAW)})|<(?P<closing>/?)(?P<tag>[^\s/>]+){_TAG}|(?P<text>[^<]+)",
+    re.DOTALL,
+)
 _WIDE = re.compile("[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af]")
 
 
@@ -50,7 +54,7 @@ def twin(body: str) -> list[tuple[str, str, int, int]]:
             found.append((stack[-1], clean, words + wide // 2, linked + wide_linked // 2))
 
     for match in _TOKEN.finditer(body):
-        closing, tag, _, text = match.groups()
+        closing, tag, text = match["closing"], match["tag"], match["text"]
         if text is not None:
             if not skip:
                 pieces.append((entities.unescape(text), link))
@@ -59,9 +63,9 @@ def twin(body: str) -> list[tuple[str, str, int, int]]:
             continue
         if skip:
             if tag == skip:
-                depth += -1 if closing else (tag not in RAW)
+                depth += -1 if closing else 1
                 skip = "" if depth == 0 else skip
-        elif tag in (*RAW, *DROPPED):
+        elif tag in DROPPED:
             skip, depth = (tag, 1) if not closing else ("", 0)
         elif tag == "a":
             link = not closing
@@ -99,7 +103,7 @@ def _compared(body: str) -> None:
 PIECES = st.sampled_from(
     (
         '<p> </p> <div class="a>b"> </div> <pre> </pre> <a href=x> </a> <br> <hr> <li> <td> <b> </b> <script>x<p>y</script>'
-        " <svg><p> </svg> <ul> </ul> &amp; &lt;p&gt; &nbsp; &quot; &#x27; word 日本語 ไทย ä \U0001f600 a\xa0b <!--x--> <table>"
+        " <script>for(i=0;i<t.length;i++)a(</script> <svg><p> </svg> <ul> </ul> &amp; &lt;p&gt; &nbsp; &quot; &#x27; word 日本語 ไทย ä \U0001f600 a\xa0b <!--x--> <table>"
         " <tr> </table> \n \t  "
     ).split(" ")
 )
@@ -170,6 +174,107 @@ def test_class_names_lie() -> None:
     text = "This is a long paragraph of the only text that the page has, and it has more than one clause. " * 4
     assert extract_page(f'<body><div class="sidebar menu"><p>{text}</p></div></body>', "main").text == text.strip()
     assert extract_page("<body><p>Only a few words.</p></body>", "main").text == "Only a few words."
+
+
+PROSE = "This paragraph is one of those that a reader came for, and it is long enough to be taken for one. "
+
+
+def main(body: str) -> list[str]:
+    return extract_page(f"<html><body>{body}</body></html>", "main").text.split("\n")
+
+
+def test_a_script_that_compares_hides_no_text() -> None:
+    script = '<script>for(i=0;i<t.length;i++){a("/script")}</script>'
+    assert main(f"<p>{PROSE}</p>{script}<p>Second: {PROSE}</p>") == [PROSE.strip(), f"Second: {PROSE.strip()}"]
+
+
+def test_cards_of_other_pages_are_left_out_and_a_page_of_cards_is_not() -> None:
+    cards = "".join(
+        f'<div><h3><a href="/{name}">The headline of {name} that is a link</a></h3><p>What {name} is about, in a few words more.</p></div>'
+        for name in ("one", "two", "three")
+    )
+    article = f"<article><h1>Title</h1><p>{PROSE * 4}</p><div>{cards}</div><p>{PROSE * 2}</p></article>"
+    assert main(article) == ["Title", (PROSE * 4).strip(), (PROSE * 2).strip()]
+    assert "What two is about, in a few words more." in main(f"<div>{cards}</div>")
+
+
+def test_headings_of_what_was_left_out_go_with_it() -> None:
+    links = "<ul>" + '<li><a href="/x">Another page</a></li>' * 3 + "</ul>"
+    body = (
+        f"<div><h2>A</h2><p>{PROSE}</p><h2>Pages</h2>{links}<h2>B</h2><h3>C</h3><p>{PROSE}</p><h2>End</h2>{links}</div>"
+    )
+    assert main(body) == ["A", PROSE.strip(), "B", "C", PROSE.strip()]
+
+
+def test_a_page_of_links_alone_is_them() -> None:
+    assert main('<a href="x"><p>abc</p><p>def</p>ghi</a>') == ["abc", "def", "ghi"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept"),
+    [
+        ('class="commentList"', False), ('class="InlinePromo-body"', False), ('class="header-top"', False),
+        ('class="has-sidebar"', True), ('class="overflow-hidden"', True), ('class="isPaywall"', True),
+        ('class="post-12 type-post category-comments tag-related"', True), ('class="category-comments"', False),
+        ('class="social-media-embed"', True), ('class="social-bar"', False), ('class="is-hidden"', False), ('style="display: none"', False),
+        ('id="related"', False), ('role="complementary"', False), ('class="read-more"', False), ('class="no-print"', False),
+    ],
+)  # fmt: skip
+def test_what_names_say(attributes: str, kept: bool) -> None:
+    box = "A box with words, five"
+    found = main(f"<div><p>{PROSE * 3}</p><div {attributes}>{box}</div><p>{PROSE * 3}</p></div>")
+    assert (box in found) == kept and found[0] == (PROSE * 3).strip()
+
+
+def test_ids_of_headings_are_their_text() -> None:
+    heading = '<h2 id="related-work">Related work of others</h2>'
+    assert "Related work of others" in main(f"<div><p>{PROSE}</p>{heading}<p>{PROSE}</p></div>")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By Ada Lovelace", "Von Ada Lovelace", "12 March 2020, 10:15 am", "Veröffentlicht am 3. Mai 2021 um 12:30 Uhr", "5 hours ago",
+        "Photo: Ada Lovelace / Getty Images", "© 2020 The Paper. All rights reserved.", "Anzeige", "Follow us on Twitter and everywhere",
+        "Read more: what happened next", "Lesen Sie auch: was dann geschah", "Lire aussi : la suite", "Tags: one, two", "3 min read",
+        "Subscribe to the weekly letter", "Updated on May 3, 2021",
+    ],
+)  # fmt: skip
+def test_lines_of_the_page_about_itself(line: str) -> None:
+    assert main(f"<article><div>{line}</div><p>{PROSE * 3}</p></article>") == [(PROSE * 3).strip()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By the way, nobody had asked him before.", "In March 2020 it was 10 degrees.", "He said more than anybody else.",
+        "Photographs were taken by nobody.", "Sharing is what they did.", "The anzeige was never made.", "1984",
+    ],
+)  # fmt: skip
+def test_lines_of_the_text(line: str) -> None:
+    found = main(f"<article><p>{PROSE * 3}</p><p>{line}</p><p>{PROSE * 3}</p></article>")
+    assert found == [(PROSE * 3).strip(), line, (PROSE * 3).strip()]
+    assert (
+        line in main(f"<article><p>{PROSE * 3}</p><table><tr><td>Tags: x</td><td>{line}</td></tr></table></article>")[1]
+    )
+
+
+def test_a_section_of_other_pages_ends_where_the_text_goes_on() -> None:
+    items = '<ul><li>A story that <a href="/a">has a link</a></li><li>Another story</li></ul>'
+    body = f"<article><p>{PROSE}</p><h3>More great stories</h3>{items}<p>{PROSE * 2}</p></article>"
+    assert main(body) == [PROSE.strip(), (PROSE * 2).strip()]
+    assert main(f"<article><h3>More great stories</h3><p>{PROSE}</p></article>") == [
+        "More great stories",
+        PROSE.strip(),
+    ]
+
+
+def test_a_post_that_a_script_shows() -> None:
+    blog = "<body><p>Insights of the firm</p><script type='text/template'>{}</script></body>"
+    assert (
+        extract_page(blog.format(f"<p>{PROSE}</p><div>{PROSE * 3}</div>"), "main").text.split("\n")[0] == PROSE.strip()
+    )
+    assert extract_page(blog.format(f"<p>{PROSE * 3} {{{{name}}}}</p>"), "main").text == "Insights of the firm"
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
