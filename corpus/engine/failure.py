@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corpus.data.files import write_atomic
+from corpus.engine.lock import LOCK
 from corpus.engine.result import RESULT
 from corpus.errors import DataError, LostError, UsageError
 
@@ -52,5 +53,5 @@ def nothing_left(output: Path) -> Iterator[None]:
 def remove_if_empty(folder: Path) -> None:
     """Remove a folder that holds nothing, or nothing but a lock."""
     held = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    if held <= {"_log", "_log/lock"}:
+    if held <= {"_log", f"_log/{LOCK}"}:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,59 +1,140 @@
-"""One run at a time for an output directory; the lock falls with the process that holds it."""
+"""One run at a time for an output directory: `flock` on one host, a lease between hosts.
+
+`flock` falls with the process that holds it, so that a run that was killed can be begun again at once. Not every network file
+system has it, and some only among the processes of one host: there the lease speaks (`lease.py`).
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from corpus.engine.lease import STALE_SECONDS, Lease, Watch
 from corpus.errors import DataError
 
 WAIT_SECONDS = 5.0
 """How long a second run waits: a killed run's last process may need a moment to go."""
+LOCK = "lock"
+"""Its file in `_log/`."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems say that have no `flock`, or whose lock server is away."""
+_STEP_SECONDS = 0.1
 
 
 @contextmanager
 def locked(output: Path, say: Callable[[str], None], wait: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold `output/_log/lock`; if another process has it, wait `wait` seconds, then say who holds it."""
-    path = output / "_log" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Hold the output; if another process has it, wait `wait` seconds, then say who holds it. A process of another host
+    that gives no sign of life for `STALE_SECONDS` has it no more."""
+    folder = output / "_log"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _Flock(folder / LOCK)
     try:
-        deadline = time.monotonic() + wait
-        told = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_at(descriptor, path):
-                    break
-                os.close(descriptor)  # a first attempt that failed took its folder away
-                path.parent.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            except BlockingIOError:
-                holder = os.pread(descriptor, 300, 0).decode("utf-8", "replace").strip() or "another process"
-                if time.monotonic() >= deadline:
-                    raise DataError(
-                        f"{output} is being written by {holder}: wait for it or stop it, then run the command again."
-                    ) from None
-                if not told:
-                    say(f"{output} is being written by {holder}; waiting up to {wait:.0f} s")
-                    told = True
-                time.sleep(0.05)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        lease = Lease(folder, say)
+        waiting = _Waiting(output, say, time.monotonic() + wait, wait)
+        while (holder := _holder(lock, lease, waiting)) is not None:
+            waiting.pause(holder)
+        lease.keep()
+        try:
+            yield
+        finally:
+            lease.release()
     finally:
-        os.close(descriptor)
+        lock.close()
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+def _holder(lock: _Flock, lease: Lease, waiting: _Waiting) -> str | None:
+    """Who has the output, in words; None if this process has it now."""
+    waiting.watched = False
+    if lock.take() is False:
+        return lock.holder()
+    owner = lease.read()
+    if owner is None:
+        return None if lease.create() else "another process"
+    held_here = lock.held and owner.near  # its owner would have the lock if it lived
+    still = waiting.watch.still(owner)
+    if held_here or owner.gone or still:
+        if still:
+            waiting.say(
+                f"{waiting.output}: {owner.said} has given no sign of life for {STALE_SECONDS:.0f} s, so this one goes on"
+            )
+        return None if lease.take() else "another process"
+    waiting.watched = not owner.near and not waiting.watch.moved
+    return owner.said
+
+
+@dataclass
+class _Waiting:
+    """A second run that waits for the first."""
+
+    output: Path
+    say: Callable[[str], None]
+    deadline: float
+    seconds: float
+    watch: Watch = field(default_factory=Watch)
+    watched: bool = False
+    """Whether the holder is one of another host that has not been seen to live yet."""
+    told: bool = False
+
+    def pause(self, holder: str) -> None:
+        """Wait a moment; a DataError if that was long enough."""
+        if time.monotonic() >= self.deadline and not self.watched:
+            raise DataError(
+                f"{self.output} is being written by {holder}: wait for it or stop it, then run the command again."
+            )
+        if not self.told:
+            self.say(f"{self.output} is being written by {holder}; waiting up to {self.seconds:.0f} s")
+            self.told = True
+        time.sleep(_STEP_SECONDS)
+
+
+class _Flock:
+    """`flock` on a file that tells who holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.held = False
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def take(self) -> bool | None:
+        """Whether this process has it now; None where the file system has no such locks."""
+        while not self.held:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                return None
+            if self._is_at_path():
+                self.held = True
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            else:
+                os.close(self._descriptor)  # a first attempt that failed took its folder away
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        return True
+
+    def holder(self) -> str:
+        """Who holds it, in words."""
+        return os.pread(self._descriptor, 300, 0).decode("utf-8", "replace").strip() or "another process"
+
+    def close(self) -> None:
+        """Let it go."""
+        if self.held:
+            os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+    def _is_at_path(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False

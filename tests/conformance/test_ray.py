@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -81,9 +82,9 @@ def at_work(node: Any) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(raylet).children(recursive=True):
         try:
-            if any(part.startswith("ray::") and "IDLE" not in part for part in child.cmdline()[:1]):
+            if re.match(r"ray::[^:]+:\w", child.cmdline()[0]):  # stage:phase, and no agent of Ray's
                 found.append(child)
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, IndexError):
             continue
     return found
 
