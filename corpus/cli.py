@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "mix": ("corpus.commands.mix:mix", "Mix domains by weights and pack training rows."),
     "run": ("corpus.commands.run:run", "Run a whole recipe, from raw dumps to packed rows."),
+    "recipes": ("corpus.commands.recipes:recipes", "List the recipes that come with the package."),
+    "init": ("corpus.commands.recipes:init", "Write a commented recipe to begin with."),
     "plan-cluster": ("corpus.commands.cluster:plan_cluster", "Say what a recipe takes on a cluster."),
     "remove": ("corpus.commands.remove:remove", "Remove records from a run's output for good."),
     "export": ("corpus.commands.export:export", "Write a packed or token set as files of other trainers."),
@@ -52,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "cancel": ("corpus.commands.cancel:cancel", "End a run's jobs on Slurm."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
+    "completion": ("corpus.completion:CORPUS", "Print the script of shell completion."),
     "clean": ("corpus.commands.clean:clean", "Remove intermediate datasets of a finished run."),
 }
 

@@ -124,7 +124,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "status": ("corpus status OUT", "corpus status OUT --input RAW --json"),
     "plugins": ("corpus plugins", "corpus plugins --json"),
     "clean": ("corpus clean OUT --dry-run", "corpus clean OUT"),
-    "init": ("corpus init recipe.yaml --domain notes --reader jsonl", "corpus init recipe.yaml --from llama"),
+    "init": ("corpus init recipe.yaml --domain notes=jsonl --domain wikipedia", "corpus init recipe.yaml --from llama"),
     "recipes": ("corpus recipes", "corpus recipes llama > mine.yaml"),
     "completion": (
         "corpus completion bash >> ~/.bashrc",

@@ -18,6 +18,7 @@ from corpus.cli_options import (
     print_json,
     quiet_option,
 )
+from corpus.completion import completion_command
 from corpus.option import Bounds
 from corpus.plugins import load_plugins
 from trainer.api import share_cores
@@ -283,7 +284,7 @@ def log(run: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=_DIRECTORY)
-@output_option("The SVG file to write.", file=True)
+@output_option("The file to write: SVG, PDF or PNG by its ending.", file=True)
 def plot(run: Path, output: str) -> None:
     """Draw the loss curve of RUN."""
     from trainer.run.plot import plot as draw_plot
@@ -291,6 +292,7 @@ def plot(run: Path, output: str) -> None:
     draw_plot(run, Path(output))
 
 
+main.add_command(completion_command("trainer"))
 main.examples = EXAMPLES
 scale.examples = {name.removeprefix("scale "): lines for name, lines in EXAMPLES.items() if name.startswith("scale ")}
 for command in (plan_command, memorization, doremi, noise_command, probe, regmix, scale, sweep):

@@ -65,3 +65,16 @@ def test_examples_are_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         if done.exit_code or not ran:
             wrong.append(f"{line}\n{done.output}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_shells_complete_commands_options_and_choices(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        script = CliRunner().invoke(PROGRAMS[program], ["completion", shell])
+        assert script.exit_code == 0 and f"_{program.upper()}_COMPLETE={shell}_complete" in script.output
+    words = {"corpus": ("corpus dedup --le", "plain,--level"), "trainer": ("trainer ge", "plain,generate")}[program]
+    monkeypatch.setenv("COMP_WORDS", words[0])
+    monkeypatch.setenv("COMP_CWORD", str(words[0].count(" ")))
+    monkeypatch.setenv(f"_{program.upper()}_COMPLETE", "bash_complete")
+    done = CliRunner().invoke(PROGRAMS[program], [], prog_name=program)
+    assert words[1] in done.output.splitlines()

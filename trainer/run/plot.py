@@ -1,4 +1,4 @@
-"""`trainer plot`: the loss curve of a run as an SVG drawing, from `metrics.jsonl` alone."""
+"""`trainer plot`: the loss curve of a run as a drawing, from `metrics.jsonl` alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from corpus.data.files import write_atomic
 from corpus.errors import DataError, UsageError
 from trainer.run.directory import Run
 from trainer.run.metrics import MetricsLog
+from trainer.run.picture import check_ending, write_picture
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 44, 52
@@ -50,6 +50,7 @@ class _Axes:
 
 def plot(path: Path, output: Path) -> None:
     """Draw the loss of each step, its running mean and the validation losses of the run at `path`."""
+    check_ending(output)
     run = Run(path)
     config = run.read_config()
     if config is None:
@@ -62,11 +63,7 @@ def plot(path: Path, output: Path) -> None:
         raise DataError(f"{run.metrics} holds no two steps: plot a run that has trained for longer.")
     at = {r["step"]: r["tokens"] for r in records if r["kind"] == "train"}
     validation = [(at[r["step"]], r["loss"]) for r in records if r["kind"] == "validation" and r["step"] in at]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, draw(str(config.get("name", path.name)), train, validation, _undone(undone)))
-    except OSError as error:
-        raise DataError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
+    write_picture(output, draw(str(config.get("name", path.name)), train, validation, _undone(undone)))
 
 
 def _undone(records: Sequence[Mapping[str, Any]]) -> list[Points]:

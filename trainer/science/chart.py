@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from corpus.data.files import write_atomic
-from corpus.errors import DataError
+from trainer.run.picture import write_picture
 
 _WIDTH, _HEIGHT = 760, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 190, 40, 56
@@ -54,12 +53,8 @@ class Axis:
 
 
 def draw(path: Path, title: str, x: Axis, y: Axis, series: Sequence[Series]) -> None:
-    """Write the chart; a DataError where the file cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, chart(title, x, y, series))
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}): give another file.") from None
+    """Write the chart as SVG, PDF or PNG, by the ending of the name."""
+    write_picture(path, chart(title, x, y, series))
 
 
 def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:

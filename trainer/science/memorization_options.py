@@ -24,7 +24,7 @@ class MemorizationOptions:
     batch_size: int = option(32, "spans at once", least=1)
     seed: int = option(0, "seed of the draw", least=0)
     device: str | None = option(None, DEVICE_DOC, choices=DEVICES)
-    plot: Path | None = option(None, "write the shares by duplicates as an SVG drawing")
+    plot: Path | None = option(None, "write the shares by duplicates as a drawing: SVG, PDF or PNG by its ending")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -60,7 +60,7 @@ class PlanOptions:
     model: str = option("llama", "the family whose proportions the shape has")
     vocabulary: int | None = option(None, "rows of the embedding. Default: the family's", least=1)
     sequence_length: int = option(2048, "tokens of a sequence", least=1)
-    plot: Path | None = option(None, "write the optima as an SVG drawing")
+    plot: Path | None = option(None, "write the optima as a drawing: SVG, PDF or PNG by its ending")
 
     def __post_init__(self) -> None:
         check_options(self)

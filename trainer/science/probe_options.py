@@ -19,7 +19,9 @@ class ProbeOptions:
     near: float = option(0.1, "an activation below this part of the RMS of its token's is near zero", above=0, below=1)
     batch_size: int = option(4, "sequences at once", least=1)
     device: str | None = option(None, DEVICE_DOC, choices=DEVICES)
-    plot: Path | None = option(None, "write the sparsity of each layer over the steps as an SVG drawing")
+    plot: Path | None = option(
+        None, "write the sparsity of each layer over the steps as a drawing: SVG, PDF or PNG by its ending"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -25,7 +25,7 @@ class ScaleFitOptions:
     draws: int = option(400, "samples of the bootstrap", least=20, most=20000)
     interval: float = option(0.95, "share of the intervals", above=0, below=1)
     seed: int = option(0, "seed of the bootstrap", least=0)
-    plot: Path | None = option(None, "write runs, law and interval as an SVG drawing")
+    plot: Path | None = option(None, "write runs, law and interval as a drawing: SVG, PDF or PNG by its ending")
 
     def __post_init__(self) -> None:
         check_options(self)

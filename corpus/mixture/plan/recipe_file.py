@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,20 @@ def packaged() -> list[str]:
     )
 
 
+def recipe_text(name: str) -> str:
+    """A packaged recipe as it is written; a UsageError with the nearest name where there is none."""
+    if name not in packaged():
+        raise UsageError(f"no recipe '{name}' comes with the package: {nearest(name, packaged())}")
+    return resources.files(_FOLDER).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def recipe_doc(text: str) -> str:
+    """The first sentence of the comment with which a recipe begins."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    whole = " ".join(line.lstrip("# ") for line in lines)
+    return re.split(r"(?<=[\w)])\.(?: (?=[A-Z])|$)", whole)[0]
+
+
 def load_recipe_file(name: str) -> Any:
     """The parsed content of a recipe or weights file: an existing path (YAML, or JSON when it is named so), else a
     packaged name with or without `.yaml`. A file that is not there, not text or not valid is a UsageError."""
@@ -44,7 +60,7 @@ def load_recipe_file(name: str) -> Any:
         if plain not in packaged():
             hint = nearest(Path(plain).name, packaged())
             raise UsageError(f"there is no recipe '{name}', neither as a file nor packaged: {hint}")
-        text = resources.files(_FOLDER).joinpath(f"{plain}.yaml").read_text(encoding="utf-8")
+        text = recipe_text(plain)
     else:
         try:
             text = path.read_text(encoding="utf-8")
