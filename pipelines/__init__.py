@@ -1,0 +1,1 @@
+"""Part of corpusmill: readers, downloads and recipes."""

@@ -1,4 +1,4 @@
-"""SentencePiece tokenizers: training, fast encoding, exports. `Tokenizer` is imported when it is asked for."""
+"""Part of corpusmill: SentencePiece tokenizers: training, fast encoding, exports. `Tokenizer` is imported when it is asked for."""
 
 from __future__ import annotations
 

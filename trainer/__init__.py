@@ -1,4 +1,4 @@
-"""Language models from packed sets. The `trainer` command lives in `trainer.cli`.
+"""Part of corpusmill: language models from packed sets. The `trainer` command lives in `trainer.cli`.
 
 What is named in `__all__` is for use from Python; it is imported when it is asked for, and torch when it is needed.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from corpus.errors import UsageError
 from corpus.option import nearest
 from corpus.plugins import load_plugins
+from trainer.needs import check_needed
 
 if TYPE_CHECKING:
     from trainer.models.model import LanguageModel
@@ -47,6 +48,7 @@ class TrainedRun:
 
     @cached_property
     def _loaded(self) -> LoadedModel:
+        check_needed()
         share_cores()
         from trainer.run.generate import LoadedModel
 
@@ -114,6 +116,7 @@ def fit(
     `options` are those of `trainer fit` with underscores (steps, batch_size, validation, save_every, …), `settings` those
     of its --set, as `{"optimizer.lr": 3e-4}`. `plugins` are files that add model families; `say` hears the progress.
     """
+    check_needed()
     share_cores()
     load_plugins(plugins)
     from trainer.config.options import FitOptions, make_options

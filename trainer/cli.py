@@ -26,6 +26,7 @@ from trainer.config.memory_options import MemoryOptions
 from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.evaluation.options import EvaluationOptions
 from trainer.examples import EXAMPLES
+from trainer.needs import needed
 from trainer.run.sampling import SamplingConfig
 from trainer.science_cli import (
     doremi,
@@ -48,7 +49,13 @@ _checkpoint_option = click.option(
 
 
 class _Group(Group):
-    """Answers an unknown option of `fit` with the setting that is meant, too."""
+    """Answers an unknown option of `fit` with the setting that is meant, too, and asks for torch by name."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise needed(error) from None
 
     def further_names(self, command: str) -> list[str]:
         from corpus.config import option_names

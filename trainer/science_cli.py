@@ -11,6 +11,7 @@ import click
 from corpus.cli_options import Group, Number, build_config, config_options, json_option, print_json, quiet_option
 from corpus.option import Bounds
 from trainer.api import share_cores
+from trainer.needs import needed
 from trainer.science.doremi_options import DoremiOptions
 from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
@@ -39,8 +40,13 @@ def plan_command(as_json: bool, **options: Any) -> None:
         for line in plan_lines(plan):
             click.echo(line)
 
-    # this imports torch: what came before is on the screen
-    from trainer.science.footprint import footprint_json, footprint_lines
+    try:  # this imports torch: what came before is on the screen
+        from trainer.science.footprint import footprint_json, footprint_lines
+    except ModuleNotFoundError as error:
+        note(False)(f"memory and time are left out, since {needed(error)}")
+        if as_json:
+            print_json({**plan_json(plan), "shape": None})
+        return
 
     if as_json:
         print_json({**plan_json(plan), "shape": footprint_json(plan)})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from corpus.errors import DataError
+from corpus.errors import DataError, UsageError
 from corpus.ingest.compression import QUARANTINE_BYTES
 from corpus.ingest.reader import Item, RawFile, Unreadable
 from corpus.option import nearest, option
@@ -69,8 +69,11 @@ class HubReader(DeclaresColumns):
                 yield Unreadable(ordinal, 0, len(data), str(error), data[:QUARANTINE_BYTES])
 
     def _rows(self, name: str, scratch: Path) -> Iterator[Mapping[str, object]]:
-        import datasets
-        from datasets.exceptions import DatasetNotFoundError
+        try:
+            import datasets
+            from datasets.exceptions import DatasetNotFoundError
+        except ModuleNotFoundError:
+            raise UsageError("data sets of the hub need the library datasets: pip install 'corpusmill[hub]'.") from None
 
         options: dict[str, Any] = {"streaming": True}
         if Path(name).exists():
