@@ -192,8 +192,8 @@ def _submit(run: RecipeRun, options: RunOptions, chain: Chain, arguments: Sequen
     folder = run.output / FOLDER
     script = folder / f"controller-{chain.id}-{chain.number}.sh"
     write_script(script, [sys.executable, "-P", "-m", "corpus", *arguments, FLAG, chain.name])
-    settings = executor_settings(options)
-    own = settings.options
+    executor = SlurmExecutor(executor_settings(options))
+    settings = executor.settings
     log = str(script.with_suffix(".log").resolve()).replace("%", "%%")
     return programs.submit(
         script,
@@ -202,10 +202,10 @@ def _submit(run: RecipeRun, options: RunOptions, chain: Chain, arguments: Sequen
             f"--output={log}",
             "--open-mode=append",
             "--requeue",
-            *job_arguments(settings, options.memory // options.workers),
+            *job_arguments(settings, executor.task_memory(options.memory)),
             *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
         ],
-        own.args,
+        settings.options.args,
     )
 
 

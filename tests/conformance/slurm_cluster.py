@@ -133,7 +133,7 @@ class SlurmCluster:
         daemon = self._daemons.pop(node)
         daemon.kill()
         daemon.wait()
-        for process in _processes_of(node):
+        for process in self._processes_of(node):
             _kill(process)
 
     def queue(self) -> list[str]:
@@ -160,6 +160,18 @@ class SlurmCluster:
                 daemon.wait()
         self._daemons.clear()
 
+    def _processes_of(self, node: str) -> list[int]:
+        """The processes of jobs on a node."""
+        wanted = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.folder}/slurm.conf".encode()}
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
     def _start(self, name: str, command: list[str]) -> None:
         program = shutil.which(command[0]) or f"/usr/sbin/{command[0]}"
         log = (self.folder / f"{name}.out").open("ab")
@@ -176,19 +188,6 @@ class SlurmCluster:
                 logs = "".join(path.read_text(errors="replace")[-500:] for path in self.folder.glob("*.out"))
                 raise TimeoutError(f"waited {seconds:.0f} s for {what}; {logs}")
             time.sleep(0.1)
-
-
-def _processes_of(node: str) -> list[int]:
-    """The processes that a slurmd of this node has started."""
-    wanted = f"SLURMD_NODENAME={node}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
 
 
 def _kill(process: int) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 RESUBMISSIONS = 3
 """How often a task that was lost is sent again before its phase is given up."""
+INTERPRETER_BYTES = 1_000_000_000
+"""What is reserved for a task on a cluster besides its data: interpreter, libraries, models."""
 Tick = Callable[[int, int, int], None]
 """Hears of a task that runs in the calling process: its number, and the documents and bytes that are done."""
 
@@ -53,6 +55,10 @@ class Settings:
     always_pool: bool = False
     """Never run a task in the calling process."""
 
+    def reserved(self, memory: int) -> int:
+        """Bytes that are reserved for a task that may hold `memory` bytes of data."""
+        return self.memory_per_task or memory + INTERPRETER_BYTES
+
 
 class Executor(ABC):
     """Runs tasks somewhere. One executor serves the phases and stages of a run, one after another.
@@ -74,8 +80,10 @@ class Executor(ABC):
         self.settings = settings
 
     def task_memory(self, memory: int) -> int:
-        """Bytes of data that one task may hold, where all workers together may hold `memory`."""
-        return memory // self.settings.workers
+        """Bytes of data that one task may hold: its part where all workers together may hold `memory`; of what is reserved
+        for it, if that is said, all but the interpreter's part, at least the half."""
+        reserved = self.settings.memory_per_task
+        return memory // self.settings.workers if reserved is None else max(reserved - INTERPRETER_BYTES, reserved // 2)
 
     @abstractmethod
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:

@@ -25,8 +25,6 @@ from corpus.errors import DataError, LostError, UsageError
 from corpus.option import option
 from corpus.quantity import format_quantity
 
-INTERPRETER_BYTES = 1_000_000_000
-"""What is reserved for a task besides its data, where the user does not say: interpreter, libraries, models."""
 _OBJECT_STORE_BYTES = 200_000_000
 """Shared memory of a Ray that is started here: nothing goes through it but what a task is."""
 _POLL_SECONDS = 0.25
@@ -81,17 +79,12 @@ class RayExecutor(Executor):
         self._next_look = 0.0
         self._connected = _connect(self._ray, settings.options.address)
 
-    def task_memory(self, memory: int) -> int:
-        """What is reserved for a task but the interpreter's part, at least the half; without it a part of `memory`."""
-        reserved = self.settings.memory_per_task
-        return super().task_memory(memory) if reserved is None else max(reserved - INTERPRETER_BYTES, reserved // 2)
-
     def submit(self, step: TaskStep, ranks: Sequence[int]) -> str:
         """Hand the tasks to Ray, no more than `workers` at a time. A UsageError where no node has room for one."""
         settings = self.settings
         if not settings.always_pool and step.stage.input_bytes() < settings.in_process_bytes:
             return self._here.submit(step, ranks)
-        memory = settings.memory_per_task or step.memory + INTERPRETER_BYTES
+        memory = settings.reserved(step.memory)
         if missing := self._missing_room(memory):
             raise UsageError(missing)
         remote = self._ray.remote(run_task).options(

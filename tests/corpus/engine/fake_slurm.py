@@ -2,8 +2,8 @@
 
 What becomes of a job is in `folder/ID/`: `about.json`, and for each element `N.state` and `N.pid` (N is 0 for a job that is
 no array). `folder/fates.json` says what is to happen, once each: `{"NAME:ELEMENT": "STATE"}` ends that element of the next
-job of this name with this state before its program begins, or, where the state is followed by `!`, a moment after its
-first task has begun; `{"sbatch": "MESSAGE"}` makes the next sbatch fail with this message.
+job of this name with this state before its program begins, or, where the state is followed by `!`, when it has taken a
+task; `{"sbatch": "MESSAGE"}` makes the next sbatch fail with this message.
 """
 
 from __future__ import annotations
@@ -62,11 +62,10 @@ def sbatch(folder: Path, arguments: list[str]) -> int:
     number = 1 + max((int(place.name) for place in folder.glob("[0-9]*")), default=0)
     place = folder / str(number)
     place.mkdir()
-    first, _, most = options.get("array", "").partition("%")
+    last = options.get("array", "").partition("-")[2]
     about = {
         "name": options["job-name"], "script": arguments[-1], "arguments": arguments[:-1],
-        "elements": int(first.partition("-")[2]) + 1 if first else 0, "most": int(most or 1),
-        "output": options["output"], "after": options.get("dependency", "").split(":")[1:],
+        "elements": int(last) + 1 if last else 0, "output": options["output"], "after": options.get("dependency", "").split(":")[1:],
     }  # fmt: skip
     (place / "about.tmp").write_text(json.dumps(about))
     (place / "about.tmp").rename(place / "about.json")
@@ -79,7 +78,7 @@ def sbatch(folder: Path, arguments: list[str]) -> int:
 
 
 def run(folder: Path, arguments: list[str]) -> int:
-    """Run a job whose dependencies have ended, as many elements at a time as it asks for."""
+    """Run a job whose dependencies have ended, all elements at a time."""
     place = folder / arguments[0]
     about = _about(place)
     while not all(_ended(folder / other) for other in about["after"]):
@@ -88,9 +87,9 @@ def run(folder: Path, arguments: list[str]) -> int:
         return 0
     waiting = list(range(max(1, about["elements"])))
     running: dict[int, subprocess.Popen[bytes]] = {}
-    doomed: dict[int, tuple[float, str]] = {}
+    doomed: dict[int, str] = {}
     while waiting or running:
-        while waiting and len(running) < about["most"]:
+        while waiting:
             number = waiting.pop(0)
             fate = _fate(folder, f"{about['name']}:{number}")
             if fate and not fate.endswith("!"):
@@ -98,16 +97,15 @@ def run(folder: Path, arguments: list[str]) -> int:
             elif not (place / "cancelled").exists():
                 running[number] = _start(place, about, number)
                 if fate:
-                    doomed[number] = (time.monotonic() + 60, fate[:-1])
+                    doomed[number] = fate[:-1]
         for number, process in list(running.items()):
-            begun = Path(about["script"]).with_name(f"{number}.begun").exists()
-            if number in doomed and begun:
+            if number in doomed and _has_taken(Path(about["script"]).parent, number):
                 process.kill()
             if (code := process.poll()) is None:
                 continue
             del running[number]
             if number in doomed:
-                _set(place, number, doomed[number][1])
+                _set(place, number, doomed[number])
             elif (place / "cancelled").exists():
                 _set(place, number, "CANCELLED")
             else:
@@ -120,6 +118,10 @@ def run(folder: Path, arguments: list[str]) -> int:
             waiting = []
         time.sleep(0.01)
     return 0
+
+
+def _has_taken(folder: Path, number: int) -> bool:
+    return any(path.read_text() == str(number) for path in folder.glob("claim-*"))
 
 
 def _start(place: Path, about: dict, number: int) -> subprocess.Popen[bytes]:

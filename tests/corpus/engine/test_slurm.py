@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from corpus.engine.executors.slurm.deaths import Death
 from corpus.engine.executors.slurm.executor import HandedOver, SlurmExecutor, check
 from corpus.engine.executors.slurm.options import SlurmOptions, seconds_of
 from corpus.engine.executors.slurm.programs import Job
+from corpus.engine.executors.slurm.watch import look
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import LostError, UsageError
@@ -36,7 +36,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, value in fake_slurm.install(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    monkeypatch.setattr(queue, "_LEAST", 0.1)
+    monkeypatch.setattr(queue, "_LEAST", 0.4)
     programs.max_array_size.cache_clear()
     yield folder
     fake_slurm.kill_all(folder)
@@ -55,10 +55,10 @@ def test_arrays_do_the_tasks_and_what_is_lost_is_sent_again(slurm: Path, tmp_pat
     stage = SlowStage(tasks=3)
     run_stage(stage, tmp_path / "local", RunOptions(quiet=True))
     meet(slurm, {"slow.square:1": ["NODE_FAIL"], "slow.collect:0": ["NODE_FAIL!"]})
-    run_stage(stage, tmp_path / "out", options(replace(OWN, array_size=2)))
+    run_stage(stage, tmp_path / "out", options())
     assert contents(tmp_path / "out") == contents(tmp_path / "local")
     names = [name.split()[1] for name in fake_slurm.jobs(slurm)]
-    assert names == ["slow.square", "slow.square", "slow.collect", "slow.collect", "slow.write"]
+    assert names == ["slow.square", "slow.collect", "slow.collect", "slow.write"]  # the other job has done all squares
     about = json.loads((slurm / "1" / "about.json").read_text())
     assert about["elements"] == 2
     assert {"--partition=work", "--time=10:00", "--cpus-per-task=1", "--mem=2862M"} <= set(about["arguments"])
@@ -72,7 +72,7 @@ def test_an_error_of_a_task_is_raised_here(slurm: Path, tmp_path: Path) -> None:
 
 
 def test_after_an_error_the_rest_is_cancelled(slurm: Path, tmp_path: Path) -> None:
-    meet(slurm, {"slow.square:1": ["TIMEOUT"]})
+    meet(slurm, {"slow.square:1": ["TIMEOUT!"]})
     with pytest.raises(LostError, match=r"task 1 of .* time limit of 10:00 \(job 1_1 on n1\).* --slurm-time"):
         run_stage(SlowStage(tasks=2, seconds=60), tmp_path / "out", options())
     while fake_slurm.jobs(slurm)["1 slow.square"]["0"] != "CANCELLED":
@@ -100,7 +100,7 @@ def test_a_chain_hands_over_at_every_barrier_and_sends_nothing_twice(slurm: Path
 
 
 def test_a_run_that_begins_again_takes_what_is_running_as_sent(slurm: Path, tmp_path: Path) -> None:
-    stage = SlowStage(tasks=2, seconds=1.0)
+    stage = SlowStage(tasks=2, seconds=30)
     killed = SlurmExecutor(Settings(workers=2, options=OWN), "first", hand_over=True)
     with pytest.raises(HandedOver):
         run_stage(stage, tmp_path / "out", options(running=killed))
@@ -130,9 +130,7 @@ def test_what_ended_a_job_is_said_with_the_setting(slurm: Path, tmp_path: Path, 
 
 def test_what_is_lost_for_ever_is_given_up(slurm: Path, tmp_path: Path) -> None:
     meet(slurm, {"slow.square:0": ["NODE_FAIL"] * 9})
-    with pytest.raises(
-        LostError, match=r"lost 4 times .* because each was lost with its node \(job 4_0 on n1\): see sinfo -R"
-    ):
+    with pytest.raises(LostError, match=r"lost 4 times .* was lost with its node \(job 4_0 on n1\): see sinfo -R"):
         run_stage(SlowStage(tasks=1), tmp_path / "out", options())
     assert len(fake_slurm.jobs(slurm)) == 4
 
@@ -210,9 +208,52 @@ def test_no_stage_of_little_input_waits_in_a_queue(slurm: Path, tmp_path: Path) 
     assert fake_slurm.jobs(slurm) == {}
 
 
-def test_tasks_are_dealt_evenly() -> None:
-    assert array.grouped(range(5), 10) == ((0,), (1,), (2,), (3,), (4,))
-    assert array.grouped((7, 1, 3, 9), 3) == ((7, 9), (1,), (3,))
+def test_every_task_is_taken_once_and_what_others_leave_is_taken(tmp_path: Path) -> None:
+    ranks = (4, 7, 1, 9, 2, 30, 5)
+    first, second = (array.claimed(tmp_path, element, 3, ranks) for element in (0, 1))
+    assert [next(first), next(second), next(second)] == [4, 7, 2]
+    assert list(first) == [9, 5, 30, 1]  # its own, then those of the element 2, which waits in the queue, from the end
+    assert list(second) == []
+    assert list(array.claimed(tmp_path, 2, 3, ranks)) == []
+    one = array.ArrayJob(tmp_path, "1", "chain", 3, frozenset(ranks))
+    assert one.claims(one.marks()) == {4: 0, 7: 1, 2: 1, 9: 0, 5: 0, 30: 0, 1: 0}
+
+
+class Told(queue.Queue):
+    """Slurm says that elements have ended in these states."""
+
+    def __init__(self, *states: str) -> None:
+        self.states = states
+
+    def job(self, id: str, element: int) -> Job:
+        return Job(id, element, self.states[element], "n1")
+
+
+@pytest.mark.parametrize(
+    ("states", "claims", "done", "seen"),
+    [
+        # states of two jobs, which of them took the tasks 0 to 3, what is done: running, ended, lost, left, failed
+        (("RUNNING", "PENDING"), {0: 0}, [], ([0, 1, 2, 3], [], [], [], [])),
+        (("RUNNING", "NODE_FAIL"), {0: 0, 1: 1}, [0], ([0, 2, 3], [], [1], [], [])),
+        (("TIMEOUT", "NODE_FAIL"), {0: 0, 1: 1, 2: 0}, [0], ([], [0], [1, 2], [3], [])),
+        (("TIMEOUT", "RUNNING"), {0: 0}, [], ([1, 2, 3], [], [0], [], [0])),
+        (("CANCELLED", "COMPLETED"), {0: 0, 1: 0}, [0, 1], ([], [0, 1], [2, 3], [2, 3], [2])),
+        (("NODE_FAIL", "NODE_FAIL"), {}, [], ([], [], [0, 1, 2, 3], [], [])),
+        (("FAILED", "FAILED"), {}, [], ([], [], [0, 1, 2, 3], [], [0])),
+    ],
+)
+def test_what_became_of_an_array(
+    tmp_path: Path, states: tuple[str, str], claims: dict[int, int], done: list[int], seen: tuple[list[int], ...]
+) -> None:
+    for rank, element in claims.items():
+        (tmp_path / f"claim-{rank}").write_text(str(element))
+    for rank in done:
+        (tmp_path / f"square/{rank:05d}").mkdir(parents=True)
+        (tmp_path / f"square/{rank:05d}/result.json").touch()
+    step = TaskStep(SlowStage(), "square", str(tmp_path), 1, False)
+    sight = look(array.ArrayJob(tmp_path, "7", "chain", 2, frozenset(range(4))), step, Told(*states), "10")
+    found = (sight.running, sight.ended, sight.lost, sight.left, sight.failed)
+    assert tuple(map(sorted, found)) == seen
 
 
 def test_times_are_read_as_slurm_does() -> None:

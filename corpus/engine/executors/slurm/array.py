@@ -1,16 +1,19 @@
 """An array of jobs and the tasks of a phase that it does, in a folder next to the tasks' results.
 
-`array.json` says which tasks each element does; each leaves the marks `N.begun` and `N.ended`, and `task-N.error` for a
-task that failed. Marks are hints like all that an executor says: what is done is told by the published results.
+Each element takes task after task, so that all end at about the same time and each starts one interpreter. `array.json`
+has the tasks; of an element the marks `N.begun` and `N.ended` are left, of a task `claim-T`, in which is the element that took
+it, and `error-T` if it failed. Marks are hints like all that an executor says: what is done is told by the results, and where
+two elements take the same task the first result stays.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +25,31 @@ _TAIL_BYTES = 4096
 
 @dataclass(frozen=True)
 class ArrayJob:
-    """An array that was submitted as `job`, on behalf of `chain`; element n does the tasks `elements[n]` in order."""
+    """An array of `elements` jobs that was submitted as `job`, on behalf of `chain`, to do the tasks `ranks`."""
 
     folder: Path
     job: str
     chain: str
-    elements: tuple[tuple[int, ...], ...]
+    elements: int
+    ranks: frozenset[int]
 
-    @property
-    def ranks(self) -> frozenset[int]:
-        """All of its tasks."""
-        return frozenset(rank for ranks in self.elements for rank in ranks)
+    def marks(self) -> frozenset[str]:
+        """What its elements have left."""
+        return frozenset(os.listdir(self.folder))
+
+    def claims(self, marks: Collection[str]) -> dict[int, int]:
+        """Of the tasks that were taken the element; -1 where that is not written yet."""
+        found = {}
+        for rank in self.ranks:
+            if claim_mark(rank) in marks:
+                text = (self.folder / claim_mark(rank)).read_text(encoding="ascii")
+                found[rank] = int(text) if text else -1
+        return found
+
+    def attempted(self) -> frozenset[int]:
+        """The tasks that were begun; all if none was."""
+        marks = self.marks()
+        return frozenset(rank for rank in self.ranks if claim_mark(rank) in marks) or self.ranks
 
     def log(self, element: int) -> Path:
         """What an element has printed."""
@@ -54,12 +71,6 @@ class ArrayJob:
         return error
 
 
-def grouped(ranks: Sequence[int], most: int) -> tuple[tuple[int, ...], ...]:
-    """Tasks dealt to at most `most` elements, as evenly as can be: neighbours are often alike in their size."""
-    elements = min(len(ranks), most)
-    return tuple(tuple(ranks[number::elements]) for number in range(elements))
-
-
 def begun_mark(element: int) -> str:
     """The file that an element makes before all else."""
     return f"{element}.begun"
@@ -70,18 +81,49 @@ def ended_mark(element: int) -> str:
     return f"{element}.ended"
 
 
+def claim_mark(rank: int) -> str:
+    """The file that an element makes to take a task."""
+    return f"claim-{rank}"
+
+
 def error_mark(rank: int) -> str:
     """The file with the error of a task."""
-    return f"task-{rank}.error"
+    return f"error-{rank}"
 
 
-def prepare(folder: Path, name: str, chain: str, step: bytes, elements: Sequence[Sequence[int]]) -> Path:
+def claim(folder: Path, element: int, rank: int) -> bool:
+    """Take a task, unless another element has it."""
+    try:
+        descriptor = os.open(folder / claim_mark(rank), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    except FileExistsError:
+        return False
+    with open(descriptor, "w", encoding="ascii") as file:
+        file.write(str(element))
+    return True
+
+
+def claimed(folder: Path, element: int, elements: int, ranks: Sequence[int]) -> Iterator[int]:
+    """Take one task after another: first the share of this element, which no other wants as long as it has its own, then
+    what others have left, from the end."""
+    for rank in ranks[element::elements]:
+        if claim(folder, element, rank):
+            yield rank
+    while True:
+        marks = frozenset(os.listdir(folder))
+        left = [rank for rank in ranks if claim_mark(rank) not in marks]
+        if not left:
+            return
+        if claim(folder, element, left[-1]):
+            yield left[-1]
+
+
+def prepare(folder: Path, name: str, chain: str, step: bytes, ranks: Sequence[int], elements: int) -> Path:
     """Write all that the elements of a new array need; the folder, in which `job.sh` is to be submitted. `step` is the
-    pickled `TaskStep`."""
+    pickled `Place` of the submitting process and `TaskStep`."""
     place = folder / f"{_PREFIX}{name}"
     place.mkdir()
     (place / "step.pickle").write_bytes(step)
-    about = {"chain": chain, "elements": [list(ranks) for ranks in elements], "path": sys.path}
+    about = {"chain": chain, "elements": elements, "ranks": list(ranks), "path": sys.path}
     write_atomic(place / "array.json", json.dumps(about) + "\n")
     program = Path(__file__).with_name("element.py")
     write_script(place / "job.sh", [sys.executable, "-P", str(program), str(place.resolve())])
@@ -103,10 +145,10 @@ def note_submitted(place: Path, job: str) -> ArrayJob:
 
 
 def submitted(folder: Path) -> list[ArrayJob]:
-    """The arrays that were submitted for the phase in `folder`, in no order; one of which the id is not known was lost
-    by the process that submitted it."""
+    """The arrays that were submitted for the phase in `folder`, in the order in which they were. One of which the id is not
+    known was lost by the process that submitted it."""
     found = (_read(place) for place in folder.glob(f"{_PREFIX}*"))
-    return [array for array in found if array is not None]
+    return sorted((array for array in found if array is not None), key=lambda array: (len(array.job), array.job))
 
 
 def _read(place: Path) -> ArrayJob | None:
@@ -115,4 +157,4 @@ def _read(place: Path) -> ArrayJob | None:
         about = json.loads((place / "array.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return ArrayJob(place, job, about["chain"], tuple(map(tuple, about["elements"])))
+    return ArrayJob(place, job, about["chain"], about["elements"], frozenset(about["ranks"]))

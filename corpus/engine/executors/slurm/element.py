@@ -1,4 +1,4 @@
-"""An element of an array of jobs: `python element.py FOLDER` does its tasks one after another. It is run as a file, and
+"""An element of an array of jobs: `python element.py FOLDER` does one task after another. It is run as a file, and
 finds the modules where the process that submitted it found them."""
 
 from __future__ import annotations
@@ -9,24 +9,27 @@ import pickle
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 
 def main() -> int:
-    """Do the tasks that `array.json` names for this element; 1 if one of them failed."""
+    """Do tasks of the array as long as there are any; 1 if one of them failed."""
     folder, element = Path(sys.argv[1]), int(os.environ["SLURM_ARRAY_TASK_ID"])
     about = json.loads((folder / "array.json").read_text(encoding="utf-8"))
     sys.path[:] = about["path"]
-    from corpus.engine.executors.slurm.array import begun_mark, ended_mark, error_mark
+    from corpus.engine.executors.slurm.array import begun_mark, claimed, ended_mark, error_mark
     from corpus.engine.result import RESULT, task_directory
 
     (folder / begun_mark(element)).touch()
-    ranks = about["elements"][element]
     failed = 0
-    for rank in ranks:
+    step: Any = None
+    for rank in claimed(folder, element, about["elements"], about["ranks"]):
         try:
-            step = pickle.loads((folder / "step.pickle").read_bytes())
+            if step is None:
+                place, sent = pickle.loads((folder / "step.pickle").read_bytes())
+                place.enter(sent.work)
+                step = sent
             if not (task_directory(Path(step.work), step.phase, rank) / RESULT).exists():
-                _one_thread()
                 step(None, rank)
         except Exception as error:
             failed += 1
@@ -34,12 +37,6 @@ def main() -> int:
             _leave(folder / error_mark(rank), error)
     (folder / ended_mark(element)).touch()
     return 1 if failed else 0
-
-
-def _one_thread() -> None:
-    import pyarrow as pa
-
-    pa.set_cpu_count(1)
 
 
 def _leave(path: Path, error: Exception) -> None:

@@ -6,7 +6,6 @@ array outlives whoever submitted it, and a later process that wants the same tas
 
 from __future__ import annotations
 
-import os
 import pickle
 import shlex
 import shutil
@@ -19,19 +18,17 @@ from pathlib import Path
 
 from corpus.engine.executors.base import RESUBMISSIONS, Executor, Report, Settings, Tick
 from corpus.engine.executors.local import LocalExecutor
+from corpus.engine.executors.place import Place
 from corpus.engine.executors.slurm import array, programs
 from corpus.engine.executors.slurm.array import ArrayJob
-from corpus.engine.executors.slurm.deaths import Death
 from corpus.engine.executors.slurm.options import SlurmOptions, seconds_of
 from corpus.engine.executors.slurm.queue import Queue
+from corpus.engine.executors.slurm.watch import Sight, look
 from corpus.engine.executors.step import TaskStep
 from corpus.engine.executors.worker import needs_main
-from corpus.engine.result import RESULT, task_directory
 from corpus.errors import LostError, UsageError
 from corpus.option import nearest
 
-FIXED_MEMORY = 1_000_000_000
-"""Bytes that are reserved for a task besides its data, where the user does not say how much it is in all."""
 _PAUSES = (0.1, 2.0)
 """Seconds from one look at an array to the next: at first, and when it has run for long."""
 
@@ -70,6 +67,7 @@ class SlurmExecutor(Executor):
         self.hand_over = hand_over
         self._handed_over = False
         self._local = LocalExecutor(Settings())
+        self._place = Place.of_this()
         self._queue = Queue()
         self._submissions: dict[str, _Submission] = {}
         self._begun: set[Path] = set()
@@ -100,7 +98,7 @@ class SlurmExecutor(Executor):
         left = sorted(set(ranks).difference(*(one.ranks for one in arrays)))
         if left:
             self._check_attempts(step, folder, left)
-            arrays.append(self._send(step, folder, left))
+            arrays.append(self._send(step, left))
         handle = f"slurm-{uuid.uuid4().hex}"
         self._submissions[handle] = _Submission(step, frozenset(ranks), arrays)
         return handle
@@ -112,15 +110,24 @@ class SlurmExecutor(Executor):
         submission = self._submissions[handle]
         least, most = _PAUSES
         time.sleep(min(most, least + (time.monotonic() - submission.started) / 20))
-        looks = [self._look(one, submission.step) for one in submission.arrays]
-        running = {rank for look in looks for rank in look.running}
-        failed = {rank: error for look in looks for rank, error in look.failed.items() if rank not in running}
-        busy = [one.job for one, look in zip(submission.arrays, looks, strict=True) if look.running]
+        sights = [self._look(one, submission) for one in list(submission.arrays)]
+        running = {rank for sight in sights for rank in sight.running}
+        failed = {rank: error for sight in sights for rank, error in sight.failed.items() if rank not in running}
+        sent_later: set[int] = set()
+        left: set[int] = set()
+        for one, sight in reversed([*zip(submission.arrays, sights, strict=True)]):
+            left |= sight.left - sent_later - running
+            sent_later |= one.ranks
+        busy = [one.job for one, sight in zip(submission.arrays, sights, strict=True) if sight.running]
+        if left and not failed:
+            submission.arrays.append(self._send(submission.step, sorted(left)))
+            busy.append(submission.arrays[-1].job)
+            running |= left
         if self.hand_over and busy and not failed:
             self._handed_over = True
             raise HandedOver(busy)
-        ended = {rank for look in looks for rank in look.ended} - running
-        lost = {rank: reason for look in looks for rank, reason in look.lost.items() if rank not in running}
+        ended = {rank for sight in sights for rank in sight.ended} - running
+        lost = {rank: reason for sight in sights for rank, reason in sight.lost.items() if rank not in running}
         return Report(frozenset(running & submission.ranks), failed, frozenset(ended & submission.ranks), lost)
 
     def cancel(self, handle: str) -> None:
@@ -146,29 +153,31 @@ class SlurmExecutor(Executor):
 
     def _sent_before(self, folder: Path) -> list[ArrayJob]:
         """Arrays that were submitted by processes before this one: all of its chain, running ones of others."""
-        found = array.submitted(folder)
-        return [one for one in found if one.chain == self.chain or self._active(one)]
+        return [one for one in array.submitted(folder) if one.chain == self.chain or self._active(one)]
 
     def _check_attempts(self, step: TaskStep, folder: Path, ranks: Sequence[int]) -> None:
-        """A LostError where tasks were sent too often by the processes of this chain."""
+        """A LostError where tasks were begun, or sent in vain, too often by the processes of this chain."""
         own = [one for one in array.submitted(folder) if one.chain == self.chain]
-        attempts = Counter(rank for one in own for rank in one.ranks)
+        attempts = Counter(rank for one in own for rank in one.attempted())
         given_up = [rank for rank in ranks if attempts[rank] > RESUBMISSIONS]
         if given_up:
-            last = max(own, key=lambda one: int(one.job) if one.job.isdigit() else 0)
             raise LostError(
                 f"{len(given_up)} tasks of stage {step.stage.name}, phase {step.phase} ended {RESUBMISSIONS + 1} times without"
-                f" a result, such as task {given_up[0]}: see why in {last.folder}, then run the same command again."
+                f" a result, such as task {given_up[0]}: see why in {own[-1].folder}, then run the same command again."
             )
 
-    def _send(self, step: TaskStep, folder: Path, ranks: Sequence[int]) -> ArrayJob:
+    def _send(self, step: TaskStep, ranks: Sequence[int]) -> ArrayJob:
         own = self._own
-        elements = array.grouped(ranks, min(own.array_size or programs.max_array_size(), programs.max_array_size()))
-        place = array.prepare(folder, uuid.uuid4().hex[:12], self.chain, pickle.dumps(step), elements)
+        most = programs.max_array_size()
+        elements = min(len(ranks), self.settings.workers, own.array_size or most, most)
+        folder = Path(step.work, step.phase)
+        place = array.prepare(
+            folder, uuid.uuid4().hex[:12], self.chain, pickle.dumps((self._place, step)), ranks, elements
+        )
         # %% is a percent sign in the name of a log
         arguments = [
             f"--job-name={step.stage.name}.{step.phase}",
-            f"--array=0-{len(elements) - 1}%{self.settings.workers}",
+            f"--array=0-{elements - 1}",
             f"--output={str(place.resolve()).replace('%', '%%')}/%a.log",
             *job_arguments(self.settings, step.memory),
             "--no-requeue",
@@ -182,50 +191,22 @@ class SlurmExecutor(Executor):
         return array.note_submitted(place, job)
 
     def _active(self, one: ArrayJob) -> bool:
-        return any(self._queue.job(one.job, number).active for number in range(len(one.elements)))
+        return any(self._queue.job(one.job, number).active for number in range(one.elements))
 
-    def _look(self, one: ArrayJob, step: TaskStep) -> Report:
-        """What is believed of the tasks of an array. Only those of this chain have failed."""
-        own = one.chain == self.chain
-        marks = set(os.listdir(one.folder))
-        begun = any(array.begun_mark(number) in marks for number in range(len(one.elements)))
-        running: set[int] = set()
-        ended: set[int] = set()
-        failed: dict[int, BaseException] = {}
-        lost: dict[int, str] = {}
-        for number, ranks in enumerate(one.elements):
-            broken = {rank for rank in ranks if array.error_mark(rank) in marks}
-            failed |= {rank: one.error(rank) for rank in broken if own}
-            if array.ended_mark(number) in marks:
-                ended |= set(ranks) - broken
-                continue
-            job = self._queue.job(one.job, number)
-            if job.active:
-                running |= set(ranks) - broken
-                continue
-            work = Path(step.work)
-            left = [rank for rank in ranks if not (task_directory(work, step.phase, rank) / RESULT).exists()]
-            if not own or not left:
-                continue
-            what = f"task {left[0]} of stage {step.stage.name}, phase {step.phase}"
-            death = Death(
-                what, job, one.log_end(number), one.log(number), self._own.time, begun, len(left) < len(ranks)
-            )
-            if cause := death.cause():
-                failed[left[0]] = LostError(cause)
-            lost |= dict.fromkeys(left, death.loss())
-        return Report(frozenset(running), failed, frozenset(ended), lost)
+    def _look(self, one: ArrayJob, submission: _Submission) -> Sight:
+        """What became of an array; what came of another chain has not failed, and is not to be sent again."""
+        sight = look(one, submission.step, self._queue, self._own.time)
+        return sight if one.chain == self.chain else Sight(sight.running, sight.ended)
 
 
 def job_arguments(settings: Settings, memory: int) -> list[str]:
     """The arguments of sbatch that all jobs have, for tasks that may hold `memory` bytes of data."""
     own = settings.options
     assert isinstance(own, SlurmOptions)
-    reserved = settings.memory_per_task or memory + FIXED_MEMORY
     return [
         f"--partition={own.partition}",
         f"--time={own.time}",
-        f"--mem={-(-reserved // 2**20)}M",
+        f"--mem={-(-settings.reserved(memory) // 2**20)}M",
         f"--cpus-per-task={settings.cpus_per_task}",
         "--nodes=1",
         "--ntasks=1",

@@ -18,7 +18,7 @@ class SlurmOptions:
     time: str = option("", "Time limit of a job, as sbatch has it: 90 (minutes), 12:00:00, 2-00:00:00.", metavar="TIME")
     args: str = option("", 'More for sbatch, as "--account=lab --exclude=n7"; they win over what is given otherwise.')
     array_size: int | None = option(
-        None, "Jobs in an array at most; more tasks are grouped. Default: the cluster's MaxArraySize.", least=1
+        None, "Jobs in an array at most, besides --workers. Default: the cluster's MaxArraySize.", least=1
     )
     array_bytes: int = option(
         8_000_000, "A stage with less input needs no array: it runs where its phases begin. Default: 8MB."
