@@ -33,18 +33,20 @@ _RUNS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100 MB instead of 1 GB, one run")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="a tenth of the text, and one run")
+    parser.add_argument("--megabytes", type=int, default=1000, help="text; default 1000")
+    given = parser.parse_args()
+    runs = 1 if given.quick else _RUNS
+    size = given.megabytes * (100_000 if given.quick else 1_000_000)
     if missing():
         sys.exit(missing())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         documents = folder / "documents"
-        write_documents(synthetic(shape_of(sample_documents()), 100_000_000 if quick else 1_000_000_000), documents)
+        write_documents(synthetic(shape_of(sample_documents()), size), documents)
         _enter_group()
         with SlurmCluster(folder / "slurm") as cluster:
             os.environ["SLURM_CONF"] = cluster.environment["SLURM_CONF"]
-            runs = 1 if quick else _RUNS
             print(f"{machine()}; two nodes of two cores on it\n\n", end="")
             print("| stage | executor | seconds | processor seconds | of tasks |\n|---|---|---:|---:|---:|")
             dedup = dedup_stage((str(documents),), DedupConfig())

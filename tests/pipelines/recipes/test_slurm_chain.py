@@ -1,0 +1,122 @@
+"""The chain of jobs of `corpus run` on a stand-in for Slurm, whose controllers are run here one by one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from corpus.cli import cli
+from corpus.engine.executors.slurm import programs
+from corpus.engine.executors.slurm.executor import HandedOver
+from corpus.engine.executors.slurm.options import SlurmOptions
+from corpus.engine.runner import RunOptions
+from corpus.errors import DataError, UsageError
+from pipelines.recipes import slurm_chain
+from pipelines.recipes.recipe import load_recipe
+from pipelines.recipes.slurm_chain import Chain, cancel_run, go_on, queue_of, refuse_second, start_chain
+from pipelines.recipes.steps import RecipeRun
+from tests.corpus.engine import fake_slurm
+from tests.raw import RECIPE, write_raw
+
+OPTIONS = RunOptions(
+    workers=4, memory=2_000_000_000, executor="slurm", executor_options=SlurmOptions("work", "10:00", "--account=lab")
+)
+ARGUMENTS = ["run", "recipe.yaml", "--input", "raw", "--output", "out"]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the stand-in, in which jobs of controllers wait for ever."""
+    folder = tmp_path / "slurm"
+    for name, value in fake_slurm.install(folder).items():
+        monkeypatch.setenv(name, value)
+    (folder / "hold").touch()
+    before = signal.getsignal(signal.SIGTERM)
+    yield folder
+    signal.signal(signal.SIGTERM, before)
+    fake_slurm.kill_all(folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RecipeRun:
+    write_raw(tmp_path / "raw", documents=2, files=1)
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    return RecipeRun(load_recipe(str(tmp_path / "recipe.yaml")), tmp_path / "raw", tmp_path / "out")
+
+
+def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun) -> None:
+    said = start_chain(run, OPTIONS, ARGUMENTS)
+    assert "job 1 begins the run" in said and f"corpus cancel {run.output}" in said
+    chain = Chain.load(run.output)
+    assert chain is not None and (chain.number, chain.job, chain.error) == (0, "1", "")
+    about = json.loads((slurm / "1" / "about.json").read_text())
+    script = Path(about["script"]).read_text()
+    assert script.splitlines()[-1].endswith(f"-P -m corpus {' '.join(ARGUMENTS)} --slurm-chain {chain.name}")
+    assert {"--requeue", "--mem=1431M", "--time=10:00", "--account=lab"} <= set(about["arguments"])
+    with pytest.raises(UsageError, match=r"being made by Slurm jobs \(controller 1\).* corpus cancel"):
+        start_chain(run, OPTIONS, ARGUMENTS)
+    with pytest.raises(UsageError, match="being made by Slurm jobs"):
+        refuse_second(run.output)
+    assert queue_of(run.output) == ["job 1: controller, pending"]
+    shown = CliRunner().invoke(cli, ["status", str(run.output)])
+    assert shown.exit_code == 0 and "job 1: controller, pending" in shown.output
+    assert cancel_run(run.output) == 1
+    assert queue_of(run.output) == [] and cancel_run(run.output) == 0
+    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    assert len(fake_slurm.jobs(slurm)) == 1
+
+
+def test_a_controller_hands_over_to_the_next(
+    slurm: Path, run: RecipeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_chain(run, OPTIONS, ARGUMENTS)
+    chain = Chain.load(run.output)
+    assert chain is not None
+
+    def waits(*_: object) -> None:
+        raise HandedOver(["7", "8"])
+
+    monkeypatch.setattr(slurm_chain, "run_recipe", waits)
+    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    following = Chain.load(run.output)
+    assert following == Chain(chain.id, 1, "2")
+    about = json.loads((slurm / "2" / "about.json").read_text())
+    assert "--dependency=afterany:7:8" in about["arguments"]
+    assert Path(about["script"]).read_text().count("--slurm-chain") == 1
+    # Slurm begins the first one again, whose node has failed after all
+    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    assert len(fake_slurm.jobs(slurm)) == 2
+    assert "another controller has taken over" in capsys.readouterr().err
+
+
+def test_an_error_ends_the_chain_and_is_told(slurm: Path, run: RecipeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_chain(run, OPTIONS, ARGUMENTS)
+    chain = Chain.load(run.output)
+    assert chain is not None
+
+    def fails(*_: object) -> None:
+        raise DataError("books is empty: give some.")
+
+    monkeypatch.setattr(slurm_chain, "run_recipe", fails)
+    with pytest.raises(DataError):
+        go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    programs.cancel(["1"])  # it is this process, and has ended
+    assert queue_of(run.output) == ["the chain of jobs ended with an error: books is empty: give some."]
+    assert "job 2 begins the run" in start_chain(run, OPTIONS, ARGUMENTS)
+
+
+def test_a_job_that_is_refused_leaves_nothing(slurm: Path, run: RecipeRun) -> None:
+    (slurm / "fates.json").write_text(json.dumps({"sbatch": ["Invalid account or account/partition combination"]}))
+    with pytest.raises(UsageError, match="Invalid account"):
+        start_chain(run, OPTIONS, ARGUMENTS)
+    assert not run.output.exists()
+
+
+def test_only_slurm_is_driven(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(cli, ["run", "llama", "--input", str(tmp_path), "--output", "out", "--drive"])
+    assert refused.exit_code == 2 and "--drive is of executor slurm" in refused.output
