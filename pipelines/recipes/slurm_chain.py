@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.data.files import write_atomic
+from corpus.data.verify import run_finished
 from corpus.engine.executors.slurm import programs
 from corpus.engine.executors.slurm.array import write_script
 from corpus.engine.executors.slurm.executor import HandedOver, SlurmExecutor, job_arguments
@@ -169,11 +170,15 @@ def queue_of(output: Path) -> list[str]:
         reasons = sorted({job.reason for job in own if job.state == "PENDING"} - {"", "None"})
         why = f" ({', '.join(reasons)})" if reasons else ""
         lines.append(f"job {id}: {'controller' if id in controllers else _what(own[0], output)}, {said}{why}")
-    if chain is not None and not controllers:
+    if chain is not None and not controllers and not run_finished(output):
         if chain.error:
             lines.append(f"the chain of jobs ended with an error: {chain.error}")
-        elif jobs:
-            lines.append("no controller waits for these jobs: give the command again, and they are taken as sent")
+        else:
+            log = output / FOLDER / f"controller-{chain.id}-{chain.number}.log"
+            lines.append(
+                f"job {chain.job} of the chain has ended before the run was finished: see {log}, and whether its node has"
+                " these folders; then give the command again, which takes what still runs as sent"
+            )
     return lines
 
 

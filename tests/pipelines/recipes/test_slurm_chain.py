@@ -65,10 +65,13 @@ def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun
     assert queue_of(run.output) == ["job 1: controller, pending"]
     shown = CliRunner().invoke(cli, ["status", str(run.output)])
     assert shown.exit_code == 0 and "job 1: controller, pending" in shown.output
+    programs.cancel(["1"])
+    assert "job 1 of the chain has ended before the run was finished" in queue_of(run.output)[0]
+    assert "job 2 begins the run" in start_chain(run, OPTIONS, ARGUMENTS)
     assert cancel_run(run.output) == 1
     assert queue_of(run.output) == [] and cancel_run(run.output) == 0
     assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
-    assert len(fake_slurm.jobs(slurm)) == 1
+    assert len(fake_slurm.jobs(slurm)) == 2
 
 
 def test_a_controller_hands_over_to_the_next(
