@@ -27,6 +27,7 @@ from trainer.config.options import DEVICE_DOC, DEVICES, FitOptions
 from trainer.evaluation.options import EvaluationOptions
 from trainer.examples import EXAMPLES
 from trainer.needs import needed
+from trainer.report_cli import compare, report
 from trainer.run.sampling import SamplingConfig
 from trainer.science_cli import (
     doremi,
@@ -302,5 +303,5 @@ def plot(run: Path, output: str) -> None:
 main.add_command(completion_command("trainer"))
 main.examples = EXAMPLES
 scale.examples = {name.removeprefix("scale "): lines for name, lines in EXAMPLES.items() if name.startswith("scale ")}
-for command in (plan_command, memorization, doremi, noise_command, probe, regmix, scale, sweep):
+for command in (plan_command, memorization, doremi, noise_command, probe, regmix, scale, sweep, report, compare):
     main.add_command(command)

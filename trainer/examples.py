@@ -29,6 +29,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "log": ("trainer log RUN", "trainer log RUN --json"),
     "plot": ("trainer plot RUN --output loss.svg", "trainer plot RUN --output loss.pdf"),
+    "report": ("trainer report RUN", 'trainer report RUN --watch --every 60 --prompt "The river"'),
+    "compare": ("trainer compare RUN1 RUN2", "trainer compare RUN1 RUN2 RUN3 --output rates.html"),
     "plan": (
         "trainer plan --compute 1e21 --corpus OUT/packed",
         "trainer plan --parameters 7B --tokens 1.4T --json",
@@ -50,8 +52,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "trainer probe RUN --data OUT/validation --sequences 256 --plot sparsity.svg --json",
     ),
     "sweep": ("trainer sweep grid.yaml", "trainer sweep grid.yaml --json"),
-    "report": ("trainer report RUN", "trainer report RUN --watch"),
-    "compare": ("trainer compare RUN OTHER", "trainer compare RUN OTHER THIRD"),
     "noise": ("trainer noise RUN", "trainer noise RUN --json"),
     "scale": ("trainer scale run grid.yaml", "trainer scale fit LADDER --target-compute 1e21"),
     "scale run": ("trainer scale run grid.yaml", "trainer scale run grid.yaml --quiet"),

@@ -70,14 +70,14 @@ def lines(
     format: str = "",
 ) -> Chart:
     """Lines over numbers `along`, one for each `part`. `marks` are upright lines, each at a number `along`, with a `label`."""
-    scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=False)
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
     encoding: dict[str, Any] = {
         "x": alt.X(field=along, type="quantitative", title=along, axis=_axis(rows, along, grid=False)),
         "y": alt.Y(field=value, type="quantitative", title=value, scale=scale, axis=_axis(rows, value, format)),
         "tooltip": [alt.Tooltip(field=key, type=_type(rows, key), format=_format(rows, key)) for key in _keys(rows)],
     }
     if part:
-        encoding["color"] = alt.Color(field=part, type="nominal", sort=None)
+        encoding["color"] = alt.Color(field=part, type="nominal", sort=None, legend=alt.Legend(symbolType="stroke"))
     data = alt.InlineData(values=list(rows))
     mark = alt.Chart(data).mark_line(point=True) if points else alt.Chart(data).mark_line()
     return Chart(title, says, _marked(mark.encode(**encoding), along, marks), table)

@@ -31,7 +31,7 @@ def percent(share: float | None) -> str:
     """A share; a dash where there is none."""
     if share is None:
         return "–"
-    return f"{share:.1%}" if share == 0 or abs(share) >= 0.001 else f"{share:.1g}".replace("e-0", "e-")
+    return f"{share:.1%}" if share == 0 or abs(share) >= 0.001 else f"{100 * share:.1g}%"
 
 
 def share_of(part: float, whole: float) -> float | None:

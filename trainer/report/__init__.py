@@ -1,0 +1,1 @@
+"""`trainer report` and `trainer compare`: runs as pages, from their directories alone."""
