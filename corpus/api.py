@@ -17,6 +17,7 @@ from corpus.data.manifest import MANIFEST, Counts, Manifest
 from corpus.data.run_state import short_name
 from corpus.data.verify import find_datasets
 from corpus.engine.alarms import Alarms
+from corpus.engine.execution import Execution, load_execution
 from corpus.engine.runner import RunOptions
 from corpus.engine.runner import run_stage as _run_stage
 from corpus.engine.stage import Stage
@@ -207,8 +208,9 @@ def run(
     sample: str | None = None,
     cache: Path | str = "",
     workers: int | None = None,
-    executor: str = "local",
-    memory: int = _MEMORY,
+    executor: str | None = None,
+    memory: int | None = None,
+    execution: Path | str = "",
     overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
@@ -218,7 +220,8 @@ def run(
     """Run a whole recipe over `raw`, a folder or its URL with a folder of raw files for each domain, and open what it made.
 
     `recipe` is a YAML file, the name of a packaged recipe, or its contents. The same call goes on after a kill and does
-    nothing when all is done. `cache` is a folder in which remote files are kept; `plugins` are files that add readers, maps, rules and stages; the rest is as in `corpus run`.
+    nothing when all is done. `cache` is a folder in which remote files are kept; `execution` is a file that says how to
+    run; `plugins` are files that add readers, maps, rules and stages; the rest is as in `corpus run`.
     """
     from pipelines.recipes.recipe import load_recipe, parse_recipe
     from pipelines.recipes.run import run_recipe
@@ -238,7 +241,7 @@ def run(
         loaded = load_recipe(str(recipe), overrides)
     loaded = loaded.sampled(limit, sample)
     alarms = Alarms(max_unreadable, max_drop)
-    options = _options(workers, executor, memory, overwrite, strict, quiet, alarms)
+    options = _options(workers, executor, memory, execution, overwrite, strict, quiet, alarms)
     run_recipe(RecipeRun(loaded, place(raw), Path(output), allow_missing, cache=str(cache)), options)
     return OpenRun(output)
 
@@ -248,8 +251,9 @@ def run_stage(
     output: Path | str,
     *,
     workers: int | None = None,
-    executor: str = "local",
-    memory: int = _MEMORY,
+    executor: str | None = None,
+    memory: int | None = None,
+    execution: Path | str = "",
     overwrite: bool = False,
     strict: bool = False,
     quiet: bool = False,
@@ -260,15 +264,26 @@ def run_stage(
     are alarms: the greatest shares of what may be set aside and dropped."""
     alarms = Alarms(max_unreadable, max_drop)
     forget_listings()
-    _run_stage(stage, output, _options(workers, executor, memory, overwrite, strict, quiet, alarms))
+    _run_stage(stage, output, _options(workers, executor, memory, execution, overwrite, strict, quiet, alarms))
     return OpenDataset(output)
 
 
 def _options(
-    workers: int | None, executor: str, memory: int, overwrite: bool, strict: bool, quiet: bool, alarms: Alarms
+    workers: int | None,
+    executor: str | None,
+    memory: int | None,
+    execution: Path | str,
+    overwrite: bool,
+    strict: bool,
+    quiet: bool,
+    alarms: Alarms,
 ) -> RunOptions:
-    if workers is None:
-        workers = cores()
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}: give a number of at least 1.")
-    return RunOptions(workers, memory, overwrite, strict, quiet, executor, alarms=alarms)
+    from pipelines.recipes.registry import stage_names
+
+    file = load_execution(execution) if execution else Execution()
+    file.check_stages(stage_names())
+    given = {name: value for name, value in (("workers", workers), ("memory", memory)) if value is not None}
+    resolved = {"workers": cores(), "memory": _MEMORY} | file.resolve(executor or "", given, {})
+    return RunOptions(**resolved, overwrite=overwrite, strict=strict, quiet=quiet, alarms=alarms)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from corpus.cli_options import (
     Command,
@@ -66,11 +67,15 @@ def execution_options() -> list[Callable[[Any], Any]]:
             help="Processes to use.",
         ),
         click.option(
+            "--execution",
+            metavar="FILE.yaml",
+            help="A file that says how to run, and what single stages are given (docs/cluster.md); options go before it.",
+        ),
+        click.option(
             "--executor",
-            default="local",
-            show_default=True,
+            show_default="local",
             metavar="NAME",
-            callback=lambda ctx, param, value: check_executor(value),
+            callback=lambda ctx, param, value: value and check_executor(value),
             help=f"Where tasks run: {', '.join(EXECUTORS)}.",
         ),
         click.option(
@@ -141,27 +146,34 @@ def _alarm(command: Command, flag: str, default: str, what: str) -> Command:
 
 
 def run_options(values: dict[str, Any]) -> Any:
-    """The `RunOptions` of the execution options and alarms."""
+    """The `RunOptions` of the execution options, those of the file of --execution, and alarms."""
     from corpus.engine.alarms import Alarms
+    from corpus.engine.execution import Execution, load_execution
     from corpus.engine.runner import RunOptions
+    from pipelines.recipes.registry import stage_names
 
+    execution = load_execution(values["execution"]) if values["execution"] else Execution()
+    execution.check_stages(stage_names())
+    executor = values["executor"] or execution.executor or "local"
+    resources = {name: values[name] for name in ("workers", "memory", "cpus_per_task", "memory_per_task")}
+    given = {name: value for name, value in resources.items() if _is_given(name)}
+    resolved = execution.resolve(executor, given, _own_options(values, executor))
     return RunOptions(
-        workers=values["workers"],
-        memory=values["memory"],
+        **{**resources, **resolved},
         overwrite=values["overwrite"],
         strict=values["strict"],
         quiet=values["quiet"],
-        executor=values["executor"],
-        executor_options=_own_options(values),
-        cpus_per_task=values["cpus_per_task"],
-        memory_per_task=values["memory_per_task"],
         alarms=Alarms(values.get("max_unreadable"), values.get("max_drop")),
     )
 
 
-def _own_options(values: dict[str, Any]) -> Any:
-    """The options of the chosen executor; a UsageError where one of another executor is given."""
-    chosen = values["executor"]
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, ParameterSource.DEFAULT)
+
+
+def _own_options(values: dict[str, Any], chosen: str) -> dict[str, Any]:
+    """The options of the chosen executor that are given; a UsageError where one of another executor is."""
     for name in EXECUTORS.builtin():
         for field in option_names(executor_options(name)):
             if name != chosen and values[f"{name}_{field}"] is not None:
@@ -169,9 +181,8 @@ def _own_options(values: dict[str, Any]) -> Any:
                 raise UsageError(
                     f"{flag} is of executor {name}, and {chosen} is chosen: give --executor {name} or leave it out."
                 )
-    kind = executor_options(chosen)
-    own = {field: values.get(f"{chosen}_{field}") for field in option_names(kind)}
-    return kind(**{field: value for field, value in own.items() if value is not None})
+    own = {field: values.get(f"{chosen}_{field}") for field in option_names(executor_options(chosen))}
+    return {field: value for field, value in own.items() if value is not None}
 
 
 def show_result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,12 +65,21 @@ class RunOptions:
     cpus_per_task: int = 1
     memory_per_task: int | None = None
     """What is reserved for a task, where the executor has machines to choose from."""
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Fields that differ for some stages, by the stage's name or `domain/stage` (`execution.py`)."""
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
     progress: Progress | None = None
     """What shows how far a run of several stages is, kept by who runs them; None shows this stage alone."""
     always_pool: bool = False
     alarms: Alarms = DEFAULT_ALARMS
+
+    def of_stage(self, name: str, domain: str = "") -> RunOptions:
+        """Those of one stage. A joined one, as langid+filter, is told what each of its steps is."""
+        changes: dict[str, Any] = {}
+        for key in (*name.split("+"), *(f"{domain}/{part}" for part in name.split("+"))):
+            changes |= self.stages.get(key, {})
+        return dataclasses.replace(self, **changes, stages={})
 
 
 def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = None) -> Manifest:
@@ -78,7 +88,7 @@ def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = Non
     The same command after a kill goes on where the finished tasks end. Another configuration or other inputs than
     those of an existing output are a UsageError that says what changed, unless `options.overwrite`.
     """
-    options = options or RunOptions()
+    options = (options or RunOptions()).of_stage(stage.name)
     output = Path(output)
     check_not_imported_by_worker(f"stage {stage.name}")
     try:

@@ -24,3 +24,9 @@ MAPS = Registry("document map", "corpusmill.maps", _MAPS, reserved=_STAGES)
 """The steps over one document at a time: each a class of document maps, or a configuration with a method `maps`."""
 MODELS = Registry("model", "corpusmill.models", _MODELS)
 """What the section `models` of a recipe may train: each a `ModelKind`."""
+
+
+def stage_names() -> set[str]:
+    """What stages are called, of plug-ins too."""
+    others = ("ingest", "choose-validation", "split", "train-tokenizer", "tokenize", "mix")
+    return {*others, *STAGES, *MAPS, *MODELS}

@@ -107,6 +107,13 @@ def _run_locked(run: RecipeRun, steps: list[Step], options: RunOptions, ingests_
         _remove_former(run, {step.output for step in steps})
         plan = {"outputs": [step.output for step in steps], "kept": [step.output for step in steps if step.kept]}
         write_atomic(run.output / PLAN, json.dumps(plan, indent=1) + "\n")
+    for key in options.stages:
+        domain, slash, _ = key.rpartition("/")
+        if slash and domain not in run.used():
+            _say(
+                options,
+                f"the execution file names {key}, and this run has no domain '{domain}': {nearest(domain, run.used())}",
+            )
     for line in lost_models(run.recipe, run.used()):
         _say(options, line)
     wanted = [step for step in steps if not ingests_only or step.output.endswith(f"/00-{INGEST}")]
@@ -220,6 +227,7 @@ class _Chain:
 
 def _run_step(run: RecipeRun, step: Step, options: RunOptions) -> Manifest:
     stage = step.make()
+    options = options.of_stage(stage.name, step.domain)
     output = run.output / step.output
     if isinstance(stage, IngestStage) and not (output / MANIFEST).exists():
         ignored = stage.raw().ignored

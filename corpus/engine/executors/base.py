@@ -72,6 +72,9 @@ class Executor(ABC):
     """Its own options: a frozen dataclass of documented fields that all have defaults. Field `address` of executor `ray`
     is `--ray-address` on the command line and `ray: {address: …}` in an execution file."""
 
+    reserves: ClassVar[bool] = True
+    """Whether it can reserve cores and memory for a task."""
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 

@@ -86,6 +86,8 @@ class _Submission:
 class LocalExecutor(Executor):
     """Runs tasks on this machine: small stages and single tasks in the calling process, others on a pool."""
 
+    reserves = False
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.pool = WorkerPool(settings.workers)

@@ -1,0 +1,130 @@
+"""How to run, told in a file: workers, memory and the executor's options, for all stages and for some by name.
+
+The file decides no byte and is in no manifest, like the options of the command line whose place it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from corpus.config import build, option_names
+from corpus.engine.executors.registry import EXECUTORS, check_executor, executor_class, executor_options
+from corpus.errors import UsageError
+from corpus.option import nearest, option
+
+_STAGES = "stages"
+_EXECUTOR = "executor"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a stage is given; None where the file does not say."""
+
+    workers: int | None = option(None, "tasks at the same time", least=1)
+    memory: int | None = option(None, "data held in memory by all workers", least=1, unit="bytes")
+    cpus_per_task: int | None = option(None, "cores that are reserved for a task", least=1)
+    memory_per_task: int | None = option(None, "memory that is reserved for a task", least=1, unit="bytes")
+
+    def given(self) -> dict[str, int]:
+        """What the file says."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Resources, and options of executors by the executor's name."""
+
+    resources: Resources = Resources()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution file."""
+
+    path: str = ""
+    executor: str = ""
+    whole: Part = Part()
+    stages: Mapping[str, Part] = field(default_factory=dict)
+    """What some stages are given instead, by the name of the stage or `domain/stage`."""
+
+    def check_stages(self, known: Iterable[str]) -> None:
+        """A UsageError with the nearest name if it names a stage that is none of those `known`."""
+        names = sorted(set(known))
+        for key in self.stages:
+            name = key.rpartition("/")[2]
+            if name not in names:
+                raise UsageError(
+                    f"{self.path}: {_STAGES} names '{key}', and there is no stage '{name}'; {nearest(name, names)}"
+                )
+
+    def resolve(self, executor: str, given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of `RunOptions`. What the caller has given goes before all of the file: an `executor` that is not empty,
+        the fields `given`, and the executor's options `own`."""
+        chosen = check_executor(executor or self.executor or "local")
+        stages = {key: self._fields(chosen, (self.whole, part), given, own) for key, part in self.stages.items()}
+        return {**self._fields(chosen, (self.whole,), given, own), "executor": chosen, "stages": stages}
+
+    def _fields(
+        self, executor: str, parts: Sequence[Part], given: Mapping[str, Any], own: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        resources: dict[str, Any] = {}
+        options: dict[str, Any] = {}
+        for part in parts:
+            resources |= part.resources.given()
+            options |= part.options.get(executor, {})
+        if not executor_class(executor).reserves:  # the file is for other machines, too
+            resources = {name: value for name, value in resources.items() if not name.endswith("_per_task")}
+        where = f"{self.path}: {executor}" if self.path else f"--{executor}"
+        return {**resources, **given, "executor_options": build(where, executor_options(executor), {**options, **own})}
+
+
+def load_execution(path: Path | str) -> Execution:
+    """Read an execution file; a UsageError names what is wrong with it, and the nearest key to one that is unknown."""
+    try:
+        # every value as text, since 12:00:00 would be a number of base 60
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.BaseLoader)
+    except OSError as error:
+        raise UsageError(f"the execution file {path} cannot be read ({error.strerror}): check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        what = " ".join(str(error).split())
+        raise UsageError(f"the execution file {path} is no YAML ({what}): mend it.") from None
+    table = _table(str(path), value or {})
+    executor = table.pop(_EXECUTOR, "")
+    if executor != "":
+        check_executor(str(executor))
+    stages = _table(f"{path}: {_STAGES}", table.pop(_STAGES, {}))
+    whole = _part(str(path), table, (_EXECUTOR, _STAGES))
+    parts = {key: _part(f"{path}: {key}", _table(f"{path}: {key}", entry)) for key, entry in stages.items()}
+    return Execution(str(path), str(executor), whole, parts)
+
+
+def _part(where: str, table: Mapping[str, Any], more: tuple[str, ...] = ()) -> Part:
+    """The part of a file that a table is; `more` keys are taken elsewhere."""
+    resources = {}
+    options = {}
+    for key, value in table.items():
+        if key in EXECUTORS:
+            options[key] = _table(f"{where}: {key}", value)
+            build(f"{where}: {key}", executor_options(key), options[key])  # says what is wrong, at once
+        elif key in option_names(Resources):
+            resources[key] = value
+        else:
+            known = [*option_names(Resources), *EXECUTORS, *more]
+            known += [f"{name}.{field}" for name in EXECUTORS for field in option_names(executor_options(name))]
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+    return Part(build(where, Resources, resources), options)
+
+
+def _table(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where} is {value!r}: give a table of settings.")
+    return {
+        str(key): {"true": True, "false": False}.get(entry, entry) if isinstance(entry, str) else entry
+        for key, entry in value.items()
+    }
