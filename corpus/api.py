@@ -123,7 +123,7 @@ class OpenDataset:
 
     def export(self, format: str, output: Path | str) -> None:
         """Write a packed or token set as the files of another trainer, as `corpus export` does: `megatron`, `mds`,
-        `datatrove` or `nanogpt`."""
+        `datatrove` or `nanogpt`; or any set as tables alone in a folder: `parquet`."""
         from corpus.export.export import export
 
         export(self.path, format, Path(output), lambda line: None)

@@ -8,4 +8,6 @@ FORMATS = {
     "datatrove": "datatrove's tokenized files",
     "nanogpt": "nanoGPT's bare ids",
 }
-"""Each is the `write` of the module of its name in this package."""
+"""Each is the `write` of the module of its name in this package: of the sequences of a packed or token set."""
+TABLES = {"parquet": "Parquet in a folder of its own, for tools"}
+"""The same for datasets of any kind, as tables."""
