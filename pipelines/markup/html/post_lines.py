@@ -19,7 +19,7 @@ _OUT, _CUR, _BLANK, _PRE, _HEADING, _NC, _NL, _LINES, _CODE = range(9)
 _MARGIN = 512  # bytes that are free in a buffer before anything is written that is not copied
 
 
-@kernel(types.int64(_BYTES, types.int64))
+@kernel(types.int64(_BYTES, types.int64), forceinline=True)
 def _space(text: Any, at: Any) -> Any:
     """Bytes of the white space at `at`, 0 if there is none."""
     byte = text[at]
@@ -28,7 +28,7 @@ def _space(text: Any, at: Any) -> Any:
     return 2 if byte == 0xC2 and text[at + 1] == 0xA0 else 0
 
 
-@kernel(types.void(_BYTES, _I64, types.int64))
+@kernel(types.void(_BYTES, _I64, types.int64), forceinline=True)
 def _trim(out: Any, state: Any, start: Any) -> Any:
     """Take white space off the end of the line that begins at `start`."""
     at = state[_OUT]
@@ -95,14 +95,15 @@ def _line(out: Any, state: Any, containers: Any, text: Any, begin: Any, end: Any
     start = at
     while start > 0 and out[start - 1] != 10:
         start -= 1
-    for place in range(begin, end):
-        out[at] = 32 if text[place] == _KEPT else text[place]
-        at += 1
-    state[_OUT] = at
+    source, target = text[begin:end], out[at : at + end - begin]
+    for place in range(source.size):
+        byte = source[place]
+        target[place] = 32 if byte == _KEPT else byte
+    state[_OUT] = at + end - begin
     _trim(out, state, start)
 
 
-@kernel(types.void(_BYTES, _I64, _I64))
+@kernel(types.void(_BYTES, _I64, _I64), forceinline=True)
 def _due(out: Any, state: Any, containers: Any) -> Any:
     """Write the blank line that is due before the next line."""
     if state[_BLANK] and state[_LINES]:
@@ -110,7 +111,7 @@ def _due(out: Any, state: Any, containers: Any) -> Any:
     state[_BLANK] = 0
 
 
-@kernel(types.int64(_BYTES, types.int64, types.int64))
+@kernel(types.int64(_BYTES, types.int64, types.int64), forceinline=True)
 def _ticks(text: Any, begin: Any, end: Any) -> Any:
     """The longest run of backquotes."""
     longest = run = 0
@@ -120,7 +121,7 @@ def _ticks(text: Any, begin: Any, end: Any) -> Any:
     return longest
 
 
-@kernel(types.boolean(_BYTES, types.int64, types.int64))
+@kernel(types.boolean(_BYTES, types.int64, types.int64), forceinline=True)
 def _formulas(text: Any, begin: Any, end: Any) -> Any:
     """Keep the line ends inside `$$…$$` and `\\[…\\]`; False if there are environments, which are left to the parser."""
     open_dollars = open_brackets = True
@@ -209,11 +210,12 @@ def _paragraph(out: Any, state: Any, containers: Any, text: Any, begin: Any, end
     """Write the lines of a text whose blanks are single, parted by line breaks; a heading is one line."""
     if state[_HEADING]:
         return _heading(out, state, containers, text, begin, end)
-    something, start = False, begin
-    for place in range(begin, end):
-        something |= text[place] != 32 and text[place] != BREAK
-    if not something:
+    start = begin
+    while start < end and (text[start] == 32 or text[start] == BREAK):
+        start += 1
+    if start == end:
         return True
+    start = begin
     _due(out, state, containers)
     first = True
     for place in range(begin, end + 1):
@@ -256,12 +258,16 @@ def _flush(out: Any, state: Any, containers: Any, text: Any) -> Any:
             return False
     write = place = begin
     while place < end:  # runs of white space are one blank
-        if _space(text, place) > 0:
+        byte = text[place]
+        if byte > 32 and byte != 0xC2:
+            text[write] = byte
+            place += 1
+        elif _space(text, place) > 0:
             while place < end and _space(text, place) > 0:
                 place += _space(text, place)
             text[write] = 32
         else:
-            text[write] = text[place]
+            text[write] = byte
             place += 1
         write += 1
     return _paragraph(out, state, containers, text, begin, write)
@@ -391,9 +397,10 @@ def lines(events: Any, out: Any, text: Any) -> Any:
                     at += 1
             _open_block(state, containers, lists, tag, number)
         else:
-            at, write = at - 1, state[_CUR]
-            while at < events.size and (events[at] > END or events[at] == BREAK) and write + _MARGIN < text.size:
-                text[write] = events[at]
-                at, write = at + 1, write + 1
-            state[_CUR] = write
+            begin, write = at - 1, state[_CUR]
+            end = min(events.size, begin + text.size - write - _MARGIN)
+            while at < end and (events[at] > END or events[at] == BREAK):
+                at += 1
+            text[write : write + at - begin] = events[begin:at]
+            state[_CUR] = write + at - begin
     return state[_OUT] if _flush(out, state, containers, text) else -1
