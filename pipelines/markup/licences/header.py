@@ -98,6 +98,7 @@ _WORDS = (
 """Of these every licence has one: nothing else is compared with templates, which takes a millisecond."""
 _SENTENCE_END = re.compile(r"[.!?:][\"')\]]*$")
 _HEAD = 16_384
+_FEW = 1_024
 _TEMPLATE_CHARS = 65_536
 """The longest licence has half of it; a comment can have megabytes, and a template takes 3 µs a character."""
 _ORNAMENT = " \t*/#-=+_~!;:%<>{}[]|.'\r\n"
@@ -135,6 +136,8 @@ def strip_licence_header(text: str, language: str) -> tuple[str, str]:
 def _head(text: str, style: _Style) -> tuple[list[str], list[tuple[int, int]], str]:
     """The first lines of a text, the comments among them before the first line of code, and the text after these lines; the
     lines are all, where comments go on past the first few thousand characters."""
+    if few := _few_lines(text, style):
+        return few
     if len(text) > _HEAD:
         end = text.rfind("\n", 0, _HEAD) + 1
         lines = _lines(text[:end])
@@ -145,13 +148,26 @@ def _head(text: str, style: _Style) -> tuple[list[str], list[tuple[int, int]], s
     return lines, _leading(lines, style)[0], ""
 
 
+def _few_lines(text: str, style: _Style) -> tuple[list[str], list[tuple[int, int]], str] | None:
+    """As `_head`, where a line of code stands among the very first lines, as in most files; None where that is not sure."""
+    end = text.rfind("\n", 0, _FEW) + 1
+    lines = _lines(text[:end])
+    comments, reached = _leading(lines, style)
+    if reached == len(lines):
+        return None
+    first = lines[reached].lstrip("\ufeff \t")
+    # a block of comments may end behind these lines
+    return None if any(first.startswith(opener) for opener, _ in style.blocks) else (lines, comments, text[end:])
+
+
 def leading_comments(text: str, language: str) -> str:
     """The comments before the first line of code, without their marks; the first 64 lines where the language is not known."""
     style = _STYLES.get(language)
-    lines = _lines(text[:_HEAD])
     if style is None:
-        return "".join(lines[:64])
-    comments = _leading(lines, style)[0]
+        return "".join(_lines(text[:_HEAD])[:64])
+    few = _few_lines(text, style)
+    lines = few[0] if few else _lines(text[:_HEAD])
+    comments = few[1] if few else _leading(lines, style)[0]
     return "\n\n".join("\n".join(line.strip(_ORNAMENT) for line in lines[begin:end]) for begin, end in comments)
 
 

@@ -90,7 +90,7 @@ def _with(found: set[str], words: str) -> set[str]:
 def _labelled(text: str, comments: str, language: str) -> frozenset[str]:
     """The licences that stand after `License:` or `@license` in comments, or that a module of Python assigns."""
     values = [match[1] for match in _LABEL.finditer(comments)]
-    if language in _WITH_DOCSTRINGS:
+    if language in _WITH_DOCSTRINGS and has_word(text, ("__licen",)):
         values += [match[1] for match in _ASSIGNED.finditer(text)]
     return frozenset(licence for value in values for licence in _licences_of_value(value))
 
