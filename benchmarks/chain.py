@@ -3,9 +3,10 @@
 Two kinds of pages in real WET framing: natural prose (`--prose` or CORPUSMILL_PROSE names a folder of it; else the books of
 the samples), and synthetic ones whose words that no page before had come at the rate measured on real text
 (`benchmarks.chain_text`). The parts, each by itself with `--only`: `chain`, the stages one by one and joined; `fused`, the
-joined pass against its maps' own time, one read and one write; `dedup`, line dedup against CCNet's; `workers`, two workers
-against one; `memory`, documents of 10 MB; `datatrove`, its nearest steps in an environment of its own. Workers have run a
-few pages before, which is the start-up; nothing but packages from PyPI is fetched. Texts are kept in `--work`.
+joined pass against its maps' own time, one read and one write; `models`, the chain without and with perplexity and a
+classifier that it trains; `dedup`, line dedup against CCNet's; `workers`, two workers against one; `memory`, documents of
+10 MB; `datatrove`, its nearest steps in an environment of its own. Workers have run a few pages before, which is the
+start-up; nothing but packages from PyPI is fetched. Texts are kept in `--work`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.chain_dedup import compare
 from benchmarks.chain_fused import fused, huge
+from benchmarks.chain_models import with_models
 from benchmarks.chain_stages import (
     DOMAIN,
     first_met,
@@ -37,7 +39,7 @@ from corpus.engine.publish import versions
 from corpus.quality.langid import shipped_model
 from tokenizer import huggingface
 
-PARTS = ("chain", "fused", "dedup", "workers", "memory", "datatrove")
+PARTS = ("chain", "fused", "models", "dedup", "workers", "memory", "datatrove")
 KINDS = ("natural", "synthetic")
 DATATROVE = [
     "datatrove>=0.10,<0.11", "orjson", "regex", "spacy", "tokenizers", "warcio", "xxhash<4", "fasttext-numpy2-wheel",
@@ -106,6 +108,8 @@ def measure_text(kind: str, parts: list[str], options: argparse.Namespace) -> No
     if "fused" in parts:
         with one_core():
             fused(text, options.work, tokenizer, options.runs)
+    if "models" in parts:
+        with_models(text, options.work, tokenizer, options.runs)
     if "datatrove" in parts:
         datatrove(text, options.peer_size * 1_000_000, options.work, tokenizer)
 
@@ -145,7 +149,7 @@ def run(parts: list[str], options: argparse.Namespace) -> None:
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     wanted = kinds(options)
-    if {"chain", "fused", "datatrove"} & set(parts):
+    if {"chain", "fused", "models", "datatrove"} & set(parts):
         for kind in wanted:
             measure_text(kind, parts, options)
     size = options.size * 1_000_000

@@ -47,17 +47,35 @@ class StageTime:
         return self.size / 1e6 / self.seconds
 
 
-def recipe_for(tokenizer: Path | None, join: bool) -> Recipe:
-    """The LLaMA recipe with a tokenizer that is there, or the one that it trains."""
+@dataclass(frozen=True)
+class Models:
+    """A language model and a classifier for the filter, as their commands write them."""
+
+    lm: Path
+    classifier: Path
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules that score every page by them and drop none, so that what follows has as much to do as without."""
+        perplexity = {"models": str(self.lm), "language": "en"}
+        return [{"perplexity": perplexity}, {"reference": {"model": str(self.classifier), "threshold": 0.0}}]
+
+
+def recipe_for(tokenizer: Path | None, join: bool, models: Models | None = None) -> Recipe:
+    """The LLaMA recipe's web pages with Gopher's rules, with a tokenizer that is there, or the one that it trains, and with
+    the models that are given instead of those of a whole run."""
     recipe = load_recipe("llama")
     trained = recipe.tokenizer.model_copy(update={"path": str(tokenizer) if tokenizer else None})
-    return recipe.model_copy(update={"join": join, "tokenizer": trained})
+    domain = recipe.domains[DOMAIN]
+    rules = ["min_chars:300", "gopher", *(models.rules() if models else ())]
+    stages = (*domain.stages[:-1], {"filter": {"rules": rules}})
+    domains = recipe.domains | {DOMAIN: domain.model_copy(update={"stages": stages})}
+    return recipe.model_copy(update={"join": join, "tokenizer": trained, "domains": domains, "models": {}})
 
 
-def steps_of(raw: Path, output: Path, tokenizer: Path | None, join: bool) -> list[Step]:
+def steps_of(raw: Path, output: Path, tokenizer: Path | None, join: bool, models: Models | None = None) -> list[Step]:
     """The steps to the packed rows."""
     steps = []
-    for step in RecipeRun(recipe_for(tokenizer, join), raw, output, allow_missing=True).steps():
+    for step in RecipeRun(recipe_for(tokenizer, join, models), raw, output, allow_missing=True).steps():
         steps.append(step)
         if step.output == "packed":
             break
@@ -108,12 +126,12 @@ def start_executor(workers: int) -> tuple[LocalExecutor, float]:
 
 
 def run_chain(
-    text: Text, output: Path, tokenizer: Path, join: bool, runs: int, workers: int = 1
+    text: Text, output: Path, tokenizer: Path, join: bool, runs: int, workers: int = 1, models: Models | None = None
 ) -> Iterator[StageTime]:
     """Run each stage `runs` times with workers of its own that did the same to a few pages before."""
     shutil.rmtree(output, ignore_errors=True)
-    tiny = steps_of(text.tiny, output / "tiny", tokenizer, join)
-    for step, small in zip(steps_of(text.raw, output / "main", tokenizer, join), tiny, strict=True):
+    tiny = steps_of(text.tiny, output / "tiny", tokenizer, join, models)
+    for step, small in zip(steps_of(text.raw, output / "main", tokenizer, join, models), tiny, strict=True):
         executor, seconds = start_executor(workers)
         options = RunOptions(workers=workers, always_pool=True, running=executor, quiet=True)
         startup = seconds + _warm(small.make(), output, small.output, executor.pool)
