@@ -48,7 +48,7 @@ PLACEHOLDERS = _table([b"enter image description here", b"alt text", b"image", b
 """What editors put in the place of a picture's text."""
 
 
-@kernel(types.int64(_U8, types.int64), forceinline=True)
+@kernel(types.int64(_U8, types.int64))
 def _character(html: Any, at: Any) -> Any:
     """Bytes of the character at `at`: 0 if it is one that the parser has to look at, -2 for a no-break space."""
     byte = html[at]
@@ -69,7 +69,7 @@ def _character(html: Any, at: Any) -> Any:
     return 4
 
 
-@kernel(types.int64(_TABLE, _U8, types.int64, types.int64), forceinline=True)
+@kernel(types.int64(_TABLE, _U8, types.int64, types.int64))
 def _row(table: Any, html: Any, begin: Any, end: Any) -> Any:
     """The row of a table that stands between two places; -1 if none."""
     for row in range(table.shape[0]):
@@ -161,7 +161,7 @@ def _picture(html: Any, text: Any, start: Any, begin: Any, end: Any, placeholder
     return at
 
 
-@kernel(types.boolean(_I64, types.int64, types.int64), forceinline=True)
+@kernel(types.boolean(_I64, types.int64, types.int64))
 def _may_open(stack: Any, depth: Any, tag: Any) -> Any:
     """Whether a tag may stand where it does, so that a parser repairs nothing."""
     top = stack[depth - 1] if depth else -1
@@ -191,7 +191,7 @@ def _reference(html: Any, at: Any, text: Any, write: Any, references: Any, meant
     return row
 
 
-@kernel(types.int64(_BYTES, types.int64, types.int64, types.int64, types.int64), forceinline=True)
+@kernel(types.int64(_BYTES, types.int64, types.int64, types.int64, types.int64))
 def _event(text: Any, write: Any, event: Any, tag: Any, number: Any) -> Any:
     """Write the beginning or end of a block; where it ends."""
     text[write], text[write + 1] = event, 32 + tag
@@ -203,7 +203,7 @@ def _event(text: Any, write: Any, event: Any, tag: Any, number: Any) -> Any:
     return write
 
 
-@kernel(types.int64(_I64, types.int64, types.int64), forceinline=True)
+@kernel(types.int64(_I64, types.int64, types.int64))
 def _open(stack: Any, depth: Any, tag: Any) -> Any:
     """How many elements of a tag are open; of -1 headings."""
     number = 0

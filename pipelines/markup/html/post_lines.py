@@ -19,7 +19,7 @@ _OUT, _CUR, _BLANK, _PRE, _HEADING, _NC, _NL, _LINES, _CODE = range(9)
 _MARGIN = 512  # bytes that are free in a buffer before anything is written that is not copied
 
 
-@kernel(types.int64(_BYTES, types.int64), forceinline=True)
+@kernel(types.int64(_BYTES, types.int64))
 def _space(text: Any, at: Any) -> Any:
     """Bytes of the white space at `at`, 0 if there is none."""
     byte = text[at]
@@ -28,7 +28,7 @@ def _space(text: Any, at: Any) -> Any:
     return 2 if byte == 0xC2 and text[at + 1] == 0xA0 else 0
 
 
-@kernel(types.void(_BYTES, _I64, types.int64), forceinline=True)
+@kernel(types.void(_BYTES, _I64, types.int64))
 def _trim(out: Any, state: Any, start: Any) -> Any:
     """Take white space off the end of the line that begins at `start`."""
     at = state[_OUT]
@@ -103,7 +103,7 @@ def _line(out: Any, state: Any, containers: Any, text: Any, begin: Any, end: Any
     _trim(out, state, start)
 
 
-@kernel(types.void(_BYTES, _I64, _I64), forceinline=True)
+@kernel(types.void(_BYTES, _I64, _I64))
 def _due(out: Any, state: Any, containers: Any) -> Any:
     """Write the blank line that is due before the next line."""
     if state[_BLANK] and state[_LINES]:
@@ -111,7 +111,7 @@ def _due(out: Any, state: Any, containers: Any) -> Any:
     state[_BLANK] = 0
 
 
-@kernel(types.int64(_BYTES, types.int64, types.int64), forceinline=True)
+@kernel(types.int64(_BYTES, types.int64, types.int64))
 def _ticks(text: Any, begin: Any, end: Any) -> Any:
     """The longest run of backquotes."""
     longest = run = 0
@@ -121,7 +121,7 @@ def _ticks(text: Any, begin: Any, end: Any) -> Any:
     return longest
 
 
-@kernel(types.boolean(_BYTES, types.int64, types.int64), forceinline=True)
+@kernel(types.boolean(_BYTES, types.int64, types.int64))
 def _formulas(text: Any, begin: Any, end: Any) -> Any:
     """Keep the line ends inside `$$…$$` and `\\[…\\]`; False if there are environments, which are left to the parser."""
     open_dollars = open_brackets = True
