@@ -69,7 +69,7 @@ def _decoded(value: bytes) -> str:
     size = _dereference(np.frombuffer(value, dtype=np.uint8), out, REFERENCES, MEANT)
     if size < 0:
         raise ValueError("a reference that dumps do not write")
-    return str(memoryview(out)[:size], "utf-8")
+    return out[:size].tobytes().decode("utf-8")
 
 
 @kernel(types.int64(_IN, types.uint8[::1], _TABLE, _IN))
@@ -83,7 +83,7 @@ def _dereference(value: Any, out: Any, references: Any, meant: Any) -> Any:
         if byte == 38:
             row = 0
             while row < references.shape[0]:
-                size = np.int64(references[row, 0])
+                size = references[row, 0]
                 same = at + size <= value.size
                 for place in range(size if same else 0):
                     same = same and value[at + place] == references[row, place + 1]
