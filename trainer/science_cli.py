@@ -11,7 +11,6 @@ import click
 from corpus.cli_options import Group, Number, build_config, config_options, json_option, print_json, quiet_option
 from corpus.option import Bounds
 from trainer.api import share_cores
-from trainer.needs import needed
 from trainer.science.doremi_options import DoremiOptions
 from trainer.science.memorization_options import MemorizationOptions
 from trainer.science.plan import PlanOptions
@@ -29,29 +28,17 @@ def plan_command(as_json: bool, **options: Any) -> None:
     """How large a model, on how many tokens, for a budget: by Chinchilla's three approaches, with published and corrected
     constants, and by Kaplan's; what a corpus holds of it, a shape, batch and rate, memory and time. Two of the compute,
     --parameters and --tokens place a training among the optimal ones."""
-    share_cores()
+    from trainer.science.footprint import footprint_json, footprint_lines
     from trainer.science.plan import make_plan, plan_json
     from trainer.science.plan_text import draw_plan, plan_lines
 
     plan = make_plan(build_config(PlanOptions, options))
     if plan.options.plot is not None:
         draw_plan(plan, plan.options.plot)
-    if not as_json:
-        for line in plan_lines(plan):
-            click.echo(line)
-
-    try:  # this imports torch: what came before is on the screen
-        from trainer.science.footprint import footprint_json, footprint_lines
-    except ModuleNotFoundError as error:
-        note(False)(f"memory and time are left out, since {needed(error)}")
-        if as_json:
-            print_json({**plan_json(plan), "shape": None})
-        return
-
     if as_json:
         print_json({**plan_json(plan), "shape": footprint_json(plan)})
         return
-    for line in footprint_lines(plan):
+    for line in (*plan_lines(plan), *footprint_lines(plan)):
         click.echo(line)
 
 

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from corpus.errors import UsageError
-from trainer.models.count import Count
 from trainer.models.positions.rope import rotate
 from trainer.models.positions.transformer_xl import RelativePositions, distances
 from trainer.models.shape import ModelShape
@@ -76,20 +75,6 @@ class Attention(nn.Module):
             raise UsageError(
                 f"model.heads ({shape.heads}) is no multiple of model.n_kv_heads ({shape.n_kv_heads}): give one that is."
             )
-
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """Its parameters."""
-        count = Count(2 * shape.d_model * (shape.query_width + shape.key_width))
-        if shape.bias:
-            count += Count(other=shape.query_width + 2 * shape.key_width + shape.d_model)
-        return count + RelativePositions.count(shape) if shape.positions == "transformer-xl" else count
-
-    @staticmethod
-    def flops(shape: ModelShape, length: int) -> int:
-        """Floating point operations of its scores and weighted values for one token of a sequence of `length`, forward and
-        backward: 12·heads·head_size·length (PaLM appendix B, which counts as if all positions were seen)."""
-        return 12 * shape.query_width * length
 
     def forward(
         self,
@@ -172,8 +157,6 @@ def _mix(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask: Mask) -
     )
 
 
-# inlined into a compiled block FlexAttention gave wrong values (torch 2.13, CPU); compiled by itself it does not
-@torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call, untyped-decorator]  # torch leaves it untyped
 def _attend_in_documents(
     query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask: DocumentBlocks, shared: bool
 ) -> Tensor:
@@ -190,6 +173,15 @@ def _attend_in_documents(
         query_BHTE, key_BKSE, value_BKSE, score_mod=added, block_mask=mask.blocks, enable_gqa=shared
     )
     return mixed
+
+
+@once
+def keep_out_of_blocks() -> None:
+    """Before blocks are compiled: attention in documents stays out of them. Inlined into a block FlexAttention gave wrong
+    values (torch 2.13, CPU); compiled by itself it does not. Not said where it is defined, for that loads the compiler,
+    which is half of a command's start."""
+    global _attend_in_documents
+    _attend_in_documents = torch.compiler.disable(_attend_in_documents, recursive=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def document_mask(document_BT: Tensor) -> Tensor | DocumentBlocks:

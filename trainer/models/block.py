@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from trainer.models.activation_checkpointing import checkpointed
 from trainer.models.attention import Attention, LayerCache, Mask
-from trainer.models.count import Count
 from trainer.models.dropout import Dropout
 from trainer.models.mlp import MLP
-from trainer.models.norm import build_norm, count_norm
+from trainer.models.norm import build_norm
 from trainer.models.shape import ModelShape
 
 
@@ -20,9 +19,6 @@ class Block(nn.Module):
     """What all blocks have in common. With `rezero` what attention and MLP add is multiplied by a learned factor each, at
     first 0 (Bachlechner et al. 2020)."""
 
-    norms = 2
-    ends_normed = False
-    """Whether its output is normed already, so that no norm follows the last block."""
     gains: nn.Parameter | None
 
     def __init__(self, shape: ModelShape) -> None:
@@ -37,12 +33,6 @@ class Block(nn.Module):
         self.attention = Attention(shape)
         self.mlp_norm = build_norm(shape)
         self.mlp = MLP(shape)
-
-    @classmethod
-    def count(cls, shape: ModelShape) -> Count:
-        """Its parameters."""
-        gains = Count(other=2 if shape.rezero else 0)
-        return Attention.count(shape) + MLP.count(shape) + cls.norms * count_norm(shape) + gains
 
     def forward(
         self,
@@ -75,7 +65,6 @@ class PostNormBlock(Block):
     """norm(α·x + Attention(x)), then norm(α·x + MLP(x)): α = 1 (Vaswani et al. 2017; OPT-350M), or (2·layers)^¼ (DeepNorm,
     Wang et al. 2022)."""
 
-    ends_normed = True
     alpha: float
 
     def _build(self, shape: ModelShape) -> None:
@@ -93,8 +82,6 @@ class PostNormBlock(Block):
 
 class SandwichBlock(Block):
     """x + norm(Attention(norm(x))), then the same with the MLP (CogView section 2.4)."""
-
-    norms = 4
 
     def _build(self, shape: ModelShape) -> None:
         super()._build(shape)
@@ -130,8 +117,6 @@ class GLMBlock(Block):
 
 class ParallelBlock(Block):
     """x + Attention(norm(x)) + MLP(norm(x)), one norm for both (PaLM section 2)."""
-
-    norms = 1
 
     def _build(self, shape: ModelShape) -> None:
         self.norm = build_norm(shape)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -36,13 +35,6 @@ class MLP(nn.Module):
         self.function = shape.activation
         self.project = nn.Linear(shape.d_model, sum(self.widths), bias=shape.bias)
         self.output = nn.Linear(shape.feed_forward, shape.d_model, bias=shape.bias)
-
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """Its parameters."""
-        matrices = 3 if shape.gated else 2
-        biases = (matrices - 1) * shape.feed_forward + shape.d_model if shape.bias else 0
-        return Count(matrices * shape.d_model * shape.feed_forward, biases)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply the layer to every position."""

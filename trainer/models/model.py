@@ -12,15 +12,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.models.activation_checkpointing import MODES
-from trainer.models.attention import Attention, LayerCache, Mask, positions_in_documents, with_scores
+from trainer.models.attention import (
+    Attention,
+    LayerCache,
+    Mask,
+    keep_out_of_blocks,
+    positions_in_documents,
+    with_scores,
+)
 from trainer.models.block import Block, block_class
-from trainer.models.count import Count
+from trainer.models.count import ENDS_NORMED, count_model, flops_per_token
 from trainer.models.dropout import Dropout
 from trainer.models.finetuning.soft_prompt import NAME as SOFT_PROMPT
 from trainer.models.finetuning.soft_prompt import prompted, with_prompt
 from trainer.models.loss import capped
 from trainer.models.memory import make_room_for_gradient
-from trainer.models.norm import build_norm, check_norm, count_norm
+from trainer.models.norm import build_norm, check_norm
 from trainer.models.positions.learned import LearnedPositions
 from trainer.models.positions.rope import check_rotary
 from trainer.models.positions.t5 import RelativeScores
@@ -49,7 +56,7 @@ class LanguageModel(nn.Module):
         self.shape = shape
         self.embedding = nn.Parameter(torch.empty(shape.vocabulary, shape.embedding_width))
         self.blocks = nn.ModuleList([block_class(shape)(shape) for _ in range(shape.layers)])
-        self.norm = nn.Identity() if block_class(shape).ends_normed else build_norm(shape)
+        self.norm = nn.Identity() if shape.block in ENDS_NORMED else build_norm(shape)
         self.head = None if shape.tied else nn.Parameter(torch.empty(shape.vocabulary, shape.embedding_width))
         self.positions = LearnedPositions(shape) if shape.positions == "learned" else None
         self.relative = RelativeScores(shape) if shape.positions == "t5" else None
@@ -68,27 +75,8 @@ class LanguageModel(nn.Module):
             check_rotary(shape)
         check_norm(shape)
 
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """The parameters of a model of this shape; the tests compare it with the modules' own."""
-        embedding = shape.vocabulary * shape.embedding_width
-        # the output layer multiplies, by the embedding itself where they are tied
-        count = Count(matrix=embedding, other=0 if shape.tied else embedding)
-        block = block_class(shape)
-        count += shape.layers * block.count(shape) + (not block.ends_normed) * count_norm(shape)
-        if shape.embedding_width != shape.d_model:
-            count += Count(2 * shape.embedding_width * shape.d_model)
-        if shape.positions == "learned":
-            count += LearnedPositions.count(shape)
-        if shape.positions == "t5":
-            count += RelativeScores.count(shape)
-        return count + count_norm(shape) if shape.embedding_norm else count
-
-    @staticmethod
-    def flops_per_token(shape: ModelShape, length: int) -> int:
-        """Floating point operations of one training token, forward and backward, at sequences of `length` tokens:
-        6·N + 12·layers·heads·head_size·length (PaLM appendix B), N the matrix parameters."""
-        return 6 * LanguageModel.count(shape).matrix + shape.layers * Attention.flops(shape, length)
+    count = staticmethod(count_model)
+    flops_per_token = staticmethod(flops_per_token)
 
     def materialise(self, device: torch.device) -> None:
         """Give a model that was made on the meta device its memory, of sharded weights only this rank's part. The
@@ -177,6 +165,7 @@ class LanguageModel(nn.Module):
     def compile_blocks(self) -> None:
         """Compile the blocks at their first use. On a CPU the bits are those of the next run only under
         `torch.use_deterministic_algorithms(True)`; they are never those of the blocks as they are."""
+        keep_out_of_blocks()
         for block in self.blocks:
             block.compile()
 

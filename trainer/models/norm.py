@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from corpus.errors import UsageError
-from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -61,9 +60,3 @@ def check_norm(shape: ModelShape) -> None:
     """A UsageError where the settings of the norms make no sense."""
     if not shape.norm_epsilon >= 0:
         raise UsageError(f"model.norm_epsilon is {shape.norm_epsilon}: give a number of at least 0.")
-
-
-def count_norm(shape: ModelShape) -> Count:
-    """Parameters of one norm."""
-    vectors = {"unscaled": 0, "bias": 2}.get(shape.norm.partition("-")[2], 1)
-    return Count(other=vectors * shape.d_model)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from corpus.errors import UsageError
 from corpus.option import nearest
 from trainer.config.families.registry import FAMILIES, find_preset
-from trainer.models.model import LanguageModel
+from trainer.models.count import count_model
 from trainer.models.shape import ModelShape
 
 _LAYERS = range(2, 161)
@@ -25,7 +25,7 @@ class FamilyShape:
     @property
     def parameters(self) -> int:
         """All of them."""
-        return LanguageModel.count(self.shape).total
+        return count_model(self.shape).total
 
     def at_length(self, length: int) -> ModelShape:
         """The shape for sequences of another length."""
@@ -49,7 +49,7 @@ def shape_for(family: str, parameters: float, vocabulary: int | None = None) -> 
         name: preset.shape if vocabulary is None else replace(preset.shape, vocabulary=vocabulary)
         for name, preset in models.items()
     }
-    sizes = {name: LanguageModel.count(shape).total for name, shape in shapes.items()}
+    sizes = {name: count_model(shape).total for name, shape in shapes.items()}
     template = min(shapes, key=lambda name: (abs(math.log(sizes[name] / parameters)), name))
     found = min(_candidates(shapes[template]), key=lambda shape: _distance(shape, parameters, shapes[template]))
     best = FamilyShape(template, found)
@@ -83,7 +83,7 @@ def _candidates(template: ModelShape) -> Iterator[ModelShape]:
 
 
 def _distance(shape: ModelShape, parameters: float, template: ModelShape) -> float:
-    size = abs(math.log(LanguageModel.count(shape).total / parameters))
+    size = abs(math.log(count_model(shape).total / parameters))
     aspect = abs(math.log(shape.d_model / shape.layers / (template.d_model / template.layers)))
     # a size within a few per cent is as good as an exact one; the proportions then decide
     return max(size, 0.02) + 0.1 * aspect

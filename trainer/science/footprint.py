@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.gpus import find_gpu, memory_of
-from trainer.models.model import LanguageModel
+from trainer.models.count import count_model
 from trainer.models.shape import ModelShape
 from trainer.science.family_shape import FamilyShape, shape_for
 from trainer.science.plan import Plan
@@ -24,7 +24,7 @@ def memory_on(shape: ModelShape, gpus: int, checkpointing: str) -> float:
     float32 and bf16; activations of 34·s·h bytes a layer with fused attention, or with `checkpointing` full 2·s·h and one
     layer's (Korthikanti et al. 2022, arXiv 2205.05198, equation 2); logits and their gradient of a thousand positions.
     """
-    parameters = LanguageModel.count(shape).total
+    parameters = count_model(shape).total
     ends = shape.vocabulary * shape.d_model
     block = (parameters - (1 if shape.tied else 2) * ends) / shape.layers
     layer = 34.0 * shape.sequence_length * shape.d_model

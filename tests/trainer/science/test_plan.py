@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -110,3 +112,19 @@ def test_gpus_are_found_by_short_names() -> None:
     assert [find_gpu(name) for name in ("h100", "H100 PCIe", "4090", "mi300x", "a6000")] == [
         "H100", "H100 PCIe", "GeForce RTX 4090", "Instinct MI300X", "RTX A6000",
     ]  # fmt: skip
+
+
+def test_a_plan_needs_no_torch() -> None:
+    """Its import is two seconds, and a plan is arithmetic."""
+    code = (
+        "import sys; from trainer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'torch', 'pyarrow', 'numba', 'numpy', 'sympy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, "plan", "--compute", "1e21"], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_compiler_is_loaded_where_blocks_are_compiled_alone() -> None:
+    code = "import sys, trainer.models.model; assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

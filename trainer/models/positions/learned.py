@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -17,11 +16,6 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.offset = shape.position_offset
         self.weight = nn.Parameter(torch.empty(shape.position_offset + shape.sequence_length, shape.d_model))
-
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """Its parameters."""
-        return Count(other=(shape.position_offset + shape.sequence_length) * shape.d_model)
 
     def forward(self, start: int, length: int, position_BT: Tensor | None = None) -> Tensor:
         """The vectors of the positions from `start` on, [T, D], or of given ones, [B, T, D]."""

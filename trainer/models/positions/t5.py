@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.models.count import Count
+from trainer.models.count import T5_BUCKETS
 from trainer.models.shape import ModelShape
 
-BUCKETS, FARTHEST = 32, 128
-"""Ranges of distances, and the distance from which on all are one range."""
+FARTHEST = 128
+"""The distance from which on all are one range."""
 
 
 def distance_buckets(length: int) -> Tensor:
     """The bucket of each distance: int64 [L]. Half are of one distance each, the others grow by a constant factor."""
     distance = torch.arange(length)
-    exact = BUCKETS // 2
+    exact = T5_BUCKETS // 2
     ratio = (distance.clamp(min=1).float() / exact).log() / math.log(FARTHEST / exact)
-    far = (exact + (ratio * (BUCKETS - exact)).long()).clamp(max=BUCKETS - 1)
+    far = (exact + (ratio * (T5_BUCKETS - exact)).long()).clamp(max=T5_BUCKETS - 1)
     return torch.where(distance < exact, distance, far)
 
 
@@ -32,12 +32,7 @@ class RelativeScores(nn.Module):
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(BUCKETS, shape.heads))
-
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """Its parameters."""
-        return Count(other=BUCKETS * shape.heads)
+        self.weight = nn.Parameter(torch.empty(T5_BUCKETS, shape.heads))
 
     def forward(self, bucket_L: Tensor) -> Tensor:
         """What is added to the scores of a head at each distance: [H, L]."""

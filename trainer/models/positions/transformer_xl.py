@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainer.models.count import Count
 from trainer.models.shape import ModelShape
 
 
@@ -31,11 +30,6 @@ class RelativePositions(nn.Module):
         self.project = nn.Linear(shape.d_model, shape.query_width, bias=False)
         self.content = nn.Parameter(torch.empty(shape.query_width))
         self.position = nn.Parameter(torch.empty(shape.query_width))
-
-    @staticmethod
-    def count(shape: ModelShape) -> Count:
-        """Its parameters."""
-        return Count(shape.d_model * shape.query_width, 2 * shape.query_width)
 
     def forward(self, query_BHTE: Tensor, table_LD: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """The queries that meet the keys, [B, H, T, E], and what is added to their scores, [B, H, T, S].
