@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("corpus.commands.explain:index", "Index a run's URLs and lines for explain."),
     "stats": ("corpus.commands.stats:stats", "Show how columns are distributed and what each rule drops."),
     "report": ("corpus.commands.report:report", "Write a run as one HTML page, with charts and examples."),
+    "compare": ("corpus.commands.report:compare", "Write two runs side by side as one HTML page."),
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "cancel": ("corpus.commands.cancel:cancel", "End a run's jobs on Slurm."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),

@@ -15,6 +15,8 @@ from corpus.report.sample import samples_of
 from corpus.report.tokens import mixture_section, tokenizer_section, validation_section
 from corpus.version import __version__
 
+FOOT = f"corpusmill {__version__}. This page needs nothing else: it holds its charts and data, and asks no server."
+
 
 def report_page(run: CorpusRun, documents: int) -> Page:
     """All of it; of each domain about so many documents are read for what manifests do not say."""
@@ -40,7 +42,7 @@ def report_page(run: CorpusRun, documents: int) -> Page:
         lead=_lead(run),
         facts=_facts(run),
         sections=_warned(run, found),
-        foot=f"corpusmill {__version__}. This page needs nothing else: it holds its charts and data, and asks no server.",
+        foot=FOOT,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.errors import UsageError
 from corpus.page.chart import Row, lines
 from corpus.page.figures import duration
+from corpus.page.names import told_apart
 from corpus.page.parts import Cell, Facts, Page, Part, Section, Table, Text
 from trainer.report.report import FOOT
 from trainer.report.story import flat
@@ -27,10 +27,7 @@ def open_runs(paths: Sequence[Path]) -> list[TrainedRun]:
     resolved = [path.resolve() for path in paths]
     if len(set(resolved)) < len(resolved):
         raise UsageError("a run is given twice: give different runs.")
-    parts = 1
-    while max(Counter("/".join(path.parts[-parts:]) for path in resolved).values()) > 1:
-        parts += 1
-    return [TrainedRun(path, "/".join(whole.parts[-parts:])) for path, whole in zip(paths, resolved, strict=True)]
+    return [TrainedRun(path, name) for path, name in zip(paths, told_apart(paths), strict=True)]
 
 
 def comparison_page(runs: Sequence[TrainedRun]) -> Page:

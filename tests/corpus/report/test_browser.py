@@ -4,6 +4,7 @@ million documents is small and opens at once."""
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from corpus.data.stored import Digests
 from corpus.page.page import write_page
 from corpus.quality.distribution import CHARACTERS, Distribution
 from corpus.report import report
+from corpus.report.comparison import Pair, comparison_page
 from corpus.report.report import report_page
 from corpus.report.run import CorpusRun
 from corpus.report.sample import Sample
@@ -44,6 +46,19 @@ def test_the_page_is_good(page_file: Path, width: int, scheme: str) -> None:
         assert serious(page) == []
         assert asked == [page_file.resolve().as_uri()]
         assert complaints == []
+
+
+def test_a_comparison_is_good(out: Path, tmp_path: Path) -> None:
+    other, file = tmp_path / "other", tmp_path / "comparison.html"
+    shutil.copytree(out, other)
+    recipe = other / "recipe.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
+    write_page(comparison_page(Pair.open(out, other)), file)
+    with opened(file, 360, "dark") as (page, asked, complaints):
+        assert draw_all(page) == 2
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert (serious(page), unreached(page)) == ([], 0)
+        assert (asked, complaints) == ([file.resolve().as_uri()], [])
 
 
 def test_the_keyboard_reaches_all(page_file: Path) -> None:
