@@ -44,6 +44,9 @@ def main() -> None:
         folder = Path(name)
         documents = folder / "documents"
         write_documents(synthetic(shape_of(sample_documents()), size), documents)
+        few = folder / "few"
+        write_documents(synthetic(shape_of(sample_documents()), 1_000_000), few)
+        run_stage(dedup_stage((str(few),)), folder / "warm", RunOptions(quiet=True))  # kernels are compiled
         _enter_group()
         with SlurmCluster(folder / "slurm") as cluster:
             os.environ["SLURM_CONF"] = cluster.environment["SLURM_CONF"]

@@ -150,7 +150,11 @@ def run(
         return
     if options.executor == "slurm" and not drive:
         if not slurm_chain:
-            click.echo(start_chain(wanted, options, sys.argv[1:]))
+            said = start_chain(wanted, options, sys.argv[1:])
+            if as_json:
+                print_json({"output": output, "said": said})
+            else:
+                click.echo(said)
             return
         if not go_on(wanted, options, slurm_chain, sys.argv[1:]):
             return

@@ -21,7 +21,7 @@ from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.run import run_recipe
 from pipelines.recipes.slurm_chain import Chain
 from pipelines.recipes.steps import RecipeRun
-from tests.conformance.slurm_cluster import NODES, SlurmCluster, missing
+from tests.conformance.slurm_cluster import SlurmCluster, missing
 from tests.raw import write_raw
 from tests.test_spine import contents
 from tests.toy import HungryStage, SlowStage
@@ -39,7 +39,6 @@ mixture:
 """
 ARRAY_BYTES = 20_000
 """What is done of validation has less input."""
-_ROUNDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +102,6 @@ def jobs(what: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     return found
 
 
-def kill(what: Callable[[psutil.Process], bool]) -> bool:
-    """Kill one of the processes of jobs that are as wanted, if there is any."""
-    for process in jobs(what):
-        try:
-            process.kill()
-            return True
-        except psutil.Error:
-            continue
-    return False
-
-
 def is_worker(process: psutil.Process) -> bool:
     return any(argument.endswith("element.py") for argument in process.cmdline())
 
@@ -149,37 +137,50 @@ def test_workers_nodes_and_controllers_are_killed(cluster: SlurmCluster, place: 
     """Whatever is killed at random moments: the command is given again until the run is finished."""
     draw = random.Random(seed)
     name = f"killed-{seed}"
-    killed = {"worker": 0, "node": 0, "controller": 0}
-    for turn in range(_ROUNDS):
+    victims = ["worker", "node", "controller"] * 2
+    draw.shuffle(victims)
+    for victim in victims:
+        begin(cluster, place, name)
+        time.sleep(draw.uniform(0, 3))
+        while not kill(cluster, victim, draw) and cluster.queue():
+            time.sleep(0.05)
+    while not finished(place, name):
+        begin(cluster, place, name)
+        cluster.wait_idle(900)
+    assert contents(place / name) == contents(place / "local")
+
+
+def begin(cluster: SlurmCluster, place: Path, name: str) -> None:
+    """Give the command, unless jobs of it run."""
+    if not cluster.queue():
         started = run(place, command(place, name))
         assert started.returncode == 0, started.stderr
-        deadline = time.monotonic() + 900
-        while cluster.queue():
-            assert time.monotonic() < deadline
-            if turn >= len(killed) * 2:  # it has seen enough
-                time.sleep(0.5)
-                continue
-            time.sleep(draw.uniform(2, 6))
-            victim = draw.choice(sorted(killed))
+
+
+def kill(cluster: SlurmCluster, victim: str, draw: random.Random) -> bool:
+    """Kill a worker, a controller, or a node that has one of them; whether there was one."""
+    what = {"worker": is_worker, "controller": is_controller, "node": lambda _: True}[victim]
+    for process in jobs(what):
+        try:
+            node = process.environ()["SLURMD_NODENAME"]
             if victim == "node":
-                node = draw.choice(NODES)
                 cluster.kill_node(node)
-                time.sleep(1)
+                time.sleep(draw.uniform(0, 8))  # Slurm gives a node up after six seconds
                 cluster.start_node(node)
-                killed["node"] += 1
             else:
-                killed[victim] += kill(is_worker if victim == "worker" else is_controller)
-        if finished(place, name):
-            break
-    assert contents(place / name) == contents(place / "local"), killed
-    assert all(killed.values()), killed
+                process.kill()
+            return True
+        except psutil.Error:
+            continue
+    return False
 
 
 def test_the_driver_is_killed(cluster: SlurmCluster, place: Path) -> None:
     draw = random.Random(3)
     for _ in range(4):
         driver = subprocess.Popen(command(place, "driven", "--drive", "--quiet"), cwd=place)
-        time.sleep(draw.uniform(8, 20))
+        wait_for(lambda driver=driver: bool(cluster.queue()) or driver.poll() is not None)
+        time.sleep(draw.uniform(0, 6))
         driver.kill()
         driver.wait()
     driven = run(place, command(place, "driven", "--drive", "--quiet"))

@@ -82,6 +82,8 @@ def run(folder: Path, arguments: list[str]) -> int:
     place = folder / arguments[0]
     about = _about(place)
     while not all(_ended(folder / other) for other in about["after"]):
+        if (place / "cancelled").exists() or not place.exists():
+            return 0
         time.sleep(0.02)
     if about["name"].endswith(".controller") and (folder / "hold").exists():
         return 0
@@ -193,7 +195,9 @@ def _set(place: Path, number: int, state: str) -> None:
 
 
 def _ended(place: Path) -> bool:
-    return all(_state(place, number) in _ENDED for number in range(max(1, _about(place)["elements"])))
+    return not place.exists() or all(
+        _state(place, number) in _ENDED for number in range(max(1, _about(place)["elements"]))
+    )
 
 
 def _fate(folder: Path, name: str) -> str:
