@@ -32,6 +32,10 @@ _ROOM_SECONDS = 10.0
 """How often it is looked whether any node still has room for a task, while none ends."""
 _ANSWER_SECONDS = 10.0
 """How long an address may take to answer."""
+_HTTP2_SETTINGS = b"\x04"
+"""The type of the frame that a server of HTTP/2 begins with (RFC 9113, 3.4)."""
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTINGS + b"\0\0\0\0\0"
+"""What a client begins with: its preface and an empty frame of settings."""
 
 
 @dataclass(frozen=True)
@@ -211,28 +215,35 @@ def _connect(ray: ModuleType, address: str) -> bool:
         _check_answers(address)
     try:
         ray.init(address, **quiet)
-    except ConnectionError as error:
-        what = " ".join(str(error).split())
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        what = " ".join(str(error).split()).partition(". ")[0]
         raise DataError(
-            f"no Ray cluster is at {address} ({what}): see ray status there, or give --ray-address."
+            f"the Ray cluster at {address} takes no connection ({what}): see ray status there, give another"
+            " --ray-address, or have RAY_AUTH_MODE and the token here as there (docs/cluster.md)."
         ) from None
     return True
 
 
 def _check_answers(address: str) -> None:
-    """A DataError where nobody listens at an address: Ray itself would try for minutes."""
+    """A DataError where no gRPC server is at an address, as both of Ray's are: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(
             f"--ray-address {address} is no HOST:PORT: give one such as 10.0.0.1:6379, or ray://10.0.0.1:10001."
         )
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return
+            connection.sendall(_HTTP2_HELLO)
+            answer = connection.recv(9)
     except (OSError, OverflowError) as error:
         raise DataError(
             f"nobody answers at {address} ({error}): start the cluster there (ray start --head), or give its"
             " --ray-address."
         ) from None
+    if answer[3:4] != _HTTP2_SETTINGS:
+        raise DataError(f"what answers at {address} is no Ray cluster: give the address that ray start --head printed.")
 
 
 def _cause(error: Any) -> BaseException:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,7 +141,9 @@ def test_where_the_cluster_is(cluster: Make, monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:2")
     run_stage(SlowStage(), tmp_path / "b", dataclasses.replace(OPTIONS, executor_options=None))
     assert ray.addresses == ["local", "elsewhere:2"]
-    with pytest.raises(DataError, match=r"no Ray cluster is at auto \(could not find any running Ray instance\): see"):
+    with pytest.raises(
+        DataError, match=r"the Ray cluster at auto takes no connection \(could not find any running Ray instance\): see"
+    ):
         run_stage(SlowStage(), tmp_path / "d", dataclasses.replace(OPTIONS, executor_options=RayOptions("auto")))
     ray.init("mine")  # by the caller, who keeps it
     run_stage(SlowStage(), tmp_path / "c", OPTIONS)
@@ -156,6 +160,13 @@ def test_without_ray_or_an_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         monkeypatch.setitem(sys.modules, "ray", as_module(FakeRay([])))
         result = runner.invoke(cli, [*args, "--executor", "ray", "--ray-address", address])
     assert result.exit_code == 1 and f"nobody answers at {address} (" in result.output and "ray start" in result.output
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        address = f"127.0.0.1:{server.server_port}"
+        result = runner.invoke(cli, [*args, "--executor", "ray", "--ray-address", f"ray://{address}"])
+        thread.join()
+    assert result.exit_code == 1 and f"what answers at ray://{address} is no Ray cluster" in result.output
     result = runner.invoke(cli, [*args, "--executor", "ray", "--ray-address", "head"])
     assert result.exit_code == 2 and "--ray-address head is no HOST:PORT" in result.output
     monkeypatch.setitem(sys.modules, "ray", None)
