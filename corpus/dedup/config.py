@@ -19,9 +19,11 @@ MAX_DROP = 0.9
 KEY_BITS = (64, 128)
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "ccnet": {"normalize": "ccnet", "keep": "none", "scope": "3%", "blank_lines": "key"},
+    "c4": {"normalize": "lower", "keep": "url"},
     "fineweb": {},
 }
 """`ccnet`: the rules of CCNet (arXiv 1911.00359, section 3.1), its 50 of 1600 shards at a time being 3 % of a dump.
+`c4`: those of C4's released code (TensorFlow Datasets, `c4_utils.py`, `remove_duplicate_text`).
 `fineweb`: the MinHash of FineWeb (arXiv 2406.17557): 14 bands of 8 rows over word 5-grams."""
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "line": {"normalize": "ccnet", "keep": "none", "blank_lines": "collapse"},
@@ -32,9 +34,9 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 """What each level does where it is not told otherwise."""
 _ALLOWED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "line": {
-        "preset": (None, "ccnet"),
-        "normalize": ("ccnet", "exact", "folded"),
-        "keep": ("none", "first"),
+        "preset": (None, "ccnet", "c4"),
+        "normalize": ("ccnet", "exact", "folded", "lower"),
+        "keep": ("none", "first", "url"),
         "key": (None,),
         "blank_lines": ("collapse", "key"),
         "threshold": (None,),
@@ -79,18 +81,20 @@ class DedupConfig:
     level: Literal["line", "document", "book", "near"] = option(
         "line", "What is compared: each line, a document's whole text, or how far books or documents overlap."
     )
-    preset: Literal["ccnet", "fineweb"] | None = option(
+    preset: Literal["ccnet", "c4", "fineweb"] | None = option(
         None,
-        "Settings by name; others given besides go first. ccnet, for lines: keep none, scope 3%, blank lines compared too;"
-        " fineweb, for near: its MinHash (default).",
+        "Settings by name; others given besides go first. ccnet, for lines: keep none, scope 3%, blank lines compared too; c4,"
+        " for lines: lower, keep url; fineweb, for near: its MinHash (default).",
     )
-    normalize: Literal["ccnet", "exact", "folded"] | None = option(
-        None, "What lines are compared by: ccnet (default: case, digits, some punctuation ignored), exact, or folded."
-    )
-    keep: Literal["none", "first", "longest"] | None = option(
+    normalize: Literal["ccnet", "exact", "folded", "lower"] | None = option(
         None,
-        "Which of equal units stays. Lines: none (default) or first. Documents, near: first (default) or longest. Books:"
-        " longest.",
+        "What lines are compared by: ccnet (default: case, digits, some punctuation ignored), exact, folded, or lower (case"
+        " alone).",
+    )
+    keep: Literal["none", "first", "url", "longest"] | None = option(
+        None,
+        "Which of equal units stays. Lines: none (default), first, or url: that of the document whose URL, by C4's rules, has"
+        " the least MD5. Documents, near: first (default) or longest. Books: longest.",
     )
     key: Literal["text", "url"] | None = option(None, "What documents are compared by: text (default) or url.")
     scope: str | None = option(

@@ -3,7 +3,7 @@
 `ccnet` is CCNet's `normalize_for_dedup` (arXiv 1911.00359, `cc_net/text_normalizer.py`): strip, lower, every decimal
 digit of any script to `0`, then delete 34 punctuation marks and the control characters. White space, case and digits
 are those of Python's `str.strip`, `str.lower` (with its final sigma and its two-character `İ`) and `\\d`; the tables
-are read from the running interpreter. `exact` takes the bytes as they are.
+are read from the running interpreter. `lower` is C4's (`c4_utils.py`): strip and lower. `exact` takes the bytes as they are.
 
 CCNet's key is the first 8 bytes of SHA-1. Which lines stay depends on equality alone, so any function that keeps
 different lines apart gives the same result; ours is XXH64's round on 8-byte lanes (Collet, XXH64), seeded, which is
@@ -61,7 +61,7 @@ _LAST = np.uint64(0x8000000000000000)
 
 @functools.cache
 def folding(name: str) -> Array[np.int32]:
-    """int32[TABLE_SIZE]: what becomes of a code point under `ccnet` or `exact`.
+    """int32[TABLE_SIZE]: what becomes of a code point under `ccnet`, `lower` or `exact`.
 
     The low 21 bits are the code point to write or a marker (deleted, capital sigma, dotted capital i); one bit says
     that it is white space. So a value below 128 is the plainest case: one ASCII byte, no white space.
@@ -69,7 +69,7 @@ def folding(name: str) -> Array[np.int32]:
     table = np.arange(TABLE_SIZE, dtype=np.int32)
     for code in _characters():
         char = chr(code)
-        value = _ccnet(char) if name == "ccnet" else code
+        value = _ccnet(char) if name == "ccnet" else _lower(char) if name == "lower" else code
         table[code] = value | (0 if char.strip() else _SPACE)
     table.flags.writeable = False
     return table
@@ -92,19 +92,28 @@ def _characters() -> list[int]:
     return [*range(0xD800), *range(0xE000, TABLE_SIZE)]
 
 
-def _ccnet(char: str) -> int:
-    """The marker or code point for one character."""
+def _lower(char: str) -> int:
+    """The marker or code point for one character in lower case."""
     if char == "Σ":
         return _SIGMA
     lower = char.lower()
     if len(lower) > 1:
         assert char == "İ", "only the dotted capital i is longer in lower case"
         return _DOTTED
+    return ord(lower)
+
+
+def _ccnet(char: str) -> int:
+    """The marker or code point for one character, as CCNet has it."""
+    code = _lower(char)
+    if code in (_SIGMA, _DOTTED):
+        return code
+    lower = chr(code)
     if lower.isdecimal():
         return ord("0")
-    if lower in CCNET_DELETED or ord(lower) < 32 or 127 <= ord(lower) < 160:
+    if lower in CCNET_DELETED or code < 32 or 127 <= code < 160:
         return _DELETED
-    return ord(lower)
+    return code
 
 
 @kernel("uint64(uint64,uint64,uint64)")
@@ -310,7 +319,7 @@ def hash_lines(
     A blank line has the key `BLANK`, or that of the empty line if `blank_is_key`.
     """
     line = np.int64(0)
-    eight = strip and table[0x41] == 0x61
+    eight = strip and table[0x41] == 0x61 and table[0x31] == 0x30
     for text in range(offsets.size - 1):
         first_line[text] = line
         i, end = offsets[text], offsets[text + 1]

@@ -47,7 +47,7 @@ def line_keys(text: pa.Array, normalize: str, blank_is_key: bool, words: int = 1
         data, offsets = fold_texts(data, offsets, lines=True)
     keys = np.empty((count_lines(data, offsets), words), dtype=np.uint64)
     first_line = np.empty(len(offsets), dtype=np.int64)
-    table, strip = folding("ccnet" if normalize == "ccnet" else "exact"), normalize == "ccnet"
+    table, strip = folding("exact" if normalize == "folded" else normalize), normalize in ("ccnet", "lower")
     hash_lines(data, offsets, table, sigma_classes(), strip, blank_is_key, keys, first_line)
     keys[first_line[:-1][empty]] = BLANK
     repeats_in_document(keys, first_line)

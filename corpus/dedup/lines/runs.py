@@ -1,7 +1,8 @@
 """Keys on disk: sorted runs per task, the keys that repeat found per hash partition, and what each task removes.
 
-A key is one uint64 word, or two for 128 bits. A run file is int64[partitions + 1] bounds, its sorted distinct keys, and
-for each a uint32: how many documents have it. Partitions are ranges of the first word. A section file is
+A key is one uint64 word, or two for 128 bits. A run file is int64[partitions + 1] bounds, its sorted distinct keys, for
+each a uint32: how many documents have it, and where documents are ranked for each a uint64: the least rank of these.
+Partitions are ranges of the first word. A section file is
 int64[2 · tasks + 1] bounds followed by keys: for each task the sorted keys of which all units go, then for each task
 those of which its first one stays. How many runs and section files there are depends on memory; their contents one
 after the other do not.
@@ -82,36 +83,48 @@ class KeyRuns:
     `most` is how many keys there may be at all; `memory` holds those not yet written and what sorting them takes.
     """
 
-    def __init__(self, directory: Path, partitions: int, memory: int, most: int, words: int = 1) -> None:
+    def __init__(
+        self, directory: Path, partitions: int, memory: int, most: int, words: int = 1, ranked: bool = False
+    ) -> None:
         self.directory = directory
         self.partitions = partitions
         self.runs = 0
-        bytes_per_key = 16 if words == 1 else 48
-        self._buffer = np.empty((max(_LEAST_KEYS, min(most, memory // bytes_per_key)), words), dtype=np.uint64)
+        bytes_per_key = 8 * words + (40 if ranked else 8 if words == 1 else 32)
+        size = max(_LEAST_KEYS, min(most, memory // bytes_per_key))
+        self._buffer = np.empty((size, words), dtype=np.uint64)
+        self._ranks = np.empty(size if ranked else 0, dtype=np.uint64)
         self._used = 0
 
-    def add(self, keys: Array[np.uint64]) -> None:
-        """Add the keys (uint64[n, words]) of whole documents, each key at most once per document."""
+    def add(self, keys: Array[np.uint64], ranks: Array[np.uint64] | None = None) -> None:
+        """Add the keys (uint64[n, words]) of whole documents, each key at most once per document, and the ranks (uint64[n])
+        of their documents where these have one."""
         size = self._buffer.shape[0]
         if self._used + len(keys) > size:
-            self._spill(self._buffer[: self._used])
+            self._spill(self._buffer[: self._used], self._ranks[: self._used])
             self._used = 0
         if len(keys) > size:
-            self._spill(keys.copy())
+            self._spill(keys.copy(), self._ranks if ranks is None else ranks)
             return
         self._buffer[self._used : self._used + len(keys)] = keys
+        if ranks is not None:
+            self._ranks[self._used : self._used + len(keys)] = ranks
         self._used += len(keys)
 
     def close(self) -> int:
         """Write the last run; the number of runs."""
-        self._spill(self._buffer[: self._used])
+        self._spill(self._buffer[: self._used], self._ranks[: self._used])
         self._used = 0
         return self.runs
 
-    def _spill(self, keys: Array[np.uint64]) -> None:
+    def _spill(self, keys: Array[np.uint64], ranks: Array[np.uint64]) -> None:
         if not len(keys):
             return
-        keys = sort_keys(keys)
+        if len(ranks):
+            order = np.lexsort((ranks, *keys.T[::-1]))
+            keys, ranks = keys[order], ranks[order]
+            ranks = ranks[np.append(True, (keys[1:] != keys[:-1]).any(axis=1))]
+        else:
+            keys = sort_keys(keys)
         counts = np.empty(len(keys), dtype=np.uint32)
         left = _distinct(keys, counts)
         keys, counts = keys[:left], counts[:left]
@@ -121,6 +134,7 @@ class KeyRuns:
             file.write(np.concatenate(([0], bounds, [left])).astype(np.int64).data)
             file.write(keys.data)
             file.write(counts.data)
+            file.write(ranks.data)
         self.runs += 1
 
 
@@ -137,9 +151,10 @@ def _floor(part: int, parts: int, low: int = 0, high: int = 1 << 64) -> int:
 class _Slice:
     """The keys of one partition in a run."""
 
-    def __init__(self, path: Path, partition: int, partitions: int, words: int) -> None:
+    def __init__(self, path: Path, partition: int, partitions: int, words: int, ranked: bool) -> None:
         self.path = path
         self.words = words
+        self.ranked = ranked
         self.base = 8 * (partitions + 1)
         begin, end = np.fromfile(path, dtype=np.int64, count=2, offset=8 * partition).tolist()
         self.begin: int = begin
@@ -153,12 +168,17 @@ class _Slice:
         keys = np.memmap(self.path, dtype=np.uint64, mode="r", offset=self.base, shape=(self.end, self.words))
         return self.begin + int(np.searchsorted(keys[self.begin : self.end, 0], np.uint64(bound)))
 
-    def read(self, begin: int, end: int) -> tuple[Array[np.uint64], Array[np.uint32]]:
-        """The keys at positions begin to end, and how many documents have each."""
+    def read(self, begin: int, end: int) -> tuple[Array[np.uint64], Array[np.uint32], Array[np.uint64]]:
+        """The keys at positions begin to end, how many documents have each, and the least rank of these, if any."""
         words = self.words
         keys = np.fromfile(self.path, np.uint64, (end - begin) * words, offset=self.base + 8 * words * begin)
         counts = np.fromfile(self.path, np.uint32, end - begin, offset=self.base + 8 * words * self.all + 4 * begin)
-        return keys.reshape(-1, words), counts
+        if not self.ranked:
+            return keys.reshape(-1, words), counts, np.zeros(0, np.uint64)
+        ranks = np.fromfile(
+            self.path, np.uint64, end - begin, offset=self.base + (8 * words + 4) * self.all + 8 * begin
+        )
+        return keys.reshape(-1, words), counts, ranks
 
 
 @dataclass(frozen=True)
@@ -178,15 +198,17 @@ def find_repeats(
     keep_first: bool,
     memory: int,
     words: int = 1,
+    ranked: bool = False,
 ) -> Repeats:
     """Find the keys of one partition that two or more documents have, and write section files into `directory`.
 
     tasks: for each task of the scope, in order, its run files. With `keep_first` the first task that has a key keeps
-    the key's first unit. A section file takes at most `memory` bytes to make.
+    the key's first unit; with `ranked` too that of the document with the least rank stays. A section file takes at most
+    `memory` bytes to make.
     """
-    slices = [[_Slice(path, partition, partitions, words) for path in runs] for runs in tasks]
+    slices = [[_Slice(path, partition, partitions, words, ranked) for path in runs] for runs in tasks]
     total = sum(s.end - s.begin for runs in slices for s in runs)
-    per_key = 40 + 24 * words  # keys, counts and owners as read, their order, and all of them in that order
+    per_key = 40 + 24 * words + 56 * ranked  # keys, counts, owners, ranks as read, their order, all in that order
     pieces = max(1, -(-total * per_key // max(memory, per_key * _LEAST_KEYS)))
     low, high = _floor(partition, partitions), _floor(partition + 1, partitions)
     starts = [[s.begin for s in runs] for runs in slices]
@@ -199,7 +221,7 @@ def find_repeats(
             for owner, of_task in enumerate(zip(slices, starts, ends, strict=True))
             for s, a, b in zip(*of_task, strict=True)
         ]
-        gone, first, top = _sections(parts, len(tasks), keep_first, words)
+        gone, first, top = _sections(parts, len(tasks), keep_first, words, ranked)
         found += top
         sizes = [len(section) for section in (*gone, *first)]
         with section_path(directory, piece).open("wb") as file:
@@ -247,16 +269,23 @@ def _judge(keys: Any, owners: Any, counts: Any, keep_first: Any, fates: Any, tot
 
 
 def _sections(
-    parts: Sequence[tuple[int, Array[np.uint64], Array[np.uint32]]], tasks: int, keep_first: bool, words: int
+    parts: Sequence[tuple[int, Array[np.uint64], Array[np.uint32], Array[np.uint64]]],
+    tasks: int,
+    keep_first: bool,
+    words: int,
+    ranked: bool,
 ) -> tuple[list[Array[np.uint64]], list[Array[np.uint64]], list[tuple[list[int], int]]]:
-    """Per task the keys whose units all go, and those whose first unit stays, from runs of (task, keys, counts); then
-    the keys that most documents have."""
-    keys = np.concatenate([np.zeros((0, words), np.uint64), *(keys for _, keys, _ in parts)])
-    counts = np.concatenate([np.zeros(0, np.uint32), *(counts for _, _, counts in parts)])
+    """Per task the keys whose units all go, and those whose first unit stays, from runs of (task, keys, counts, ranks);
+    then the keys that most documents have."""
+    keys = np.concatenate([np.zeros((0, words), np.uint64), *(part[1] for part in parts)])
+    counts = np.concatenate([np.zeros(0, np.uint32), *(part[2] for part in parts)])
     owners = np.repeat(
-        np.array([owner for owner, _, _ in parts], np.int32), np.array([len(keys) for _, keys, _ in parts], np.int64)
+        np.array([part[0] for part in parts], np.int32), np.array([len(part[1]) for part in parts], np.int64)
     )
-    order = np.argsort(keys[:, 0], kind="stable") if words == 1 else np.lexsort((keys[:, 1], keys[:, 0]))
+    if ranked:
+        order = _by_rank(keys, owners, np.concatenate([np.zeros(0, np.uint64), *(part[3] for part in parts)]))
+    else:
+        order = np.argsort(keys[:, 0], kind="stable") if words == 1 else np.lexsort((keys[:, 1], keys[:, 0]))
     keys, counts, owners = keys[order], counts[order], owners[order]
     del order
     fates = np.zeros(len(keys), dtype=np.uint8)
@@ -271,6 +300,16 @@ def _sections(
     top = [(keys[place].tolist(), int(totals[place])) for place in places.tolist()]
     gone, first = fates == _GOES, fates == _FIRST_STAYS
     return _per_task(keys[gone], owners[gone], tasks), _per_task(keys[first], owners[first], tasks), top
+
+
+def _by_rank(keys: Array[np.uint64], owners: Array[np.int32], ranks: Array[np.uint64]) -> Array[np.int64]:
+    """The order of keys in which those of one task are together, and of the tasks that with the least rank is first."""
+    order = np.lexsort((ranks, owners, *keys.T[::-1]))
+    keys, owners, ranks = keys[order], owners[order], ranks[order]
+    begins = np.ones(len(keys), np.bool_)
+    begins[1:] = (keys[1:] != keys[:-1]).any(axis=1) | (owners[1:] != owners[:-1])
+    least = ranks[begins][np.cumsum(begins) - 1]
+    return order[np.lexsort((owners, least, *keys.T[::-1]))]
 
 
 def _per_task(keys: Array[np.uint64], owners: Array[np.int32], count: int) -> list[Array[np.uint64]]:

@@ -34,7 +34,7 @@ DUPLICATE_LINES = "duplicate lines"
 BLANK_TEXT = "blank"
 REASONS = {1: "in other documents", 2: "blank", 3: "before in the same document"}
 """Why lines go, by their state in `corpus.dedup.lines.rewrite`."""
-_KEYS_FILE = "keys"
+_KEYS_FILE, _RANKS_FILE = "keys", "ranks"
 _LINE_CHARACTERS = 1000
 """The most characters of a removed line in the report."""
 _CHUNK = 1 << 20
@@ -57,7 +57,7 @@ class LineDedupStage(ComparingStage):
         if phase == "repeats":
             self._repeats(index, task)
         elif phase == "hash":
-            self._hash(self._tasks[index], task)
+            self._hash(index, task)
         else:
             self._rewrite(index, task)
 
@@ -93,7 +93,9 @@ class LineDedupStage(ComparingStage):
         return removed_share(output)
 
     def estimate(self) -> Estimate:
-        return Estimate(memory=LEAST_MEMORY, disk=self.input_bytes() + (20 * self._words + 4) * self.total())
+        return Estimate(
+            memory=LEAST_MEMORY, disk=self.input_bytes() + (20 * self._words + 4 + 16 * self._ranked) * self.total()
+        )
 
     def total(self) -> int:
         """How many lines the inputs have by their manifests."""
@@ -126,22 +128,38 @@ class LineDedupStage(ComparingStage):
 
         return partitions_for(self.total() // max(1, self._scopes), KEYS_PER_PARTITION)
 
+    @property
+    def _ranked(self) -> bool:
+        return self.settings.resolved.keep == "url"
+
     def _keys(self, text: pa.Array) -> Array[np.uint64]:
         from corpus.dedup.lines.rewrite import line_keys
 
         settings = self.settings.resolved
         return line_keys(text, settings.normalize or "ccnet", settings.blank_lines == "key", self._words)
 
-    def _hash(self, part: ScopedTask, task: Task) -> None:
+    def _hash(self, index: int, task: Task) -> None:
+        import numpy as np
+
+        from corpus.dedup.lines.ranks import line_ranks
         from corpus.dedup.lines.runs import KeyRuns
 
-        runs = KeyRuns(task.directory, self._partitions, task.memory // 2, self.total(), self._words)
+        ranked = self._ranked
+        runs = KeyRuns(task.directory, self._partitions, task.memory // 2, self.total(), self._words, ranked)
+        ranks: list[Array[np.uint64]] = []
         with (task.directory / _KEYS_FILE).open("wb") as file:
-            for batch in part.piece.batches(["text"]):
+            for batch in self._tasks[index].piece.batches(["id", "text", "url"] if ranked else ["text"]):
                 keys = self._keys(batch.column("text"))
                 file.write(keys.data)
-                runs.add(keys[keys[:, 0] > 1])
+                listed = keys[:, 0] > 1
+                if ranked:
+                    ranks.append(line_ranks(batch, old=index < self.old_pieces))
+                    runs.add(keys[listed], ranks[-1][listed])
+                else:
+                    runs.add(keys[listed])
                 task.progress(documents=batch.num_rows, bytes=batch.nbytes)
+        if ranks:
+            np.concatenate(ranks).tofile(task.directory / _RANKS_FILE)
         task.note("runs", runs.close())
 
     def _repeats(self, index: int, task: Task) -> None:
@@ -151,8 +169,10 @@ class LineDedupStage(ComparingStage):
         scope, partition = divmod(index, self._partitions)
         results = task.results("hash", range(*self._bounds[scope : scope + 2]))
         files = [run_paths(result.directory, result.notes["runs"]) for result in results]
-        keep_first = self.settings.resolved.keep == "first"
-        found = find_repeats(task.directory, files, partition, self._partitions, keep_first, task.memory, self._words)
+        keep_first = self.settings.resolved.keep != "none"
+        found = find_repeats(
+            task.directory, files, partition, self._partitions, keep_first, task.memory, self._words, self._ranked
+        )
         task.note("sections", found.sections)
         task.note("top", found.top)
 
@@ -223,11 +243,20 @@ class LineDedupStage(ComparingStage):
             for key, place in zip(wanted.tolist(), first_places(keys, wanted).tolist(), strict=True):
                 if place >= 0 and key not in places.values():
                     places[start + place] = key
+        order = None
+        if self._ranked and size:
+            order = np.argsort(np.fromfile(path.with_name(_RANKS_FILE), np.uint64), kind="stable")
         for number, pair in enumerate(removals(sections, part.place, peers, task.memory // 4, self._words)):
             for listed, keep_first in zip(map(KeySet.of, pair), (False, True), strict=True):
                 if not len(listed.keys) and (number or keep_first):
                     continue  # the first pass says which lines are blank or repeated, whatever is listed
                 met = np.zeros(len(listed.keys), dtype=np.bool_)
+                if keep_first and order is not None:
+                    ranked = state[order]
+                    keys = np.fromfile(path, np.uint64).reshape(-1, self._words)[order]
+                    mark(keys, listed, met, keep_first, ranked)
+                    state[order] = ranked
+                    continue
                 for keys, start in _chunks(path, size, self._words):
                     mark(keys, listed, met, keep_first, state[start : start + len(keys)])
         return state, places

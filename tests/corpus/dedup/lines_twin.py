@@ -39,6 +39,11 @@ def exact(line: str) -> str:
     return line
 
 
+def lower(line: str) -> str:
+    """What C4 compares lines by."""
+    return line.strip().lower()
+
+
 @dataclass
 class TwinDocument:
     """A rewritten document: the numbers of its kept lines, its text, and its lines by fate."""
@@ -55,8 +60,9 @@ def twin_dedup(
     keep: str = "none",
     blank_is_key: bool = False,
     alone: bool = False,
+    ranks: Sequence[str] = (),
 ) -> list[TwinDocument]:
-    """Line dedup over one scope: `texts` in order. CCNet does not look at an empty document: it is dropped."""
+    """Line dedup over one scope: `texts` in order, or by `ranks`. CCNet does not look at an empty document: it is dropped."""
     documents = [
         [(line, _key(line, normalize, blank_is_key and text != "")) for line in text.split("\n")] for text in texts
     ]
@@ -66,8 +72,9 @@ def twin_dedup(
             holders[key] = holders.get(key, 0) + 1
     repeated = set() if alone else {key for key, number in holders.items() if number > 1}
     met: set[str] = set()
-    results = []
-    for lines in documents:
+    results: list[TwinDocument | None] = [None] * len(texts)
+    for place in sorted(range(len(texts)), key=lambda place: ranks[place] if ranks else place):
+        lines = documents[place]
         seen: set[str] = set()
         kept: list[int] = []
         duplicates = blanks = 0
@@ -87,8 +94,8 @@ def twin_dedup(
                     blanks -= 1
                 blank = -1
                 kept.append(number)
-        results.append(TwinDocument(kept, "\n".join(lines[number][0] for number in kept), duplicates, blanks))
-    return results
+        results[place] = TwinDocument(kept, "\n".join(lines[number][0] for number in kept), duplicates, blanks)
+    return [document for document in results if document is not None]
 
 
 def _key(line: str, normalize: Callable[[str], str], blank_is_key: bool) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from corpus.engine.alarms import Alarms
 from corpus.engine.inputs import input_pieces
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import UsageError
-from tests.corpus.dedup.lines_twin import ccnet_normalized, exact, twin_dedup
+from tests.corpus.dedup.lines_twin import ccnet_normalized, exact, lower, twin_dedup
 
 Make = Callable[..., Path]
 WORDS = [
@@ -276,18 +277,62 @@ def test_a_refused_setting_names_the_levels_that_have_it() -> None:
     assert raised.value.message == wanted
 
 
+@pytest.mark.parametrize("key_bits", [64, 128])
+@pytest.mark.parametrize("shard_rows", [7, 60])
+def test_the_document_whose_url_has_the_least_digest_keeps_a_line(
+    make_documents: Make, tmp_path: Path, key_bits: int, shard_rows: int
+) -> None:
+    texts = made_texts()
+    urls = [f"https://www.a.example/{number}/?utm_source=x" if number % 5 else None for number in range(len(texts))]
+    source = make_documents("in", texts, shard_rows=shard_rows, url=urls)
+    run([source], tmp_path / "out", preset="c4", key_bits=key_bits)
+    names = [f"a.example/{number}" if url else f"c4/made.jsonl#{number}" for number, url in enumerate(urls)]
+    twin = twin_dedup(texts, lower, "url", ranks=[md5(name.encode()).hexdigest() for name in names])
+    wanted = {f"c4/made.jsonl#{i}": document.text for i, document in enumerate(twin) if document.line_ids}
+    assert {row["id"]: row["text"] for row in rows_of(tmp_path / "out")} == wanted
+    assert sum(text.lower().count("accept cookies\n") for text in wanted.values()) <= 1
+
+
+def test_the_order_of_documents_is_nothing_to_it_and_what_is_compared_with_stays(
+    make_documents: Make, tmp_path: Path
+) -> None:
+    texts = [text for text in made_texts() if text]
+    urls = [f"http://b.example/{number}" for number in range(len(texts))]
+    one = make_documents("one", texts, shard_rows=9, url=urls)
+    other = make_documents("other", texts[::-1], shard_rows=11, url=urls[::-1])
+    run([one], tmp_path / "a", preset="c4")
+    run([other], tmp_path / "b", preset="c4")
+    found, again = ({row["url"]: row["text"] for row in rows_of(tmp_path / name)} for name in "ab")
+    assert found == again and len(found) > 20
+    more = make_documents(
+        "more", [texts[0] + "\nnowhere else", *texts], shard_rows=11, url=["http://b.example/new", *urls]
+    )
+    run([more], tmp_path / "c", preset="c4", against=(str(one),), max_drop=1.0)
+    assert [row["text"] for row in rows_of(tmp_path / "c")] == ["nowhere else"]
+
+
 KEYS = st.lists(st.lists(st.lists(st.integers(2, 12), unique=True), max_size=3), min_size=1, max_size=4)
 
 
 @settings(max_examples=60)
-@given(KEYS, st.booleans(), st.sampled_from([1, 4]), st.integers(1, 2000), st.sampled_from([1, 2]))
+@given(
+    KEYS,
+    st.sampled_from(["none", "first", "url"]),
+    st.sampled_from([1, 4]),
+    st.integers(1, 2000),
+    st.sampled_from([1, 2]),
+)
 def test_repeats_and_removals(
-    tasks: list[list[list[int]]], keep_first: bool, partitions: int, memory: int, words: int
+    tasks: list[list[list[int]]], keep: str, partitions: int, memory: int, words: int
 ) -> None:
     """tasks: for each its documents' distinct keys, spread over the whole range; with two words many share the first."""
     import tempfile
 
     spread = 0x1555555555555555
+    keep_first, ranked = keep != "none", keep == "url"
+
+    def rank_of(task: int, document: int) -> int:
+        return (task * 7 + document * 5) % 11 if ranked else 0
 
     def key_of(number: int) -> list[int]:
         return [number * spread % 2**64] if words == 1 else [number // 3 * 3 * spread % 2**64, number]
@@ -298,18 +343,32 @@ def test_repeats_and_removals(
         for number, documents in enumerate(tasks):
             directory = Path(name) / str(number)
             directory.mkdir()
-            spill = KeyRuns(directory, partitions, memory, 1 << 20, words)
-            for keys in documents:
-                spill.add(np.array([key_of(key) for key in keys], dtype=np.uint64).reshape(-1, words))
+            spill = KeyRuns(directory, partitions, memory, 1 << 20, words, ranked)
+            for place, keys in enumerate(documents):
+                ranks = np.full(len(keys), rank_of(number, place), np.uint64)
+                spill.add(
+                    np.array([key_of(key) for key in keys], np.uint64).reshape(-1, words), ranks if ranked else None
+                )
             files.append([run_path(directory, run) for run in range(spill.close())])
         sections, top = [], []
         for partition in range(partitions):
             directory = Path(name) / f"p{partition}"
             directory.mkdir()
-            found = find_repeats(directory, files, partition, partitions, keep_first, memory, words)
+            found = find_repeats(directory, files, partition, partitions, keep_first, memory, words, ranked)
             sections += [section_path(directory, piece) for piece in range(found.sections)]
             top += found.top
-        holders = {key: [n for n, docs in enumerate(tasks) for doc in docs if key in doc] for key in range(2, 13)}
+        holders = {
+            key: [
+                n
+                for _, n in sorted(
+                    (rank_of(n, place), n)
+                    for n, docs in enumerate(tasks)
+                    for place, doc in enumerate(docs)
+                    if key in doc
+                )
+            ]
+            for key in range(2, 13)
+        }
         assert sorted(top) == sorted((key_of(key), len(held)) for key, held in holders.items() if len(held) > 1)
         for number, documents in enumerate(tasks):
             own = {key for doc in documents for key in doc if len(holders[key]) > 1}

@@ -26,7 +26,7 @@ from corpus.dedup.lines.normalize import (
     repeats_in_document,
     sigma_classes,
 )
-from tests.corpus.dedup.lines_twin import ccnet_normalized, twin_key
+from tests.corpus.dedup.lines_twin import ccnet_normalized, lower, twin_key
 
 ODD = "aZ Σσς İıK'’.\u00ad\u0345\u0301Aʰ1１²٣٠৬ߑ𝟗𝒳𐐀🙂\u200b\xa0\u3000\x85\x1c\r\x00\x0b\t…—»ÄäßẞǅΆ\U000e0041\U00020000"
 LINES = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.text(ODD, max_size=30), max_size=5).map(
@@ -40,7 +40,7 @@ def key_words(texts: list[str], normalize: str = "ccnet", blank_is_key: bool = F
     keys = np.empty((count_lines(data, offsets), words), dtype=np.uint64)
     first = np.empty(len(texts) + 1, dtype=np.int64)
     table, classes = folding(normalize), sigma_classes()
-    hash_lines(data, offsets, table, classes, normalize == "ccnet", blank_is_key, keys, first)
+    hash_lines(data, offsets, table, classes, normalize != "exact", blank_is_key, keys, first)
     return [keys[a:b].tolist() for a, b in itertools.pairwise(first)]
 
 
@@ -56,9 +56,10 @@ def expected(line: str, blank_is_key: bool = False) -> int:
     return twin_key(ccnet_normalized(line).encode())
 
 
-@given(LINES, st.sampled_from(["ccnet", "exact"]))
+@given(LINES, st.sampled_from(["ccnet", "exact", "lower"]))
+@example("ΟΔΥΣΣΕΥΣ ΣΑΣ 12345678 İI\nABC, DEF. ", "lower")
 def test_two_words(text: str, normalize: str) -> None:
-    function = ccnet_normalized if normalize == "ccnet" else str
+    function = {"ccnet": ccnet_normalized, "exact": str, "lower": lower}[normalize]
     lines = [function(line).encode() for line in text.split("\n")]
     assert key_words([text], normalize, True, 2) == [[[twin_key(line, 0), twin_key(line, 1)] for line in lines]]
 
