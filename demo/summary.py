@@ -1,4 +1,5 @@
-"""The last screen of `make demo`: what came in, what was kept and why not, the mixture, the losses, a sample, the files."""
+"""The last screen of `make demo`: what came in, what was kept and why not, the mixture, the losses, a text and the document that its
+words come from, answers, the files."""
 
 from __future__ import annotations
 
@@ -6,11 +7,15 @@ import json
 import sys
 from pathlib import Path
 
+from corpus.commands.explain import explain
+from corpus.data.message import Message
+from demo.trail import find_trail
 from pipelines.recipes.summary import summarize
-from trainer.run.generate import generate
+from trainer.run.generate import LoadedModel
 from trainer.run.sampling import SamplingConfig
 
 _PROMPT = "In the morning the"
+_QUESTIONS = ("What does a miller do?", "What does a shepherd do?", "What does a printer do?")
 
 
 def losses(model: Path) -> str:
@@ -22,17 +27,39 @@ def losses(model: Path) -> str:
     return f"{text}; on validation text {validation[-1]['loss']:.3f}" if validation else text
 
 
+def show_text(directory: Path) -> None:
+    """Print a text of the model, and the way of a document that holds the longest part of it."""
+    model, corpus = directory / "model", directory / "corpus"
+    loaded = LoadedModel.load(model, lambda line: None)
+    sampling = SamplingConfig(temperature=0.5, top_k=20, top_p=1.0, seed=0, max_tokens=60)
+    text = loaded.generate(_PROMPT, sampling)
+    trail = find_trail(loaded, corpus / "packed", text.removeprefix(_PROMPT))
+    print(f"it writes     {' '.join(text.split())}")
+    print(
+        f"of that       “{' '.join(trail.words.split())}” was in training {trail.times} times; once in this document:\n"
+    )
+    explain.main([str(corpus), trail.documents[0], "--run", str(model)], standalone_mode=False)
+
+
+def show_answers(tuned: Path) -> None:
+    """Print what the fine-tuned model answers."""
+    loaded = LoadedModel.load(tuned, lambda line: None)
+    sampling = SamplingConfig(temperature=0, max_tokens=30)
+    answers = loaded.chat_all([[Message("user", question)] for question in _QUESTIONS], "alpaca", sampling)
+    print("\nfine-tuned, it answers")
+    for question, answer in zip(_QUESTIONS, answers, strict=True):
+        print(f"  {question:<26}{' '.join(answer.split())}")
+
+
 def main(directory: Path) -> None:
     """Print the summary of the demo that wrote `directory`."""
-    model = directory / "model"
-    sampling = SamplingConfig(temperature=0.5, top_k=20, top_p=1.0, seed=0, max_tokens=60)
-    sample = generate(model, _PROMPT, sampling, lambda line: None)
     print(f"\n{'═' * 40} summary {'═' * 40}")
     print(summarize(directory / "corpus"))
-    print(f"raw samples   {directory / 'raw'}")
-    print(f"model         {model}")
-    print(losses(model))
-    print(f"it writes     {' '.join(sample.split())}")
+    print(losses(directory / "model"))
+    show_text(directory)
+    show_answers(directory / "tuned")
+    for name, place in (("raw samples", "raw"), ("corpus", "corpus"), ("model", "model"), ("fine-tuned", "tuned")):
+        print(f"{name:<14}{directory / place}")
 
 
 if __name__ == "__main__":
