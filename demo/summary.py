@@ -58,8 +58,9 @@ def main(directory: Path) -> None:
     print(losses(directory / "model"))
     show_text(directory)
     show_answers(directory / "tuned")
-    for name, place in (("raw samples", "raw"), ("corpus", "corpus"), ("model", "model"), ("fine-tuned", "tuned")):
-        print(f"{name:<14}{directory / place}")
+    for name in ("raw", "corpus", "model", "tuned", "report.html"):
+        print(f"{name.removesuffix('.html'):<14}{directory / name}")
+    print(f"\nOpen {(directory / 'report.html').absolute().as_uri()} in a browser.")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from corpus.data.packed import placed
 from corpus.data.provenance import DocumentList
 from trainer.data.validation_sets import PackedRows
 from trainer.run.generate import LoadedModel
@@ -19,7 +20,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trail:
-    """The longest stretch of a text that a run saw in one piece: its words, how often, and ids of documents with it."""
+    """The longest stretch of a text that a run saw in one piece: its words, how often, and ids of documents with it, the
+    shortest document first."""
 
     words: str
     times: int
@@ -49,15 +51,20 @@ def longest_stretch(tokens: Sequence[int], rows: Ints) -> tuple[int, int, Ints]:
 def find_trail(loaded: LoadedModel, packed: Path, text: str) -> Trail:
     """The trail of a text that the model of a run wrote, in the rows that the run was trained on."""
     data = PackedRows(packed)
-    seen = seen_rows(loaded)
-    rows = np.concatenate([np.asarray(data[part.start : part.stop], np.int64) for part in seen])
-    numbers = np.concatenate([np.arange(part.start, part.stop) for part in seen])
+    numbers = np.concatenate([np.arange(part.start, part.stop) for part in seen_rows(loaded)])
+    rows = np.concatenate([np.asarray(data[part.start : part.stop], np.int64) for part in seen_rows(loaded)])
     tokens = loaded.codec.encode(text)
     first, length, places = longest_stretch(tokens, rows)
-    found = {int(data.documents(slice(numbers[row], numbers[row] + 1))[0, at]) for row, at in places}
+    found = {_document_at(data, int(numbers[row]), int(position)) for row, position in places}
     listed = DocumentList(data.dataset).read(found)
     return Trail(
         loaded.codec.decode(tokens[first : first + length]).strip(),
         len(places),
-        tuple(sorted(document.id for document in listed.values())),
+        tuple(document.id for document in sorted(listed.values(), key=lambda one: (one.tokens, one.id))),
     )
+
+
+def _document_at(data: PackedRows, row: int, position: int) -> int:
+    """The number of the document that a token of a row is of."""
+    segments = data.segments(slice(row, row + 1))[0]
+    return next(span.document for start, span in placed(segments) if start <= position < start + span.length)

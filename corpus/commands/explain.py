@@ -34,7 +34,7 @@ _SHOWN_ALWAYS = ("id", "text", "domain", "source", "metadata", "ids", "url")
 @click.option(
     "--text", is_flag=True, help="Show the text after each stage that changed it; what was cleaned is read again."
 )
-@click.option("--full", is_flag=True, help="Show whole texts, all removed lines and all sequences.")
+@click.option("--full", is_flag=True, help="Show whole texts, all removed lines, sequences and steps.")
 @click.option(
     "--run", "runs", multiple=True, metavar="RUN", help="Training runs (outputs of trainer fit) whose steps to name."
 )
@@ -63,7 +63,7 @@ def explain(output: str, query: str, number: int, text: bool, full: bool, runs: 
         click.echo(f"{found.number:,} records have this {what}; here are {len(told)} (-n {found.number} for all)")
     for id, way, steps in told:
         lines = _lines(run, id, way, found.line, text, full)
-        click.echo("\n".join([*lines, *(f"  {path}  {_trained(entries)}" for path, entries in steps.items())]))
+        click.echo("\n".join([*lines, *(f"  {path}  {_trained(entries, full)}" for path, entries in steps.items())]))
 
 
 def _steps(run: Run, path: str, way: Sequence[Stop]) -> dict[int, int]:
@@ -79,11 +79,17 @@ def _steps(run: Run, path: str, way: Sequence[Stop]) -> dict[int, int]:
     return found
 
 
-def _trained(steps: Mapping[int, int]) -> str:
+def _trained(steps: Mapping[int, int], full: bool) -> str:
     if not steps:
         return "never trained on it"
-    some = ", ".join(f"{step:,} (sequence {row:,})" for row, step in sorted(steps.items(), key=lambda pair: pair[::-1]))
-    return f"trained on it in {len(set(steps.values())):,} steps: {some}"
+    ordered = sorted(steps.items(), key=lambda pair: pair[::-1])
+    shown = [f"{step:,} (sequence {row:,})" for row, step in ordered]
+    return f"trained on it in {len(set(steps.values())):,} steps: {_some(shown, full)}"
+
+
+def _some(parts: Sequence[str], full: bool) -> str:
+    """Some of many parts, or all of them."""
+    return ", ".join(parts if full or len(parts) <= _SHOWN_SEQUENCES else [*parts[:_SHOWN_SEQUENCES], "…"])
 
 
 def _as_json(stop: Stop) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def _lines(run: Run, id: str, way: Sequence[Stop], line: str, text: bool, full: 
     width = max(len(stop.output) for stop in way)
     before: str | None = None
     for stop in way:
-        lines.append(f"  {stop.output:{width}}  {_verdict(stop)}")
+        lines.append(f"  {stop.output:{width}}  {_verdict(stop, full)}")
         lines += [f"      {said}" for said in _removed(stop, line, full)]
         after = None if stop.row is None else stop.row.get("text")
         if text and after is not None and after != before:
@@ -114,7 +120,7 @@ def _lines(run: Run, id: str, way: Sequence[Stop], line: str, text: bool, full: 
     return lines
 
 
-def _verdict(stop: Stop) -> str:
+def _verdict(stop: Stop, full: bool) -> str:
     if stop.verdict == "dropped":
         by = f" by {stop.map}" if stop.map and not stop.reason.startswith(stop.map) else ""
         return click.style(f"dropped{by}: {stop.reason}", fg="red")
@@ -127,7 +133,7 @@ def _verdict(stop: Stop) -> str:
     if stop.verdict == "unused":
         return "in no sequence: the mixture ends before it, or has no part for its domain"
     if stop.sequences:
-        return _sequences(stop.sequences)
+        return _sequences(stop.sequences, full)
     if stop.gone:
         return f"kept; its text here is {stop.replayed or 'gone'} (corpus clean)"
     assert stop.row is not None
@@ -142,10 +148,9 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in values.items() if key not in _SHOWN_ALWAYS and value not in (None, "")]
 
 
-def _sequences(places: Sequence[Mapping[str, int]]) -> str:
-    some = ", ".join(f"{place['row']:,} (epoch {place['epoch']})" for place in places[:_SHOWN_SEQUENCES])
-    more = ", …" if len(places) > _SHOWN_SEQUENCES else ""
-    return f"in {len(places):,} sequences: {some}{more}"
+def _sequences(places: Sequence[Mapping[str, int]], full: bool) -> str:
+    shown = [f"{place['row']:,} (epoch {place['epoch']})" for place in places]
+    return f"in {len(places):,} sequences: {_some(shown, full)}"
 
 
 def _removed(stop: Stop, line: str, full: bool) -> list[str]:

@@ -21,7 +21,7 @@ def page_lines(page: Path, kinds: Container[str] = ("sh", "bash", "", "console")
 
 def run_line(line: str, folder: Path) -> str:
     """What a line prints, run in `folder` by this Python and the programs of this checkout; it must succeed."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{_programs(folder)}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{programs(folder)}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, errors="replace"
     )
@@ -29,7 +29,8 @@ def run_line(line: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-def _programs(folder: Path) -> Path:
+def programs(folder: Path) -> Path:
+    """A folder with `corpus`, `trainer` and `python` of this checkout."""
     place = folder / ".programs"
     if not place.exists():
         place.mkdir(parents=True)

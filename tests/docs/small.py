@@ -51,7 +51,7 @@ HOWTOS = {
     "own-recipe.md": Page(setup=("mv RAW raw",)),
     "perplexity.md": Page(
         setup=("cp -r docs/wikipedia docs/dewiki && cp -r docs/cc-en docs/reference && rm -r lm",),
-        instead={"train-lm": "train-lm --min-text 1000"},
+        instead={"train-lm": "train-lm --min-text 1000", "filter docs/cc ": "filter docs/cc-en "},
     ),
     "provenance.md": Page(
         setup=(
@@ -75,6 +75,7 @@ HOWTOS = {
             ),
         }
     ),
+    "report.md": Page(instead={"RUN1 RUN2 RUN3": "RUN TUNED"}, left_out={"--watch": "goes on until it is stopped"}),
     "science.md": Page(
         setup=(
             "printf 'data: OUT/packed\\nvalidation: OUT/validation\\noutput: ladder\\nmodel: llama-tiny\\nsizes:\\n"
@@ -82,8 +83,23 @@ HOWTOS = {
             "  m: {layers: 1, d_model: 32, heads: 2, n_kv_heads: 2, feed_forward: 64}\\n"
             "  l: {layers: 2, d_model: 32, heads: 2, n_kv_heads: 2, feed_forward: 64}\\n"
             "  x: {layers: 2, d_model: 48, heads: 2, n_kv_heads: 2, feed_forward: 96}\\n"
-            "budgets: {tokens: [2K]}\\nseeds: [0]\\nbatch_size: 2\\nsettings: {optimizer.lr: 2e-3}\\n' > grid.yaml",
+            "budgets: {tokens: [8K]}\\nseeds: [0]\\nbatch_size: 2\\nsettings: {optimizer.lr: 2e-3}\\n' > grid.yaml",
+            "printf 'parameters,tokens,loss\\n1e7,2e8,4.1\\n3e7,6e8,3.6\\n1e8,2e9,3.2\\n3e8,6e9,2.9\\n1e9,2e10,2.6\\n' > runs.csv",
+            "printf 'compute,problem,pass_rate\\n1e20,a,0.05\\n1e21,a,0.2\\n1e22,a,0.5\\n1e20,b,0.1\\n1e21,b,0.3\\n1e22,b,0.6\\n'"
+            " > humaneval.csv",
         ),
+        instead={
+            "runs.csv …": "runs.csv",
+            "trainer fit … --save-every 1000": "trainer fit --data OUT/packed --model llama-tiny --output PROBED --save-every 2",
+            "probe RUN": "probe PROBED",
+            "--sequences 256": "--sequences 4",
+            "trainer fit … --batch-size 64 --micro-batch-size 8 --noise-scale 10": (
+                "trainer fit --data OUT/packed --model llama-tiny --output NOISY --batch-size 4 --micro-batch-size 2"
+                " --noise-scale 1"
+            ),
+            "noise RUN": "noise NOISY",
+        },
+        left_out={"regmix": "trains many models; tests/trainer/science has smaller ones"},
     ),
     "tokenizer.md": Page(
         setup=(
@@ -98,6 +114,10 @@ HOWTOS = {
         instead={
             "trainer fit …": "trainer fit --data OUT/packed --model llama-tiny",
             "RUN@8000": "RUN@4",
+            "--steps 20000 --on-change": "--steps 8 --on-change",
+            "--steps 20000": "--steps 6",
+            "--steps 10000": "--steps 6",
+            "RUN1 RUN2": "RUN BASE",
             "OTHER@8000": "OTHER@4",
             "--step 1200": "--step 2",
             "--eod-piece '<|endoftext|>'": "--eod-piece '</s>'",
@@ -110,19 +130,26 @@ HOWTOS = {
                 "--data CHATS/packed --init-from BASE --preset alpaca --validation CHATS/validation --output ANSWERS"
             ),
         },
-        left_out={"--tasks": "needs the network; tests/trainer/evaluation has tasks of its own"},
+        left_out={
+            "--tasks": "needs the network; tests/trainer/evaluation has tasks of its own",
+            "--watch": "goes on until it is stopped",
+        },
     ),
 }
 
 
 def shrunk(line: str) -> str:
-    """A command over less: few steps of a tiny model, a small vocabulary, short sequences, the first records of each file."""
+    """A command over less: few steps of a tiny model, a small vocabulary, short sequences, the first records of each file;
+    numbers of one digit are left alone."""
     line = re.sub(r"llama-(60m|125m|7b)\b", "llama-tiny", line) if " fit " in line else line
     for start, options in _LESS.items():
         if line.startswith(start):
             for option, value in options.items():
-                given = re.compile(rf"{option} \S+")
-                line = given.sub(f"{option} {value}", line) if given.search(line) else f"{line} {option} {value}"
+                given = re.search(rf"{option} (\S+)", line)
+                if given is None:
+                    line += f" {option} {value}"
+                elif not re.fullmatch(r"\d", given[1]):
+                    line = line.replace(given[0], f"{option} {value}")
     return line
 
 

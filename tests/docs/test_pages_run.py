@@ -28,12 +28,12 @@ def lines_of(path: Path, page: Page) -> Iterator[str]:
 
 
 def run_page(path: Path, page: Page, folder: Path) -> None:
-    """Set a page up and run it: its files (blocks that begin with `# NAME`) and its commands."""
-    for line in page.setup:
-        run_line(line, folder)
+    """Set a page up and run it: its files (blocks that begin with `# NAME`), what is prepared for it, and its commands."""
     for block in fences(path, ("yaml",)):
         if name := re.match(r"# (\S+\.yaml)\n", block):
             (folder / name[1]).write_text(block, encoding="utf-8")
+    for line in page.setup:
+        run_line(line, folder)
     for line in lines_of(path, page):
         run_line(line, folder)
 

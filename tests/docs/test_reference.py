@@ -69,3 +69,4 @@ def test_every_exported_name_is_there_with_its_text(pages: dict[str, str]) -> No
 def test_text_is_no_markup() -> None:
     assert cell("a|b  <c> * `<d>|*` x_y") == "a\\|b &lt;c> \\* `<d>\\|*` x\\_y"
     assert paragraphs("One\ntwo <x>.\n\n Three") == ["", "One two &lt;x>.", "", "Three"]
+    assert paragraphs("\b\nExamples:\n  a *\n  b") == ["", "Examples:", "", "```sh", "a *", "b", "```"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 
@@ -30,5 +31,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def paragraphs(text: str) -> list[str]:
-    """A docstring or help text as paragraphs without their indentation."""
-    return [line for part in text.replace("\b", "").split("\n\n") if part.strip() for line in ("", plain(part))]
+    """A docstring or help text as paragraphs without their indentation; lines that click is told to keep are code."""
+    lines: list[str] = []
+    for part in text.split("\n\n"):
+        if part.strip().startswith("\b"):
+            first, *rest = part.strip().removeprefix("\b").strip("\n").splitlines()
+            lines += ["", plain(first), "", "```sh", *textwrap.dedent("\n".join(rest)).splitlines(), "```"]
+        elif part.strip():
+            lines += ["", plain(part)]
+    return lines

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from corpus.cli import cli
+from corpus.commands.explain import _sequences, _trained
 from corpus.data.dataset import Dataset
 from corpus.data.manifest import Manifest
 from corpus.data.packed import PackedRows
@@ -290,3 +291,13 @@ def test_opening_nothing_is_one_sentence(tmp_path: Path, make_documents: Callabl
         Run(tmp_path)
     source = make_documents("in", ["a"])
     assert Dataset.open(source).manifest.rows == 1 and Run(source.parent).domains
+
+
+def test_many_sequences_and_steps_are_shown_in_part_unless_all_are_asked_for() -> None:
+    steps = {row: row + 1 for row in range(12)}
+    assert _trained(steps, full=False).endswith("10 (sequence 9), …") and _trained(steps, full=True).endswith(
+        "12 (sequence 11)"
+    )
+    places = [{"row": row, "epoch": 0} for row in range(12)]
+    assert _sequences(places, full=False) == f"in 12 sequences: {', '.join(f'{n} (epoch 0)' for n in range(10))}, …"
+    assert _sequences(places[:2], full=False) == "in 2 sequences: 0 (epoch 0), 1 (epoch 0)"
