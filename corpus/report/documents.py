@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.page.chart import bars, distribution
 from corpus.page.figures import percent, share_of
-from corpus.page.parts import Cell, Part, Section, Table, Text
+from corpus.page.parts import Cell, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, QUANTILES
 from corpus.quality.lm.cutoffs import CUTOFFS, PERPLEXITY, read_cutoffs
 from corpus.report.run import CorpusRun
@@ -192,4 +192,16 @@ def licences_section(samples: Mapping[str, Sample]) -> Section | None:
         )
     )
     parts.append(Table("What can be attributed", head, rows))
+    parts += _sources(samples)
     return Section("licences", "Licences and attributions", parts)
+
+
+def _sources(samples: Mapping[str, Sample]) -> Iterator[Part]:
+    """Of each domain the raw files of texts whose licence is stated: repositories, sites, dumps."""
+    for domain, sample in samples.items():
+        if sample.sources:
+            ranked = sorted(sample.sources.items(), key=lambda item: (-item[1], item[0]))
+            rows = [(file, licence, number) for (licence, file), number in ranked[:_TABLED]]
+            more = f" (the first {_TABLED:,} of {len(ranked):,})" if len(ranked) > _TABLED else ""
+            table = Table(f"Raw files by licence{more}", ("raw file", "licence", "documents counted"), rows)
+            yield Fold(f"{domain}: where its licensed texts are from", [table], f"{len(ranked):,} files and licences")

@@ -50,6 +50,18 @@ def resources_section(run: CorpusRun) -> Section:
             value="seconds",
         ),
         bars(
+            "Memory",
+            f"Peak of a process in the stages that had most, at most {_CHARTED}.",
+            whole,
+            [
+                {"stage": name, "bytes": log["peak_memory"]}
+                for name, log, _, _ in sorted(timed, key=lambda entry: (-entry[1].get("peak_memory", 0), entry[0]))
+                if "peak_memory" in log
+            ][:_CHARTED],
+            name="stage",
+            value="bytes",
+        ),
+        bars(
             "Disk",
             f"Bytes of the stages that wrote most, at most {_CHARTED}.",
             whole,

@@ -35,6 +35,8 @@ class Sample:
     licences: Counter[str] = field(default_factory=Counter)
     attributed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Of each licence the documents that name an author, a title, an address."""
+    sources: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of each licence that is stated the documents of each raw file."""
     numbers: dict[str, Distribution] = field(default_factory=dict)
     """Of `characters` and every column of numbers."""
 
@@ -65,7 +67,7 @@ def samples_of(run: CorpusRun, wanted: int) -> dict[str, Sample]:
 def _batches(dataset: Dataset, wanted: int) -> Iterator[pa.RecordBatch]:
     """Every so manieth row group, so that about `wanted` rows are read; of a small dataset all."""
     every = max(1, math.ceil(dataset.manifest.rows / wanted))
-    columns = ["text", "language", "language_score", "url"]
+    columns = ["text", "language", "language_score", "url", "source"]
     columns += [
         c.name for c in dataset.manifest.columns if c.name in ("author", "title", "licence") or _numeric(c.type)
     ]
@@ -104,10 +106,18 @@ def _add_licences(found: Sample, batch: pa.RecordBatch) -> None:
     licences = pc.fill_null(columns["licence"], NO_LICENCE)
     for entry in licences.value_counts().to_pylist():
         found.licences[entry["values"]] += entry["counts"]
+    stated = columns["licence"].is_valid()
+    pairs = zip(columns["licence"].filter(stated).to_pylist(), _files(batch.filter(stated)), strict=True)
+    found.sources.update(pairs)
     for name in _ATTRIBUTES:
         named = licences.filter(pc.fill_null(pc.not_equal(columns[name], ""), False))
         for entry in named.value_counts().to_pylist():
             found.attributed[entry["values"], name] += entry["counts"]
+
+
+def _files(batch: pa.RecordBatch) -> list[str]:
+    files: list[str] = batch.column("source").field("file").to_pylist()
+    return files
 
 
 def log_bars(found: Distribution) -> list[tuple[float, float, int]]:

@@ -31,6 +31,7 @@ README = Page(
         "https://example.org/page": (
             "https://www.silshaw-sailing.example/6/why-coastal-skippers-in-westham-still-wait-for.html"
         ),
+        "compare OUT OTHER": "compare OUT docs",
     },
     left_out={"--download": NETWORK, "s3://": NETWORK},
 )
@@ -75,7 +76,10 @@ HOWTOS = {
             ),
         }
     ),
-    "report.md": Page(instead={"RUN1 RUN2 RUN3": "RUN TUNED"}, left_out={"--watch": "goes on until it is stopped"}),
+    "report.md": Page(
+        setup=("mkdir runs && cp -r OUT OTHER && cp -r OUT runs/2026-10 && cp -r OUT runs/2026-11",),
+        instead={"RUN1 RUN2 RUN3": "RUN TUNED"},
+    ),
     "science.md": Page(
         setup=(
             "printf 'data: OUT/packed\\nvalidation: OUT/validation\\noutput: ladder\\nmodel: llama-tiny\\nsizes:\\n"

@@ -12,16 +12,18 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.cli import cli
+from corpus.data.columns import Column
 from corpus.data.dataset import Dataset
 from corpus.data.run_state import clean
 from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, Distribution
-from corpus.report.documents import cutoffs
+from corpus.report.documents import cutoffs, licences_section
 from corpus.report.drops import before_and_after, drops_section
 from corpus.report.flow import steps_of
 from corpus.report.report import report_page
 from corpus.report.run import CorpusRun, drop_entries, whole
-from corpus.report.sample import even_bars, log_bars, sample_of
+from corpus.report.sample import NO_LICENCE, even_bars, log_bars, sample_of
+from tests.datasets import write_documents
 
 pytestmark = pytest.mark.xdist_group("run")
 
@@ -94,6 +96,23 @@ def test_samples_count_what_is_there(run: CorpusRun) -> None:
     part = sample_of(dataset, 20)
     assert part is not None and 0 < part.read < found.read
     assert "spread evenly" in part.said
+
+
+def test_licences_are_counted_with_what_can_be_attributed(tmp_path: Path) -> None:
+    columns = (Column("licence", "string", "Its licence."), Column("author", "string", "Who wrote it."))
+    source = [{"file": f"{n // 2}.tar", "record": n} for n in range(6)]
+    licences, authors = ["mit", "mit", "bsd", None, "mit", "mit"], ["a", "", None, "b", "c", "d"]
+    place = write_documents(
+        tmp_path / "docs", list("abcdef"), open_columns=columns, licence=licences, author=authors, source=source
+    )
+    found = sample_of(Dataset.open(place), 100)
+    assert found is not None
+    assert found.licences == {"mit": 4, "bsd": 1, NO_LICENCE: 1}
+    assert found.attributed == {("mit", "author"): 3, (NO_LICENCE, "author"): 1}
+    assert found.sources == {("mit", "0.tar"): 2, ("bsd", "1.tar"): 1, ("mit", "2.tar"): 2}
+    section = licences_section({"c4": found})
+    assert section is not None
+    assert ("0.tar", "mit", 2) in table(section, "Raw files by licence").rows
 
 
 def test_bars_hold_all_numbers() -> None:
