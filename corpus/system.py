@@ -76,9 +76,20 @@ def total_memory() -> int:
     return min([physical, *(int(text) for text in limits if text.strip().isdigit())])
 
 
+def boot_identity() -> str:
+    """What this start of the machine is called; empty where the system does not tell."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
 def start_identity() -> str:
     """What tells this start of the machine, and this space of process numbers, from others; empty where nothing does."""
-    return f"{_read('/proc/sys/kernel/random/boot_id').strip()} {_link('/proc/self/ns/pid')}".strip()
+    return f"{boot_identity()} {_link('/proc/self/ns/pid')}".strip()
+
+
+def process_start(process: int) -> str:
+    """When a process of this machine began, in the kernel's ticks; empty where there is none or the system does not tell."""
+    fields = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
 
 
 def give_memory_back() -> bool:

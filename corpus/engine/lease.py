@@ -14,11 +14,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 from corpus.engine.attempts import host
 from corpus.engine.visible import look_again
+from corpus.system import boot_identity, process_start
 
 LEASE = "lease"
 """Its name, beside the lock."""
@@ -48,7 +48,7 @@ class Owner:
     def new(cls) -> Owner:
         """This process."""
         machine = f"{socket.gethostname()} {uuid.getnode():x}"
-        return cls(uuid.uuid4().hex, host(), machine, _boot(), os.getpid(), _started(os.getpid()))
+        return cls(uuid.uuid4().hex, host(), machine, boot_identity(), os.getpid(), _started(os.getpid()))
 
     @property
     def said(self) -> str:
@@ -164,24 +164,11 @@ class Lease:
         aside.replace(self.path)
 
 
-@cache
-def _boot() -> str:
-    """What this start of the machine is called; empty where the system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 def _started(process: int) -> str:
     """When a process of this host began, in the kernel's ticks; empty if there is none, `alive` where the system does
     not tell."""
-    try:
-        return (
-            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-        )
-    except (OSError, IndexError):
-        pass
+    if started := process_start(process):
+        return started
     try:
         os.kill(process, 0)
     except ProcessLookupError:

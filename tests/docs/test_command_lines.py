@@ -29,6 +29,16 @@ FOREIGN = frozenset(
         *("--quick", "--prose", "--only"),  # the benchmarks
         *("--data-path", "--reset-position-ids", "--reset-attention-mask", "--eod-mask-loss"),  # Megatron
         *("--discount", "--nproc-per-node", "--ray-address"),  # lmplz, torchrun, an executor that may not be installed
+        *(
+            "--index-url",
+            "--target",
+            "--tag",
+            "--rm",
+            "--volume",
+            "--gpus",
+            "--force-reinstall",
+            "--no-deps",
+        ),  # pip, docker
         *("--learning-rate", "--least"),  # a wrong name that is shown, and an example's
     )
 )

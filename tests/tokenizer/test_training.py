@@ -102,6 +102,7 @@ def test_its_death_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         train_model(iter(TEXTS), TrainTokenizerConfig(vocab_size=400).resolved())
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_process_that_started_it() -> None:
     """A killed parent leaves nobody who trains."""
     code = (
