@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("corpus.commands.status:status", "Say what is done below an output and what a rerun would do."),
     "cancel": ("corpus.commands.cancel:cancel", "End a run's jobs on Slurm."),
     "plugins": ("corpus.commands.plugins:plugins", "List readers, maps, rules, stages and model families."),
+    "doctor": ("corpus.commands.doctor:doctor", "Look what this machine has, lacks, and how to mend it."),
     "completion": ("corpus.completion:CORPUS", "Print the script of shell completion."),
     "clean": ("corpus.commands.clean:clean", "Remove intermediate datasets of a finished run."),
 }

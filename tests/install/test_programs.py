@@ -64,7 +64,7 @@ def test_torch_is_asked_for_by_name(tmp_path: Path) -> None:
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "needs torch, which is not installed: pip install 'corpusmill[train]'" in done.stderr
     planned = run("trainer", "plan", "--compute", "1e20", before=BARE)
-    assert planned.returncode == 0 and "time:" in planned.stdout and "pip install 'corpusmill[train]'" in planned.stderr
+    assert planned.returncode == 0 and "FSDP" in planned.stdout, planned.stderr
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""What this machine and this environment have, lack, and what is wrong with them: `corpus doctor`."""
