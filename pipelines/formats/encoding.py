@@ -34,6 +34,8 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, str]:
                 break
             return data[len(mark) :].decode(name, "replace"), name
     escaped = data.decode("utf-8", "surrogateescape")
+    if escaped.isascii():
+        return escaped, "utf-8"
     if CONTROL.search(escaped):
         escaped = escaped.translate(CONTROLS)
     stray = len(ESCAPED.findall(escaped))

@@ -1,5 +1,6 @@
 """Arguments in TeX source: groups, brackets, single tokens, all within limits."""
 
+import functools
 import re
 
 MAX_ARGUMENT = 100_000  # characters; a longer argument is an unclosed brace
@@ -9,8 +10,8 @@ CONTROL = {  # by whether @ is a letter there
     True: re.compile(r"\\([A-Za-z@]+|.)", re.S),
 }
 BLANK = re.compile(r"[ \t]*\n?[ \t]*")
-BRACE = re.compile(r"\\.|[{}]", re.S)
-BRACKET = re.compile(r"\\.|[{}\]]", re.S)
+BRACE = re.compile(r"\\[\\{}]|[{}]")  # other control sequences hide no brace, and are most
+BRACKET = re.compile(r"\\[\\{}\]]|[{}\]]")
 SUBSTITUTE = re.compile(r"#+([1-9])?")
 ENDS_IN_WORD = re.compile(r"\\[A-Za-z@]+\Z")
 WORD_TAIL = 60  # characters: longer names of commands there are none
@@ -102,13 +103,26 @@ def escaped(text: str, at: int, since: int) -> bool:
 
 def substitute(body: str, arguments: list[str]) -> str:
     """A body with its arguments in the places of `#1` to `#9`; `##` is one `#`."""
+    slots, rest = _slots(body)
+    pieces: list[str] = []
+    for before, number, behind_word in slots:
+        value = arguments[number - 1] if number <= len(arguments) else ""
+        pieces += (before, " ", value) if behind_word and value[:1].isalpha() else (before, value)
+    return "".join(pieces) + rest
 
-    def put(match: re.Match[str]) -> str:
+
+@functools.lru_cache(maxsize=256)
+def _slots(body: str) -> tuple[list[tuple[str, int, bool]], str]:
+    """The arguments in a body: the text before each, its number, and whether it follows a command's name; and the rest."""
+    slots: list[tuple[str, int, bool]] = []
+    text, last = "", 0
+    for match in SUBSTITUTE.finditer(body):
         digit, begin = match[1] or "", match.start()
         marks = match.end() - begin - len(digit)
+        text, last = text + body[last:begin], match.end()
         if marks > 1 or not digit:
-            return "#" * max(1, marks // 2) + digit
-        value = arguments[int(digit) - 1] if int(digit) <= len(arguments) else ""
-        return f" {value}" if value[:1].isalpha() and ends_in_word(body, begin) else value
-
-    return SUBSTITUTE.sub(put, body)
+            text += "#" * max(1, marks // 2) + digit
+        else:
+            slots.append((text, int(digit), ends_in_word(body, begin)))
+            text = ""
+    return slots, text + body[last:]

@@ -6,8 +6,8 @@ from pipelines.markup.latex.arguments import bracket, escaped
 
 VERBATIM = "verbatim|Verbatim|BVerbatim|LVerbatim|lstlisting|minted|alltt|filecontents|verbatimtab|CodeChunk|CodeInput"
 COMMENT = re.compile(
-    rf"\\begin\{{(?P<env>(?:{VERBATIM})\*?)\}}|\\begin\{{comment\}}|\\(?:verb|lstinline|mintinline)(?![A-Za-z])\*?"
-    r"|\\(?:url|path|nolinkurl|href)[ \t]*\{|(?P<comment>%[^\n]*(?:\n|\Z))",
+    rf"\\(?:begin\{{(?:(?P<env>(?:{VERBATIM})\*?)\}}|comment\}})|(?:verb|lstinline|mintinline)(?![A-Za-z])\*?"
+    r"|(?:url|path|nolinkurl|href)[ \t]*\{)|(?P<comment>%[^\n]*(?:\n|\Z))",
     re.S,
 )
 VERB = re.compile(r"([^A-Za-z\s{\[])[^\n]*?\1")

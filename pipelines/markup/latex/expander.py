@@ -5,6 +5,7 @@ are taken from the text that follows. A definition leaves a mark: at the end tho
 come back, so that no call is left without its meaning. Depth, number of expansions and output are limited, so no paper hangs.
 """
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -60,14 +61,13 @@ class Expander:
 
     def _next(self, frame: Frame) -> re.Match[str] | None:
         """The next command of a text that may mean something here; all others are text."""
-        search, macros, text, at = CONTROL[frame.letter].search, self.table.macros, frame.text, frame.at
-        while match := search(text, at):
-            if frame.undo:
+        macros, undo = self.table.macros, frame.undo
+        for match in CONTROL[frame.letter].finditer(frame.text, frame.at):
+            if undo:
                 self.frames.leave_groups(match.start())
             name = match[1]
-            if name in macros or name in ACTIVE or name[:2] == "if" or name[-4:] in ("true", "alse"):
+            if name in macros or _has_meaning(name):
                 return match
-            at = match.end()
         return None
 
     def now(self, body: str) -> str | None:
@@ -254,3 +254,9 @@ def expand(text: str) -> str:
     those of commands that could not be expanded."""
     expander = Expander()
     return expander.table.definitions.settle(expander.run(text), 0)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _has_meaning(name: str) -> bool:
+    """Whether a command may mean something that no definition has told."""
+    return name in ACTIVE or name[:2] == "if" or name[-4:] in ("true", "alse")

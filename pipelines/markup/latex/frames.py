@@ -9,8 +9,7 @@ from pipelines.markup.latex.arguments import PARAGRAPH, skip_blank, token, until
 from pipelines.markup.latex.definitions import FALSE, TRUE, Macro, Parameter
 
 GROUP = re.compile(
-    r"(?P<left>\{)|(?P<right>\})|\\(?:(?P<open>begingroup|bgroup|begin)|(?P<close>endgroup|egroup|end))(?![A-Za-z@])|\\.",
-    re.S,
+    r"(?P<left>\{)|(?P<right>\})|\\(?:(?P<open>begingroup|bgroup|begin)|(?P<close>endgroup|egroup|end))(?![A-Za-z@])|\\[\\{}]",
 )
 OPENING = (("{", 1), ("\\{", -1), ("\\begin{", 1), ("\\begingroup", 1), ("\\bgroup", 1))
 CLOSING = (("}", 1), ("\\}", -1), ("\\end{", 1), ("\\endgroup", 1), ("\\egroup", 1))
@@ -61,11 +60,11 @@ def _groups(text: str) -> tuple[list[int], list[int]]:
     ends: list[int] = [-1]  # of the groups by their number; 0 is none
     stack: list[tuple[int, bool]] = []
     for match in GROUP.finditer(text):
-        brace = match["left"] is not None or match["right"] is not None
-        if match["left"] or match["open"]:
-            stack.append((len(ends), brace))
+        kind = match.lastgroup
+        if kind == "left" or kind == "open":
+            stack.append((len(ends), kind == "left"))
             ends.append(-1)
-        elif (match["right"] or match["close"]) and stack and stack[-1][1] == brace:
+        elif kind is not None and stack and stack[-1][1] == (kind == "right"):
             ends[stack.pop()[0]] = match.start()
         else:
             continue

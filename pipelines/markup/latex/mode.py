@@ -9,7 +9,7 @@ MATH = (
 )
 MARK = re.compile(
     rf"\\begin\s*\{{(?:{MATH})\}}|\\end\s*\{{(?:{MATH})\}}|\\(?P<text>(?:text(?:rm|it|bf|sf|tt|sc|up|normal)?|mbox|hbox"
-    r"|fbox|makebox|parbox|intertext|shortintertext|tag|label|footnote|caption)(?![A-Za-z])\*?\s*\{)|\\.|\$\$?|[{}]|\n[ \t]*\n",
+    r"|fbox|makebox|parbox|intertext|shortintertext|tag|label|footnote|caption)(?![A-Za-z])\*?\s*\{)|\\[\\${}()\[\]\n]|\$\$?|[{}]|\n[ \t]*\n",
     re.S,
 )
 
