@@ -3,7 +3,7 @@
 What becomes of a job is in `folder/ID/`: `about.json`, and for each element `N.state` and `N.pid` (N is 0 for a job that is
 no array). `folder/fates.json` says what is to happen, once each: `{"NAME:ELEMENT": "STATE"}` ends that element of the next
 job of this name with this state before its program begins, or, where the state is followed by `!`, when it has taken a
-task; `{"sbatch": "MESSAGE"}` makes the next sbatch fail with this message.
+task; `{"sbatch": ["MESSAGE"]}` makes the next sbatch fail with this message, and a file `silent` the next squeue.
 """
 
 from __future__ import annotations
@@ -24,9 +24,16 @@ def install(folder: Path) -> dict[str, str]:
     """Put the programs into `folder/bin`; the variables under which they are found."""
     programs = folder / "bin"
     programs.mkdir(parents=True)
-    for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct"):
+    for name in ("sbatch", "scancel", "scontrol", "sacct"):
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S -P {__file__} {name} "$@"\n')
-        (programs / name).chmod(0o755)
+    # these are asked often
+    (programs / "sinfo").write_text("#!/bin/sh\n" + "".join(f"echo '{n}|{limit}'\n" for n, limit in PARTITIONS.items()))
+    (programs / "squeue").write_text(
+        f"#!/bin/sh\ncd {folder}\n[ ! -e silent ] || {{ rm silent; echo Unable to contact slurm controller >&2; exit 1; }}\n"
+        "cat [0-9]*/*.line 2>/dev/null || true\n"
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
     return {"PATH": f"{programs}:{os.environ['PATH']}", "FAKE_SLURM": str(folder)}
 
 
@@ -46,8 +53,7 @@ def main() -> int:
     folder = Path(os.environ["FAKE_SLURM"])
     program, *arguments = sys.argv[1:]
     return {
-        "sbatch": sbatch, "squeue": squeue, "scancel": scancel, "sinfo": sinfo, "scontrol": scontrol, "sacct": sacct,
-        "run": run,
+        "sbatch": sbatch, "scancel": scancel, "scontrol": scontrol, "sacct": sacct, "run": run,
     }[program](folder, arguments)  # fmt: skip
 
 
@@ -69,6 +75,8 @@ def sbatch(folder: Path, arguments: list[str]) -> int:
     }  # fmt: skip
     (place / "about.tmp").write_text(json.dumps(about))
     (place / "about.tmp").rename(place / "about.json")
+    for element in range(max(1, about["elements"])):
+        _set(place, element, "PENDING")
     subprocess.Popen(
         [sys.executable, "-S", "-P", __file__, "run", str(number)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -118,7 +126,7 @@ def run(folder: Path, arguments: list[str]) -> int:
             for number in waiting:
                 _set(place, number, "CANCELLED")
             waiting = []
-        time.sleep(0.01)
+        time.sleep(0.05)
     return 0
 
 
@@ -135,31 +143,11 @@ def _start(place: Path, about: dict, number: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def squeue(folder: Path, arguments: list[str]) -> int:
-    if message := _fate(folder, "squeue"):
-        print(message, file=sys.stderr)
-        return 1
-    for place in folder.glob("[0-9]*"):
-        about = _about(place)
-        for number in range(max(1, about["elements"])):
-            state = _state(place, number)
-            if (folder / "forgets").exists() and state in _ENDED:
-                continue
-            element = number if about["elements"] else "N/A"
-            print(f"{place.name}|{element}|{state}|n1|None|{about['script']}")
-    return 0
-
-
 def scancel(folder: Path, arguments: list[str]) -> int:
     for id in arguments:
         (folder / id / "cancelled").touch()
-        if not any((folder / id).glob("*.state")):
+        if _about(folder / id)["name"].endswith(".controller"):
             _set(folder / id, 0, "CANCELLED")
-    return 0
-
-
-def sinfo(folder: Path, arguments: list[str]) -> int:
-    print("\n".join(f"{name}|{limit}" for name, limit in PARTITIONS.items()))
     return 0
 
 
@@ -190,8 +178,13 @@ def _state(place: Path, number: int) -> str:
 
 
 def _set(place: Path, number: int, state: str) -> None:
-    (place / f".{number}.tmp").write_text(state)
-    (place / f".{number}.tmp").rename(place / f"{number}.state")
+    """Note a state, and what squeue prints of it, which forgets what has ended where there is a file `forgets`."""
+    about = _about(place)
+    told = not (place.parent / "forgets").exists() or state not in _ENDED
+    line = f"{place.name}|{number if about['elements'] else 'N/A'}|{state}|n1|None|{about['script']}\n"
+    for name, text in ((f"{number}.line", line if told else ""), (f"{number}.state", state)):
+        (place / f".{name}.tmp").write_text(text)
+        (place / f".{name}.tmp").rename(place / name)
 
 
 def _ended(place: Path) -> bool:

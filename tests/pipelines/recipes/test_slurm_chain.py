@@ -118,8 +118,3 @@ def test_a_job_that_is_refused_leaves_nothing(slurm: Path, run: RecipeRun) -> No
     with pytest.raises(UsageError, match="Invalid account"):
         start_chain(run, OPTIONS, ARGUMENTS)
     assert not run.output.exists()
-
-
-def test_only_slurm_is_driven(tmp_path: Path) -> None:
-    refused = CliRunner().invoke(cli, ["run", "llama", "--input", str(tmp_path), "--output", "out", "--drive"])
-    assert refused.exit_code == 2 and "--drive is of executor slurm" in refused.output

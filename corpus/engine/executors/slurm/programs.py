@@ -121,7 +121,7 @@ def cancel(jobs: Iterable[str]) -> None:
 
 def partitions() -> dict[str, str]:
     """The partitions and their time limits, as `2-00:00:00` or `infinite`."""
-    lines = _answer(["sinfo", "--noheader", "--format=%R|%l"]).splitlines()
+    lines = _answer(["sinfo", "--all", "--noheader", "--format=%R|%l"]).splitlines()
     return {name.strip(): limit.strip() for name, _, limit in (line.partition("|") for line in lines) if name.strip()}
 
 
