@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from corpus.engine.executors.ray import RayOptions
 from corpus.engine.executors.slurm.options import SlurmOptions
 from corpus.engine.runner import RunOptions
 from corpus.errors import UsageError
+from corpus.system import cores
 from pipelines.recipes.registry import stage_names
 
 FILE = """
@@ -109,12 +109,11 @@ def test_a_command_and_the_api_run_as_the_file_says(tmp_path: Path, monkeypatch:
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
     file = written(tmp_path, "workers: 3\nmemory: 1GB\nray: {address: head:1}\nstages: {ingest: {memory: 2GB}}")
     args = ["ingest", "jsonl", str(tmp_path / "a.jsonl"), "--domain", "toy", "--quiet", "--execution", str(file)]
-    for name, more in (("a", []), ("b", ["--memory", "5GB", "--workers", str(len(os.sched_getaffinity(0)))])):
+    for name, more in (("a", []), ("b", ["--memory", "5GB", "--workers", str(cores())])):
         done = CliRunner().invoke(cli, [*args, "-o", str(tmp_path / name), *more], catch_exceptions=False)
         assert done.exit_code == 0, done.output
     manifests = [(tmp_path / name / "manifest.json").read_bytes() for name in "ab"]
     assert manifests[0] == manifests[1] and b"workers" not in manifests[0]
     corpus.run_stage(corpus.MapStage((str(tmp_path / "a"),), "filter"), tmp_path / "c", execution=file, quiet=True)
     found = {(options.workers, options.memory) for options in seen}
-    cores = len(os.sched_getaffinity(0))
-    assert found == {(3, 2 * 10**9), (cores, 5 * 10**9), (3, 10**9)}
+    assert found == {(3, 2 * 10**9), (cores(), 5 * 10**9), (3, 10**9)}
