@@ -24,6 +24,8 @@ _F8 = types.Array(types.float64, 1, "C")
 _OUT_U8 = types.Array(types.uint8, 1, "C")
 _CARD_WORDS, _MOST_CARDS = 60, 0.3
 """Words of a card, and the share of a page's good words in cards at which they are what it has."""
+_SENTENCE = 8
+"""Words from which on a heading says something without what is below it, as those of lists of pictures."""
 _DROPPED = -5.0
 """The least that an element costs those that it is in: what is bad in it is not taken with them."""
 _OTHER, _NEVER, _RARELY, _HEADING, _PARAGRAPH, _ITEM, _LIST, _ARTICLE, _WHOLE, _HEADER = range(10)
@@ -186,14 +188,22 @@ def _take(
     chosen: Array[np.uint8],
 ) -> int:
     """Set `chosen` of the blocks of the content in `best`; the number of their words."""
-    kept = np.zeros(len(tags), np.uint8)
+    kept, lists = np.zeros(len(tags), np.uint8), np.zeros(len(tags), np.int64)
+    words, linked = np.zeros(len(tags)), np.zeros(len(tags))
     kept[best] = 1
     for element in range(best + 1, len(tags)):
         kept[element] = kept[parents[element]] and not negative[element]
+        role = roles[tags[element]]
+        lists[element] = lists[parents[element]] if role == _ITEM else element if role == _LIST else 0
+    for block in range(len(spans)):
+        at = lists[spans[block, 2]]
+        words[at] += counts[block, 0]
+        linked[at] += counts[block, 1]
     total = 0
     for block in range(len(spans)):
         linking = counts[block, 1] > 0.8 * counts[block, 0] and roles[tags[spans[block, 2]]] != _HEADING
-        if kept[spans[block, 2]] and not linking:
+        at = lists[spans[block, 2]]
+        if kept[spans[block, 2]] and (not linking or (at > 0 and linked[at] < 0.6 * words[at])):
             chosen[block] = 1
             total += counts[block, 0]
     return total
@@ -214,7 +224,7 @@ def _bare(
         tag = int(tags[spans[block, 2]])
         if not chosen[block]:
             lost, links = True, counts[block, 1] * 2 > counts[block, 0]
-        elif roles[tag] == _HEADING and (links or (lost and tag >= level)):
+        elif roles[tag] == _HEADING and (links or (lost and tag >= level and counts[block, 0] < _SENTENCE)):
             chosen[block] = 0
             taken += counts[block, 0]
         else:

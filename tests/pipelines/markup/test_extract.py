@@ -206,6 +206,19 @@ def test_headings_of_what_was_left_out_go_with_it() -> None:
     assert main(body) == ["A", PROSE.strip(), "B", "C", PROSE.strip()]
 
 
+def test_headings_that_say_something_stay_over_pictures() -> None:
+    says = "1. This heading is a sentence about the picture below it"
+    picture = '<div class="caption">A picture of it</div>'
+    body = f"<div><p>{PROSE}</p><h3>{says}</h3>{picture}<h3>Short one</h3>{picture}<h3>{says}</h3><p>{PROSE}</p></div>"
+    assert main(body) == [PROSE.strip(), says, says, PROSE.strip()]
+
+
+def test_linked_items_stay_in_a_list_that_is_no_list_of_links() -> None:
+    said, linked = "<li>An item that says what it is about in words</li>", '<li><a href="/x">A linked name</a></li>'
+    assert "- A linked name" in main(f"<div><p>{PROSE}</p><ul>{said}{linked}{said}</ul><p>{PROSE}</p></div>")
+    assert main(f"<div><p>{PROSE}</p><ul>{linked * 3}</ul><p>{PROSE}</p></div>") == [PROSE.strip(), PROSE.strip()]
+
+
 def test_a_page_of_links_alone_is_them() -> None:
     assert main('<a href="x"><p>abc</p><p>def</p>ghi</a>') == ["abc", "def", "ghi"]
 
