@@ -120,9 +120,25 @@ def test_examples_are_listed(tmp_path: Path) -> None:
     plugins = [part for path, _ in files for part in ("--plugin", path)]
     listed = corpus_command(tmp_path, "plugins", *plugins)
     for name, file in zip(
-        ("lines", "shape", "no_shouting", "rare", "almanac", "pebble"), (path for path, _ in files), strict=True
+        ("lines", "shape", "no_shouting", "rare", "almanac", "pebble", "in_turn"),
+        (path for path, _ in files),
+        strict=True,
     ):
         assert re.search(rf"^  {name} +{file} +\S", listed, re.M), listed
+
+
+@pytest.mark.slow
+def test_an_executor_makes_the_same(place: Path, packaged: Path) -> None:
+    (place / "execution.yaml").write_text("executor: in_turn\nin_turn: {}\n", encoding="utf-8")
+    plugins = [part for name in FILES for part in ("--plugin", place / "package/mill_extras" / name)]
+    plugins += ["--plugin", place / "package/mill_extras/in_turn.py"]
+    command = ("run", "recipe.yaml", "--input", "raw", "--execution", "execution.yaml", "--quiet")
+    corpus_command(place, *command, "--output", "in-turn", *plugins)
+    corpus_command(place, *command, "--output", "in-turn-package", site=True)
+    one, others = OpenRun(packaged), [OpenRun(place / name) for name in ("in-turn", "in-turn-package")]
+    for name, dataset in one.items():
+        shards = [entry.checksum for entry in dataset.manifest.shards]
+        assert all(shards == [entry.checksum for entry in other[name].manifest.shards] for other in others), name
 
 
 @pytest.mark.slow

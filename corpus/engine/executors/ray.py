@@ -182,7 +182,7 @@ class RayExecutor(Executor):
             return ""
         largest: dict[str, float] = max(nodes, key=lambda node: (node.get("CPU", 0), node.get("memory", 0)), default={})
         return (
-            f"a task asks for {cpus} cores and {memory / 1e9:.1f} GB, and none of the {len(nodes)} nodes of the Ray cluster has"
+            f"a task asks for {cpus} core{'s' if cpus > 1 else ''} and {memory / 1e9:.1f} GB, and none of the {len(nodes)} nodes of the Ray cluster has"
             f" them (the largest: {largest.get('CPU', 0):.0f} cores, {largest.get('memory', 0) / 1e9:.1f} GB): give less"
             " --cpus-per-task, --memory-per-task or --memory, or more --workers to divide it."
         )

@@ -97,7 +97,7 @@ def test_more_than_any_node_has_is_refused_before(cluster: Make, tmp_path: Path)
     ray = cluster()
     for more, words in (
         ({"cpus_per_task": 2, "memory_per_task": 2 * GB}, r"asks for 2 cores and 2\.0 GB, and none of the 2 nodes"),
-        ({"workers": 1, "memory": 2 * GB}, r"1 cores and 3\.0 GB.*the largest: 4 cores, 1\.0 GB"),
+        ({"workers": 1, "memory": 2 * GB}, r"1 core and 3\.0 GB.*the largest: 4 cores, 1\.0 GB"),
     ):
         with pytest.raises(UsageError, match=words):
             run_stage(SlowStage(), tmp_path / "out", dataclasses.replace(OPTIONS, **more))  # type: ignore[arg-type]  # fields
