@@ -90,7 +90,8 @@ class CorpusRun:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise DataError(f"{path} cannot be read ({error}): run corpus run again.") from None
+            why = str(error).splitlines()[0]
+            raise DataError(f"{path} cannot be read ({why}): run corpus run again.") from None
         return value if isinstance(value, dict) else {}
 
     @property

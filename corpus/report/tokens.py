@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from corpus.data.dataset import Dataset
+from corpus.data.dataset import Dataset, read_batches
 from corpus.page.chart import bars, dots
 from corpus.page.figures import percent, size
-from corpus.page.parts import Part, Section, Table, Text
-from corpus.report.run import CorpusRun, side_report
+from corpus.page.parts import Cell, Part, Section, Table, Text
+from corpus.report.run import CorpusRun, side_report, whole
 
 _LANGUAGES = 60
+_SETS = 100
 
 
 def tokenizer_section(run: CorpusRun) -> Section | None:
@@ -178,21 +179,43 @@ def _pairs(dataset: Dataset) -> list[Part]:
             if what not in ("validation", "other"):
                 rows.append((pair["validation"], pair["other"], "equal texts" if what == "texts" else what, number))
     if not rows:
-        return [Text("No text of validation was found in the training text of any domain.")]
+        return [Text("No validation document had to be dropped for text that training has too.")]
     return [Table("What validation and training have in common", ("validation of", "and", "what", "documents"), rows)]
 
 
 def _contamination(run: CorpusRun) -> list[Part]:
-    """Of each decontamination how many evaluation texts the documents had, and what became of these."""
-    rows = []
+    """Of each decontamination how many evaluation texts the documents had, by evaluation set, and what became of these."""
+    rows: list[tuple[Cell, ...]] = []
+    sets: list[tuple[Cell, ...]] = []
     for dataset in run.datasets:
         evaluation = dataset.manifest.extra.get("evaluation")
-        if isinstance(evaluation, dict) and dataset.manifest.kind == "documents":
-            counts = dataset.manifest.counts.get("documents")
-            dropped = sum(n for why, n in counts.dropped.items() if why.startswith("evaluation text")) if counts else 0
-            figures = ", ".join(f"{key} {value:,}" for key, value in evaluation.items() if isinstance(value, int))
-            rows.append((run.name(dataset), figures, dropped, dataset.manifest.extra.get("cut")))
+        if not isinstance(evaluation, dict):
+            continue
+        name = run.name(dataset)
+        sets += [(file, name, *figures) for file, figures in _evaluation_sets(dataset).items()]
+        if dataset.manifest.kind != "documents":
+            continue
+        dropped = sum(n for why, n in whole(dataset.manifest).dropped.items() if why.startswith("evaluation text"))
+        figures = (evaluation.get(key) for key in ("texts", "contaminated", "short"))
+        rows.append((name, *figures, dropped, dataset.manifest.extra.get("cut")))
     if not rows:
         return [Text("No evaluation set was looked for in this run (corpus decontaminate).")]
-    head = ("step", "evaluation texts", "documents dropped", "documents cut")
-    return [Table("Evaluation texts in the documents", head, rows)]
+    head = ("step", "evaluation texts", "found in its documents", "too short", "documents dropped", "documents cut")
+    parts: list[Part] = [Table("Evaluation texts in the documents", head, rows)]
+    if sets:
+        names = ("evaluation set", "step", "texts", "found in the documents")
+        parts.append(Table("By evaluation set", names, sets[:_SETS]))
+    return parts
+
+
+def _evaluation_sets(dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """Of each evaluation file its texts, and those that the documents were found to have."""
+    found: dict[str, tuple[int, int]] = {}
+    files = [file for name, file in dataset.files("_matches").items() if name == "examples"]
+    for file in files:
+        for batch in read_batches(file, ["file", "contaminated"]):
+            pairs = zip(batch.column("file").to_pylist(), batch.column("contaminated").to_pylist(), strict=True)
+            for name, contaminated in pairs:
+                texts, number = found.get(name, (0, 0))
+                found[name] = texts + 1, number + bool(contaminated)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from corpus.cli import cli
 from corpus.data.columns import Column
 from corpus.data.dataset import Dataset
 from corpus.data.run_state import clean
+from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
+from corpus.engine.alarms import Alarms
+from corpus.engine.runner import RunOptions, run_stage
 from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, Distribution
 from corpus.report.documents import cutoffs, licences_section
@@ -23,6 +27,7 @@ from corpus.report.flow import steps_of
 from corpus.report.report import report_page
 from corpus.report.run import CorpusRun, drop_entries, whole
 from corpus.report.sample import NO_LICENCE, even_bars, log_bars, sample_of
+from corpus.report.tokens import validation_section
 from tests.datasets import write_documents
 
 pytestmark = pytest.mark.xdist_group("run")
@@ -113,6 +118,20 @@ def test_licences_are_counted_with_what_can_be_attributed(tmp_path: Path) -> Non
     section = licences_section({"c4": found})
     assert section is not None
     assert ("0.tar", "mit", 2) in table(section, "Raw files by licence").rows
+
+
+def test_evaluation_texts_are_counted_by_their_sets(tmp_path: Path) -> None:
+    words = [f"word{n}" for n in range(40)]
+    source = write_documents(tmp_path / "in", [" ".join(words), "nothing of it " * 20])
+    for name, text in (("seen", " ".join(words)), ("unseen", " ".join(f"other{n}" for n in range(40)))):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
+    config = DecontaminateConfig(against=(str(tmp_path / "seen.jsonl"), str(tmp_path / "unseen.jsonl")))
+    quiet = RunOptions(quiet=True, alarms=Alarms(max_drop=1.0))
+    run_stage(DecontaminateStage((str(source),), config), tmp_path / "out" / "clean", quiet)
+    section = validation_section(CorpusRun(tmp_path / "out"))
+    assert section is not None
+    assert [row[:3] for row in table(section, "Evaluation texts").rows] == [("clean", 2, 1)]
+    assert sorted(row[2:] for row in table(section, "By evaluation set").rows) == [(1, 0), (1, 1)]
 
 
 def test_bars_hold_all_numbers() -> None:
