@@ -136,3 +136,16 @@ def test_looking_at_a_dataset(tmp_path: Path, make_documents: Callable[..., Path
 )
 def test_quantities(text: str, value: int) -> None:
     assert Quantity("bytes").convert(text, None, None) == value
+
+
+def test_stages_as_json(tmp_path: Path, make_documents: Callable[..., Path]) -> None:
+    """One object on standard output, whatever is said besides."""
+    documents = make_documents("docs", ["one text", "another text", "one text"])
+    dedup = _json("dedup", documents, "--level", "document", "-o", tmp_path / "dedup")
+    assert (dedup["stage"], dedup["kind"], dedup["rows"]) == ("dedup", "documents", 2)
+    assert dedup["counts"]["documents"]["dropped"] == {"duplicate document": 1} and dedup["bytes"] > 0
+    assert _json("dedup", documents, "--level", "document", "-o", tmp_path / "dedup") == dedup, "found done"
+    sides = _json("split", documents, "--validation", "50%", "-o", tmp_path / "split")
+    assert {entry["side"] for entry in sides["outputs"]} == {"train", "validation"} and sides["choice"]["stage"]
+    assert sum(entry["rows"] for entry in sides["outputs"]) == 3
+    assert {"jsonl", "c4"} <= {entry["name"] for entry in _json("plugins")["readers"]}
