@@ -48,6 +48,8 @@ _U8 = types.Array(types.uint8, 1, "C", readonly=True)
 _U64 = types.Array(types.uint64, 1, "C", readonly=True)
 _I16 = types.Array(types.int16, 1, "C", readonly=True)
 _I32_2D = types.Array(types.int32, 2, "C", readonly=True)
+_I32 = types.Array(types.int32, 1, "C", readonly=True)
+_OUT_U64 = types.Array(types.uint64, 1, "C")
 _OUT_U8 = types.Array(types.uint8, 1, "C")
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -225,36 +227,40 @@ def _element(
     return found
 
 
-@kernel(types.int64(_U8, _I16, _I32_2D, _U8, _U64, _I16, _U64, _OUT_U8))
+@kernel(types.int64(_U8, _I16, _I32_2D, _I32, _U8, _U64, _I16, _U64, _OUT_U8, _OUT_U64))
 def _all(
     html: Array[np.uint8],
     tags: Array[np.int16],
     attributes: Array[np.int32],
+    depths: Array[np.int32],
     headings: Array[np.uint8],
     keys: Array[np.uint64],
     bits: Array[np.int16],
     roles: Array[np.uint64],
     found: Array[np.uint8],
+    marks: Array[np.uint64],
 ) -> int:
-    """Set the bits of all elements; the number of those that have any."""
+    """Set the bits of all elements, and the `marks` of those that have any: hashes of attributes and depth; the number of
+    these elements."""
     some = 0
     for element in range(len(tags)):
         begin, end = attributes[element, 0], attributes[element, 1]
         if end > begin:
             found[element] = _element(html, begin, end, headings[tags[element]] > 0, keys, bits, roles)
-            some += found[element] > 0
+            if found[element]:
+                marks[element] = (_whole(html, begin, end) ^ np.uint64(depths[element])) * _PRIME
+                some += 1
     return some
 
 
 def said(blocks: Blocks) -> tuple[Array[np.uint8], Array[np.int32]]:
-    """What the attributes of each element say, as bits; and the first element of its depth with the same attributes."""
-    found = np.zeros(len(blocks.tags), np.uint8)
+    """What the attributes of each element say, as bits; and the first element of its depth with the same attributes (capitals
+    are small letters) of those that say something."""
+    found, marks = np.zeros(len(blocks.tags), np.uint8), np.zeros(len(blocks.tags), np.uint64)
     html = np.frombuffer(blocks.html, np.uint8)
-    _all(html, blocks.tags, blocks.attributes, _HEADINGS, _KEYS, _BITS, _ROLE_KEYS, found)
+    _all(html, blocks.tags, blocks.attributes, blocks.depths(), _HEADINGS, _KEYS, _BITS, _ROLE_KEYS, found, marks)
     alike = np.arange(len(blocks.tags), dtype=np.int32)
-    first: dict[tuple[int, bytes], int] = {}
-    depths = blocks.depths()
-    for element in np.flatnonzero(found).tolist():
-        begin, end = blocks.attributes[element]
-        alike[element] = first.setdefault((int(depths[element]), blocks.html[begin:end]), element)
+    marked = np.flatnonzero(found)
+    _, first, same = np.unique(marks[marked], return_index=True, return_inverse=True)
+    alike[marked] = marked[first[same]]
     return found, alike
