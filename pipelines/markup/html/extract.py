@@ -62,39 +62,37 @@ class Page:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def _main(tree: Any, source: str) -> str:
-    text = _content(tree)
+def _main(tree: Any, source: str, blocks: Blocks | None) -> str:
+    text = _content(blocks or blocks_of(tree.body.html))
     if len(text) < _LITTLE and "text/template" in source:
         # blogs that show an article by a script have it here; patterns to fill in are none
         for template in _TEMPLATE.findall(source):
             if len(template) > len(text) and not _PATTERN.search(template):
-                text = max(text, _content(HTMLTree.parse(template)), key=len)
+                body = HTMLTree.parse(template).body
+                text = max(text, _content(blocks_of(body.html)) if body is not None else "", key=len)
     return text
 
 
-def _content(tree: Any) -> str:
-    if tree.body is None:
-        return ""
-    blocks = blocks_of(tree.body.html)
+def _content(blocks: Blocks) -> str:
     chosen = content_blocks(blocks).tolist()
     return render(blocks, without_phrases(blocks, chosen) or chosen)
 
 
-def _resiliparse(tree: Any, source: str) -> str:
+def _resiliparse(tree: Any, source: str, blocks: Blocks | None) -> str:
     return extract_plain_text(tree, main_content=True)
 
 
-def _plain(tree: Any, source: str) -> str:
+def _plain(tree: Any, source: str, blocks: Blocks | None) -> str:
     return extract_plain_text(tree, main_content=False)
 
 
-def _trafilatura(tree: Any, source: str) -> str:
+def _trafilatura(tree: Any, source: str, blocks: Blocks | None) -> str:
     import trafilatura
 
     return trafilatura.extract(source) or ""
 
 
-EXTRACTORS: dict[str, Callable[[Any, str], str]] = {
+EXTRACTORS: dict[str, Callable[[Any, str, Blocks | None], str]] = {
     "main": _main,
     "resiliparse": _resiliparse,
     "trafilatura": _trafilatura,
@@ -109,14 +107,13 @@ def extract_page(source: str, extractor: str) -> Page:
         return Page("")
     source = source.replace("\0", "")
     tree = HTMLTree.parse(source)
-    if tree.body is None or (source.count("<") > _MANY_ELEMENTS and _too_deep(tree)):
+    if tree.body is None:
         return Page("")
-    text = _LINES.sub("\n\n", EXTRACTORS[extractor](tree, source)).strip()
+    blocks = blocks_of(tree.body.html) if source.count("<") > _MANY_ELEMENTS else None
+    if blocks is not None and int(blocks.depths().max()) > _MOST_DEPTH:
+        return Page("")
+    text = _LINES.sub("\n\n", EXTRACTORS[extractor](tree, source, blocks)).strip()
     return Page(text.encode("utf-8", "replace").decode("utf-8"), *_stated(tree, source))
-
-
-def _too_deep(tree: Any) -> bool:
-    return int(blocks_of(tree.body.html).depths().max()) > _MOST_DEPTH
 
 
 def render(blocks: Blocks, chosen: list[int]) -> str:
