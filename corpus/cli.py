@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("corpus.commands.download:download", "Fetch raw dumps from where they are published."),
     "ingest": ("corpus.commands.ingest:ingest", "Read raw dumps of one domain into documents."),
     "dedup": ("corpus.commands.stages:dedup", "Remove repeated lines, documents, books or near-duplicates."),
+    "dedup-keys": ("corpus.commands.stages:dedup_keys", "Keep keys of documents for dedup --against."),
     "langid": ("corpus.commands.stages:langid", "Identify languages and keep the wanted ones."),
     "filter": ("corpus.commands.stages:filter_", "Drop documents of low quality by named rules."),
     "map": ("corpus.commands.plugins:map_", "Run one document map, of a plug-in or built in."),

@@ -20,6 +20,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "corpus dedup docs/cc --output docs/cc-dedup",
         "corpus dedup docs/cc --level near --threshold 80% --output docs/cc-near --memory 8GB",
     ),
+    "dedup-keys": (
+        "corpus dedup-keys docs/2023 docs/2024 --output keys/lines",
+        "corpus dedup-keys docs/cc --level document --key url --output keys/urls --memory 8GB",
+    ),
     "langid": (
         "corpus langid docs/cc --keep en --output docs/cc-en",
         "corpus langid docs/cc --keep de --keep fr --threshold 80% --output docs/cc-de-fr",

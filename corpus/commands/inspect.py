@@ -22,6 +22,7 @@ _NO_ROWS = {
     "tokenizer": "a tokenizer",
     "choice": "a choice of validation documents",
     "verdict": "a verdict over several domains",
+    "keys": "keys that documents are compared with",
     "lm": "a language model",
     "cutoffs": "cutoffs of perplexity",
     "links": "links of an encyclopedia",

@@ -22,7 +22,8 @@ from corpus.commands.options import (
 )
 from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST
-from corpus.dedup.config import DedupConfig
+from corpus.dedup.config import DedupConfig, KeysConfig
+from corpus.dedup.kept import KeepKeysStage
 from corpus.dedup.levels import dedup_stage
 from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import check_output, run_stage
@@ -68,6 +69,17 @@ def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
 
     stage = dedup_stage(existing(documents), build_config(DedupConfig, values))
     show_result(values, output, run_stage(stage, output, run_options(values)), lambda: summary(Path(output)))
+
+
+@click.command()
+@click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@stage_options
+@config_options(KeysConfig)
+def dedup_keys(documents: tuple[str, ...], output: str, **values: Any) -> None:
+    """Keep the keys of documents that others are compared with again and again: `dedup --against KEYS` then reads these, and
+    not the documents."""
+    stage = KeepKeysStage(existing(documents), build_config(KeysConfig, values).settings)
+    show_result(values, output, run_stage(stage, output, run_options(values)))
 
 
 langid = _documents_command(

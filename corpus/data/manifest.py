@@ -25,6 +25,7 @@ SIDE_FOLDERS = (
     "_clusters",
     "_documents",
     "_dropped",
+    "_keys",
     "_matches",
     "_merged",
     "_quarantine",

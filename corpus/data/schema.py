@@ -7,7 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 Kind = Literal[
-    "documents", "tokens", "packed", "tokenizer", "choice", "verdict", "lm", "cutoffs", "links", "classifier"
+    "documents", "tokens", "packed", "tokenizer", "choice", "verdict", "keys", "lm", "cutoffs", "links", "classifier"
 ]
 
 DOCUMENT_SCHEMA = pa.schema(

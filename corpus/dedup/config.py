@@ -105,7 +105,10 @@ class DedupConfig:
     )
     key_bits: int = option(64, "Bits of the keys that lines or documents are compared by: 64 or 128.")
     against: tuple[str, ...] = option(
-        (), "Documents that stay as they are: what they have goes from DOCS, which alone is written.", metavar="DOCS"
+        (),
+        "Documents that stay as they are, or their kept keys (corpus dedup-keys): what they have goes from DOCS, which alone is"
+        " written.",
+        metavar="DOCS|KEYS",
     )
     threshold: float | None = option(
         None,
@@ -158,3 +161,25 @@ def _remedy(allowed: tuple[Any, ...], name: str, value: Any) -> str:
     levels = [level for level, rules in _ALLOWED.items() if name not in rules or value in rules[name]]
     others = f" ({' or '.join(f'--level {level}' for level in levels)} has it)" if levels else ""
     return (f"give {' or '.join(known)}" if known else "leave it out") + others
+
+
+@dataclass(frozen=True)
+class KeysConfig:
+    """What keys are kept of, with the meaning that it has for `dedup`."""
+
+    level: Literal["line", "document"] = option("line", "Of what: each line, or each document as a whole.")
+    normalize: Literal["ccnet", "exact", "folded", "lower"] | None = option(
+        None,
+        "What lines are compared by: ccnet (default: case, digits, some punctuation ignored), exact, folded, or lower (case"
+        " alone).",
+    )
+    key: Literal["text", "url"] | None = option(None, "What documents are compared by: text (default) or url.")
+    blank_lines: Literal["collapse", "key"] | None = option(
+        None, "Blank lines: no lines (collapse, the default), or compared as any line (key)."
+    )
+    key_bits: int = option(64, "Bits of a key: 64 or 128.")
+
+    @property
+    def settings(self) -> DedupConfig:
+        """Those of a `dedup` that compares these keys."""
+        return DedupConfig(**asdict(self))

@@ -96,12 +96,17 @@ def _sorted(parts: Sequence[Records], kind: np.dtype[np.void]) -> Records:
 
 
 def read_pieces(
-    paths: Sequence[Path], kind: np.dtype[np.void], low: int, high: int, memory: int
+    paths: Sequence[Path],
+    kind: np.dtype[np.void],
+    low: int,
+    high: int,
+    memory: int,
+    change: Callable[[int, Records], Records] = lambda run, records: records,
 ) -> Iterator[tuple[int, int, Records]]:
     """The records of all run files with low <= key < high, sorted by key; equal keys in the order of `paths`.
 
     They come in pieces (first key, bound, records) by ascending key that need about `memory` bytes while they are
-    sorted, or hold a single key; the pieces fill the range without a gap.
+    sorted, or hold a single key; the pieces fill the range without a gap. `change` is given what is read of a run, with its number.
     """
     runs = [_Run(path, kind) for path in paths]
     limit = max(_LEAST_BYTES, memory // _SORTING)
@@ -115,7 +120,8 @@ def read_pieces(
             stack.append((middle, high, [(cut, end) for cut, (_, end) in zip(cuts, spans, strict=True)]))
             stack.append((low, middle, [(begin, cut) for cut, (begin, _) in zip(cuts, spans, strict=True)]))
             continue
-        parts = [run.read(*span) for run, span in zip(runs, spans, strict=True) if span[0] < span[1]]
+        read = enumerate(zip(runs, spans, strict=True))
+        parts = [change(number, run.read(*span)) for number, (run, span) in read if span[0] < span[1]]
         yield low, high, _sorted(parts, kind)
 
 

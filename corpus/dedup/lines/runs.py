@@ -1,8 +1,8 @@
 """Keys on disk: sorted runs per task, the keys that repeat found per hash partition, and what each task removes.
 
-A key is one uint64 word, or two for 128 bits. A run file is int64[partitions + 1] bounds, its sorted distinct keys, for
-each a uint32: how many documents have it, and where documents are ranked for each a uint64: the least rank of these.
-Partitions are ranges of the first word. A section file is
+A key is one uint64 word, or two for 128 bits. A run file is int64 partitions and int64[partitions + 1] bounds, its sorted
+distinct keys, for each a uint32: how many documents have it, and where documents are ranked for each a uint64: the least rank
+of these. Partitions are ranges of the first word. A section file is
 int64[2 · tasks + 1] bounds followed by keys: for each task the sorted keys of which all units go, then for each task
 those of which its first one stays. How many runs and section files there are depends on memory; their contents one
 after the other do not.
@@ -10,6 +10,7 @@ after the other do not.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -131,7 +132,7 @@ class KeyRuns:
         floors = np.array([_floor(p, self.partitions) for p in range(1, self.partitions)], np.uint64)
         bounds = np.searchsorted(keys[:, 0], floors)
         with run_path(self.directory, self.runs).open("wb") as file:
-            file.write(np.concatenate(([0], bounds, [left])).astype(np.int64).data)
+            file.write(np.concatenate(([self.partitions, 0], bounds, [left])).astype(np.int64).data)
             file.write(keys.data)
             file.write(counts.data)
             file.write(ranks.data)
@@ -149,17 +150,23 @@ def _floor(part: int, parts: int, low: int = 0, high: int = 1 << 64) -> int:
 
 
 class _Slice:
-    """The keys of one partition in a run."""
+    """The keys of one partition in a run; kept keys are a run whose bounds are of another number of partitions."""
 
     def __init__(self, path: Path, partition: int, partitions: int, words: int, ranked: bool) -> None:
         self.path = path
         self.words = words
+        cut = int(np.fromfile(path, dtype=np.int64, count=1).item())
+        self.base = 8 * (cut + 2)
+        self.all: int = np.fromfile(path, dtype=np.int64, count=1, offset=8 * (cut + 1)).item()
         self.ranked = ranked
-        self.base = 8 * (partitions + 1)
-        begin, end = np.fromfile(path, dtype=np.int64, count=2, offset=8 * partition).tolist()
-        self.begin: int = begin
-        self.end: int = end
-        self.all: int = np.fromfile(path, dtype=np.int64, count=1, offset=8 * partitions).item()
+        # kept keys have no ranks: their documents stay as they are
+        self.has_ranks = path.stat().st_size > self.base + (8 * words + 4) * self.all
+        self.begin, self.end = 0, self.all
+        if cut == partitions:
+            begin, end = np.fromfile(path, dtype=np.int64, count=2, offset=8 * (partition + 1)).tolist()
+        else:
+            begin, end = (self.below(_floor(part, partitions)) for part in (partition, partition + 1))
+        self.begin, self.end = begin, end
 
     def below(self, bound: int) -> int:
         """The position of the first key whose first word is not below `bound`."""
@@ -173,12 +180,47 @@ class _Slice:
         words = self.words
         keys = np.fromfile(self.path, np.uint64, (end - begin) * words, offset=self.base + 8 * words * begin)
         counts = np.fromfile(self.path, np.uint32, end - begin, offset=self.base + 8 * words * self.all + 4 * begin)
-        if not self.ranked:
-            return keys.reshape(-1, words), counts, np.zeros(0, np.uint64)
+        if not (self.ranked and self.has_ranks):
+            return keys.reshape(-1, words), counts, np.zeros(end - begin if self.ranked else 0, np.uint64)
         ranks = np.fromfile(
             self.path, np.uint64, end - begin, offset=self.base + (8 * words + 4) * self.all + 8 * begin
         )
         return keys.reshape(-1, words), counts, ranks
+
+
+def merge_runs(path: Path, runs: Sequence[Path], partition: int, partitions: int, memory: int, words: int) -> int:
+    """Write the keys of one partition of all runs as one run of one partition, each once, with how many documents have it; the
+    number of keys. Pieces take about `memory` bytes."""
+    slices = [_Slice(run, partition, partitions, words, False) for run in runs]
+    total = sum(s.end - s.begin for s in slices)
+    per_key = 8 + 24 * words + 8
+    pieces = max(1, -(-total * per_key // max(memory, per_key * _LEAST_KEYS)))
+    low, high = _floor(partition, partitions), _floor(partition + 1, partitions)
+    counted = path.with_name("counts")
+    written, starts = 0, [s.begin for s in slices]
+    with path.open("wb") as file, counted.open("wb") as counts_file:
+        file.write(bytes(24))
+        for piece in range(pieces):
+            ends = [s.below(_floor(piece + 1, pieces, low, high)) for s in slices]
+            parts = [s.read(a, b) for s, a, b in zip(slices, starts, ends, strict=True)]
+            keys = np.concatenate([np.zeros((0, words), np.uint64), *(part[0] for part in parts)])
+            counts = np.concatenate([np.zeros(0, np.uint32), *(part[1] for part in parts)])
+            order = np.argsort(keys[:, 0], kind="stable") if words == 1 else np.lexsort((keys[:, 1], keys[:, 0]))
+            keys, counts = keys[order], counts[order]
+            first = np.ones(len(keys), dtype=np.bool_)
+            first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+            sums = np.add.reduceat(counts, np.flatnonzero(first), dtype=np.uint32) if len(keys) else counts
+            file.write(np.ascontiguousarray(keys[first]).data)
+            counts_file.write(sums.data)
+            written += len(sums)
+            starts = ends
+        counts_file.flush()
+        with counted.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        file.seek(0)
+        file.write(np.array([1, 0, written], np.int64).data)
+    counted.unlink()
+    return written
 
 
 @dataclass(frozen=True)

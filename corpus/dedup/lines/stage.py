@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from corpus.dedup.comparing import ComparingStage
 from corpus.dedup.config import LEAST_MEMORY, MAX_DROP
+from corpus.dedup.kept import RUN
 from corpus.dedup.scope import ScopedTask, scope_bounds, scoped_tasks
 from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, Phase
@@ -46,12 +47,14 @@ class LineDedupStage(ComparingStage):
 
     name: ClassVar[str] = "dedup"
     default_max_drop: ClassVar[float] = MAX_DROP
+    kept_files: ClassVar[tuple[str, ...]] = ()
+    """The files of a range of kept keys besides the keys."""
 
     def work_phases(self) -> tuple[Phase, ...]:
         rewrite = Phase("rewrite", len(self._tasks))
         if self._scope == "document":
             return (rewrite,)
-        return Phase("hash", len(self._tasks)), Phase("repeats", self._scopes * self._partitions), rewrite
+        return Phase("hash", len(self._tasks)), Phase("repeats", self._scopes * self.partitions), rewrite
 
     def work(self, phase: str, index: int, task: Task) -> None:
         if phase == "repeats":
@@ -82,7 +85,7 @@ class LineDedupStage(ComparingStage):
         lines = frequent_lines(
             [result.notes["top"] for result in commit.results.get("repeats", ())],
             [result.notes["texts"] for result in rewrites],
-            self._partitions,
+            self.partitions,
         )
         merges = false_merges(self.total(), "lines", self.settings.key_bits)
         return {"removed": removed, "lines": lines} | merges
@@ -98,8 +101,9 @@ class LineDedupStage(ComparingStage):
         )
 
     def total(self) -> int:
-        """How many lines the inputs have by their manifests."""
-        return sum(dataset.manifest.totals.get("lines", 0) for dataset in self.datasets)
+        """How many lines are compared: those of the inputs by their manifests, and kept keys."""
+        lines = sum(dataset.manifest.totals.get("lines", 0) for dataset in self.datasets)
+        return lines + sum(sum(keys.rows) for keys in self.kept)
 
     @property
     def _words(self) -> int:
@@ -122,7 +126,8 @@ class LineDedupStage(ComparingStage):
         return len(self._bounds) - 1
 
     @cached_property
-    def _partitions(self) -> int:
+    def partitions(self) -> int:
+        """Into how many ranges keys are cut."""
         from corpus.dedup.lines.runs import KEYS_PER_PARTITION
         from corpus.dedup.spill import partitions_for
 
@@ -145,7 +150,7 @@ class LineDedupStage(ComparingStage):
         from corpus.dedup.lines.runs import KeyRuns
 
         ranked = self._ranked
-        runs = KeyRuns(task.directory, self._partitions, task.memory // 2, self.total(), self._words, ranked)
+        runs = KeyRuns(task.directory, self.partitions, task.memory // 2, self.total(), self._words, ranked)
         ranks: list[Array[np.uint64]] = []
         with (task.directory / _KEYS_FILE).open("wb") as file:
             for batch in self._tasks[index].piece.batches(["id", "text", "url"] if ranked else ["text"]):
@@ -166,15 +171,28 @@ class LineDedupStage(ComparingStage):
         from corpus.dedup.lines.runs import find_repeats
         from corpus.dedup.spill import run_paths
 
-        scope, partition = divmod(index, self._partitions)
+        scope, partition = divmod(index, self.partitions)
         results = task.results("hash", range(*self._bounds[scope : scope + 2]))
-        files = [run_paths(result.directory, result.notes["runs"]) for result in results]
+        files = [*self._kept_runs(), *(run_paths(result.directory, result.notes["runs"]) for result in results)]
         keep_first = self.settings.resolved.keep != "none"
         found = find_repeats(
-            task.directory, files, partition, self._partitions, keep_first, task.memory, self._words, self._ranked
+            task.directory, files, partition, self.partitions, keep_first, task.memory, self._words, self._ranked
         )
         task.note("sections", found.sections)
         task.note("top", found.top)
+
+    def _kept_runs(self) -> list[list[Path]]:
+        """The run files of each of the kept keys, which are of one document before all others."""
+        return [[folder / RUN for folder in keys.folders()] for keys in self.kept]
+
+    def merge_keys(self, partition: int, task: Task) -> int:
+        """Put the distinct keys of a range into one run file (`corpus.dedup.kept`); how many there are."""
+        from corpus.dedup.lines.runs import merge_runs
+        from corpus.dedup.spill import run_paths
+
+        results = task.results("hash", range(len(self._tasks)))
+        files = [path for result in results for path in run_paths(result.directory, result.notes["runs"])]
+        return merge_runs(task.directory / RUN, files, partition, self.partitions, task.memory, self._words)
 
     def _rewrite(self, index: int, task: Task) -> None:
         import numpy as np
@@ -228,10 +246,11 @@ class LineDedupStage(ComparingStage):
         from corpus.dedup.lines.rewrite import KeySet, first_places, mark
         from corpus.dedup.lines.runs import most_frequent, removals, section_path
 
-        peers = self._bounds[part.scope + 1] - self._bounds[part.scope]
+        kept = len(self.kept)
+        peers = kept + self._bounds[part.scope + 1] - self._bounds[part.scope]
         sections, top = [], []
-        first_part = part.scope * self._partitions
-        for result in task.results("repeats", range(first_part, first_part + self._partitions)):
+        first_part = part.scope * self.partitions
+        for result in task.results("repeats", range(first_part, first_part + self.partitions)):
             sections += [section_path(result.directory, piece) for piece in range(result.notes["sections"])]
             top += result.notes["top"]
         wanted = np.array(sorted(key for key, _ in most_frequent(top)), np.uint64).reshape(-1, self._words)
@@ -246,7 +265,7 @@ class LineDedupStage(ComparingStage):
         order = None
         if self._ranked and size:
             order = np.argsort(np.fromfile(path.with_name(_RANKS_FILE), np.uint64), kind="stable")
-        for number, pair in enumerate(removals(sections, part.place, peers, task.memory // 4, self._words)):
+        for number, pair in enumerate(removals(sections, kept + part.place, peers, task.memory // 4, self._words)):
             for listed, keep_first in zip(map(KeySet.of, pair), (False, True), strict=True):
                 if not len(listed.keys) and (number or keep_first):
                     continue  # the first pass says which lines are blank or repeated, whatever is listed

@@ -102,6 +102,10 @@ def largest(removals: Records) -> list[list[int]]:
     return [[int(kept[at]), int(counts[at])] for at in order]
 
 
+ID_FILES = ("ids", "id-bounds")
+"""What an `IdWriter` writes."""
+
+
 class IdWriter:
     """Writes the ids of a task's documents, in order, so that one can be looked up."""
 
@@ -164,6 +168,25 @@ class IdReader:
             file.seek(begin)
             return file.read(end - begin).decode("utf-8")
 
+    def several(self, numbers: Array[np.uint64]) -> list[str]:
+        """The ids of some documents, the files of each task opened once."""
+        found = [""] * numbers.size
+        order = np.argsort(numbers, kind="stable")
+        sorted_numbers = numbers[order].astype(np.int64)
+        cuts = np.searchsorted(sorted_numbers, self.numbering.bases)
+        for task, folder in enumerate(self.folders):
+            begin, end = cuts[task : task + 2].tolist()
+            if begin == end:
+                continue
+            rows = sorted_numbers[begin:end] - self.numbering.bases[task]
+            bounds = np.memmap(folder / "id-bounds", np.int64, "r")
+            ids = np.memmap(folder / "ids", np.uint8, "r")
+            for place, low, high in zip(
+                order[begin:end].tolist(), bounds[rows].tolist(), bounds[rows + 1].tolist(), strict=True
+            ):
+                found[place] = ids[low:high].tobytes().decode("utf-8")
+        return found
+
 
 @functools.lru_cache(maxsize=4)
 def task_directories(work: Path, phase: str, tasks: int) -> tuple[Path, ...]:
@@ -181,10 +204,12 @@ class Rewrite:
     ids: IdReader
     reason: str
     similarity: Callable[[Records], Array[np.float64]]
+    before: int = 0
+    """How many folders of ids come before those of the tasks."""
 
     def run(self, task: Task, writer: DocumentWriter, batches: Iterable[pa.RecordBatch], removals: Records) -> None:
         """`removals`: those of this task's documents, sorted by `removed`; the first row is number `bases[index]`."""
-        base = self.ids.numbering.bases[task.index]
+        base, after = self.ids.numbering.bases[self.before + task.index :][:2]
         rows = removals["removed"].astype(np.int64) - base
         table = (
             pq.ParquetWriter(str(task.directory / _TABLE), CLUSTER_SCHEMA, compression="zstd") if rows.size else None
@@ -201,7 +226,7 @@ class Rewrite:
                 self._drop(task, table, dropped, removals[begin:end])
             writer.write(batch.filter(pa.array(~gone)) if begin < end else batch)
             task.progress(documents=batch.num_rows, bytes=batch.column("text").nbytes)
-        assert start == self.ids.numbering.bases[task.index + 1] - base, "the input changed while it was read"
+        assert start == after - base, "the input changed while it was read"
         if table is not None:
             table.close()
         task.note("table", int(rows.size))
