@@ -23,7 +23,7 @@ from corpus.commands.options import (
 from corpus.commands.plugins import plugin_option
 from corpus.data.manifest import MANIFEST
 from corpus.dedup.config import DedupConfig, KeysConfig
-from corpus.dedup.kept import KeepKeysStage
+from corpus.dedup.keeping import KeepKeysStage
 from corpus.dedup.levels import dedup_stage
 from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import check_output, run_stage

@@ -19,7 +19,7 @@ from corpus.data.stored import DamagedFileError
 from corpus.data.verify import verify_dataset
 from corpus.dedup import spill
 from corpus.dedup.config import DedupConfig, KeysConfig
-from corpus.dedup.kept import KeepKeysStage
+from corpus.dedup.keeping import KeepKeysStage
 from corpus.dedup.levels import dedup_stage
 from corpus.dedup.lines import runs
 from corpus.engine.runner import RunOptions, run_stage
