@@ -269,17 +269,15 @@ class Stream(io.RawIOBase):
                 if not pending:
                     raise TruncatedStream(f"truncated {name}", position, member, verified)
             stored = data = bytes(pending[: first if position == member else further])
-            given = 0
             while True:
                 try:
                     piece = decoder.decompress(data, PIECE)
                 except _ERRORS:
-                    rest, stop = self._salvage(member, position, stored, given)
+                    rest, stop = self._salvage(member, position, stored, decoded - verified)
                     if rest:
                         yield rest
                     raise TruncatedStream(f"corrupt {name}", stop, member, verified) from None
                 if piece:
-                    given += len(piece)
                     decoded += len(piece)
                     yield piece
                 if decoder.eof or decoder.needs_input:
@@ -313,26 +311,27 @@ class Stream(io.RawIOBase):
     def _salvage(self, member: int, position: int, data: bytes, given: int) -> tuple[bytes, int]:
         """What a decoder lost by failing within the slice `data` at `position`, and the stored byte it failed at.
 
-        Decodes the damaged member again, the slice byte by byte, and gives what comes after the `given` bytes that were
+        Decodes the damaged member again, the end of it byte by byte, and gives what comes after the `given` bytes that were
         delivered from it. It costs a second reading of the member, in exchange the sound case pays nothing.
         """
         decoder = _DECODERS[self.compression]()
         slice_bytes = ZSTD_SLICE if self.compression == "zstd" else SLICE
+        begin = member + (position - member) // slice_bytes * slice_bytes
         kept: list[bytes] = []
         with _open(self._path) as file:
             file.seek(member)
-            left = position - member
+            left = begin - member
             while left > 0:
                 chunk = file.read(min(slice_bytes, left))
                 left -= len(chunk)
-                for _ in _drain(decoder, chunk):
-                    pass
+                given -= sum(map(len, _drain(decoder, chunk)))
+            data = file.read(position - begin) + data
         for index in range(len(data)):
             try:
                 kept.extend(_drain(decoder, data[index : index + 1]))
             except _ERRORS:
-                return b"".join(kept)[given:], position + index
-        return b"".join(kept)[given:], position + len(data)
+                return b"".join(kept)[given:], begin + index
+        return b"".join(kept)[given:], begin + len(data)
 
 
 def _drain(decoder: _Decoder, data: bytes) -> Iterator[bytes]:
