@@ -117,7 +117,7 @@ HOWTOS = {
         ),
         instead={
             "trainer fit …": "trainer fit --data OUT/packed --model llama-tiny",
-            "RUN@8000": "RUN@4",
+            "RUN@8000": "RUN@6",
             "--steps 20000 --on-change": "--steps 8 --on-change",
             "--steps 20000": "--steps 6",
             "--steps 10000": "--steps 6",
@@ -137,6 +137,8 @@ HOWTOS = {
         left_out={
             "--tasks": "needs the network; tests/trainer/evaluation has tasks of its own",
             "--watch": "goes on until it is stopped",
+            "--tokenizer DIR": "needs a tokenizer.json with special tokens; tests/tokenizer has some",
+            "--data packed": "what that would have made",
         },
     ),
 }
@@ -162,5 +164,6 @@ _LESS: dict[str, dict[str, str]] = {
     "corpus run llama": {"--vocab-size": "1000", "--sequence-length": "256", "--limit": "40"},
     "corpus run alpaca": {"--sequence-length": "256"},
     "corpus train-tokenizer": {"--vocab-size": "1000"},
+    "trainer memorization": {"--samples": "20", "--per-count": "4"},
     "trainer doremi": {"--steps": "4", "--batch-size": "2", "--proxy": "llama-tiny"},
 }
