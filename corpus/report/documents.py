@@ -77,8 +77,8 @@ def _lengths(samples: Mapping[str, Sample]) -> Part:
     rows = [
         {"begin": begin, "end": end, "documents": number, "domain": domain}
         for domain, sample in samples.items()
+        if CHARACTERS in sample.numbers  # not of a domain without documents
         for begin, end, number in log_bars(sample.numbers[CHARACTERS])
-        if CHARACTERS in sample.numbers
     ]
     return distribution(
         "Lengths of texts",

@@ -124,7 +124,7 @@ def _many(run: CorpusRun, documents: int) -> Iterator[tuple[str, Sample]]:
             found.add(np.random.default_rng(place).lognormal(5, 2, 20_000))
         languages = Counter({f"l{n}": rows // (n + 2) for n in range(170)})
         licences = Counter({f"licence-{n}": rows // (n + 2) for n in range(600)})
-        yield domain, Sample(rows, rows, languages, licences, Counter(), numbers)
+        yield domain, Sample(rows, rows, languages, licences, numbers=numbers)
 
 
 def test_ten_million_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,14 @@ def test_licences_are_counted_with_what_can_be_attributed(tmp_path: Path) -> Non
     assert ("0.tar", "mit", 2) in table(section, "Raw files by licence").rows
 
 
+def test_a_domain_without_documents_is_shown(tmp_path: Path) -> None:
+    write_documents(tmp_path / "out" / "documents" / "c4" / "00-ingest", [])
+    write_documents(tmp_path / "out" / "documents" / "web" / "00-ingest", ["one", "two"], domain="web")
+    page = report_page(CorpusRun(tmp_path / "out"), 100)
+    (documents,) = [section for section in page.sections if section.id == "documents"]
+    assert [row[0] for row in table(documents, "Characters").rows] == ["web"]
+
+
 def test_evaluation_texts_are_counted_by_their_sets(tmp_path: Path) -> None:
     words = [f"word{n}" for n in range(40)]
     source = write_documents(tmp_path / "in", [" ".join(words), "nothing of it " * 20])
