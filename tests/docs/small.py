@@ -87,7 +87,7 @@ HOWTOS = {
             "  m: {layers: 1, d_model: 32, heads: 2, n_kv_heads: 2, feed_forward: 64}\\n"
             "  l: {layers: 2, d_model: 32, heads: 2, n_kv_heads: 2, feed_forward: 64}\\n"
             "  x: {layers: 2, d_model: 48, heads: 2, n_kv_heads: 2, feed_forward: 96}\\n"
-            "budgets: {tokens: [4K, 8K]}\\nseeds: [0]\\nbatch_size: 2\\nsettings: {optimizer.lr: 2e-3}\\n' > grid.yaml",
+            "budgets: {tokens: [4K, 8K, 12K]}\\nseeds: [0]\\nbatch_size: 2\\nsettings: {optimizer.lr: 2e-3}\\n' > grid.yaml",
             "printf 'parameters,tokens,loss\\n1e7,2e8,4.1\\n3e7,6e8,3.6\\n1e8,2e9,3.2\\n3e8,6e9,2.9\\n1e9,2e10,2.6\\n' > runs.csv",
             "printf 'compute,problem,pass_rate\\n1e20,a,0.05\\n1e21,a,0.2\\n1e22,a,0.5\\n1e20,b,0.1\\n1e21,b,0.3\\n1e22,b,0.6\\n'"
             " > humaneval.csv",
@@ -120,7 +120,7 @@ HOWTOS = {
             "RUN@8000": "RUN@6",
             "--steps 20000 --on-change": "--steps 8 --on-change",
             "--steps 20000": "--steps 6",
-            "--steps 10000": "--steps 6",
+            "--steps 10000": "--steps 8",
             "RUN1 RUN2": "RUN BASE",
             "OTHER@8000": "OTHER@4",
             "--step 1200": "--step 2",
