@@ -102,6 +102,7 @@ HOWTOS = {
                 " --noise-scale 1"
             ),
             "noise RUN": "noise NOISY",
+            "mix tokens/* ": "mix OUT/tokens ",
         },
         left_out={"regmix": "trains many models; tests/trainer/science has smaller ones"},
     ),
@@ -165,5 +166,5 @@ _LESS: dict[str, dict[str, str]] = {
     "corpus run alpaca": {"--sequence-length": "256"},
     "corpus train-tokenizer": {"--vocab-size": "1000"},
     "trainer memorization": {"--samples": "20", "--per-count": "4"},
-    "trainer doremi": {"--steps": "4", "--batch-size": "2", "--proxy": "llama-tiny"},
+    "trainer doremi": {"--steps": "4", "--batch-size": "64", "--proxy": "llama-tiny"},
 }
