@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,23 @@ from corpus.commands.plugins import plugin_option
 from corpus.errors import UsageError
 from corpus.mixture.pack.stage import MixConfig
 from corpus.option import Bounds
+
+if TYPE_CHECKING:
+    from pipelines.recipes.recipe import Recipe
+
+_IN_RECIPE = {
+    "basis": ("budget", "basis"),
+    "tokens": ("budget", "tokens"),
+    "exhausted": ("budget", "exhausted"),
+    "sequence_length": ("packing", "sequence_length"),
+    "vocab_size": ("tokenizer", "vocab_size"),
+    "tokenizer": ("tokenizer", "path"),
+    "bos_piece": ("tokenizer", "bos_piece"),
+    "eod_piece": ("tokenizer", "eod_piece"),
+}
+"""Options that take the place of a recipe's settings: section and name of each."""
+_UNSAID = (None, "auto", "error")
+"""What they are where nothing is said."""
 
 
 @click.command()
@@ -72,14 +90,6 @@ def run(
     recipe: str,
     raw: str,
     output: str,
-    sequence_length: int | None,
-    vocab_size: int | None,
-    tokenizer: str | None,
-    eod_piece: str | None,
-    bos_piece: str | None,
-    basis: str,
-    tokens: int | None,
-    exhausted: str,
     retrain: tuple[str, ...],
     allow_missing: bool,
     limit: int | None,
@@ -100,7 +110,6 @@ def run(
     raw files were added, it reads them and does again what depends on them.
     """
     from corpus.remote.path import place
-    from corpus.remote.url import is_remote
     from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import run_recipe
@@ -108,53 +117,23 @@ def run(
     from pipelines.recipes.steps import RecipeRun
     from pipelines.recipes.summary import save_summary, summary_json
 
-    overrides: dict[str, dict[str, Any]] = {}
-    budget = {"basis": basis, "tokens": tokens, "exhausted": exhausted}
-    if given := {name: value for name, value in budget.items() if value is not None and value not in ("auto", "error")}:
-        overrides["budget"] = given
-    if sequence_length is not None:
-        overrides["packing"] = {"sequence_length": sequence_length}
-    if vocab_size is not None:
-        overrides["tokenizer"] = {"vocab_size": vocab_size}
-    if tokenizer is not None:
-        overrides.setdefault("tokenizer", {})["path"] = tokenizer
-    if bos_piece is not None:
-        overrides.setdefault("tokenizer", {})["bos_piece"] = bos_piece
-    if eod_piece is not None:
-        overrides.setdefault("tokenizer", {})["eod_piece"] = eod_piece
-    loaded = load_recipe(recipe, overrides).sampled(limit, sample).without_texts_of(evaluation)
+    loaded = load_recipe(recipe, _settings(values)).sampled(limit, sample).without_texts_of(evaluation)
     options = run_options(values)
     if drive and options.executor != "slurm":
         raise UsageError(f"--drive is of executor slurm, and {options.executor} is chosen: leave it out.")
     if download and not slurm_chain:
-        from pipelines.recipes.download import fetch_all, recipe_downloads
-
-        if is_remote(raw):
-            raise UsageError(f"--download fetches to this machine, and --input is {raw}: give a folder.")
-        downloads = recipe_downloads(loaded, Path(raw), download_limit)
+        _fetch(loaded, raw, download_limit, dry_run, as_json, options.quiet)
         if dry_run:
-            plans = [one.plan() for one in downloads]
-            if as_json:
-                print_json({"downloads": [one.to_json() for one in plans]})
-            else:
-                click.echo("\n".join(line for one in plans for line in one.lines()))
             return
-        fetch_all(downloads, lambda line: None if options.quiet else click.echo(line, err=True))
     wanted = RecipeRun(loaded, place(raw), Path(output), allow_missing, retrain, cache=cache)
     if dry_run:
         planned = estimate(wanted, options.workers)
-        if as_json:
-            print_json(planned.to_json())
-        else:
-            click.echo("\n".join(planned.lines()))
+        _print(as_json, planned.to_json(), planned.lines())
         return
     if options.executor == "slurm" and not drive:
         if not slurm_chain:
             said = start_chain(wanted, options, sys.argv[1:])
-            if as_json:
-                print_json({"output": output, "said": said})
-            else:
-                click.echo(said)
+            _print(as_json, {"output": output, "said": said}, [said])
             return
         if not go_on(wanted, options, slurm_chain, sys.argv[1:]):
             return
@@ -166,3 +145,32 @@ def run(
         print_json(summary_json(Path(output)))
     elif not options.quiet:
         click.echo(summary)
+
+
+def _settings(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of each section of a recipe the settings that the command has, in place of the recipe's; they are taken out of `values`."""
+    found: dict[str, dict[str, Any]] = {}
+    for option, (section, name) in _IN_RECIPE.items():
+        value = values.pop(option)
+        if value not in _UNSAID:
+            found.setdefault(section, {})[name] = value
+    return found
+
+
+def _fetch(recipe: Recipe, raw: str, limit: int | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Fetch what the recipe names as sources into `raw`, or say what would be."""
+    from corpus.remote.url import is_remote
+    from pipelines.recipes.download import fetch_all, recipe_downloads
+
+    if is_remote(raw):
+        raise UsageError(f"--download fetches to this machine, and --input is {raw}: give a folder.")
+    downloads = recipe_downloads(recipe, Path(raw), limit)
+    if not dry_run:
+        fetch_all(downloads, lambda line: None if quiet else click.echo(line, err=True))
+        return
+    plans = [one.plan() for one in downloads]
+    _print(as_json, {"downloads": [one.to_json() for one in plans]}, [line for one in plans for line in one.lines()])
+
+
+def _print(as_json: bool, value: Any, lines: Sequence[str]) -> None:
+    print_json(value) if as_json else click.echo("\n".join(lines))

@@ -78,16 +78,16 @@ class PhaseRun:
             return self._run(executor, memory, strict)
         except Exception as error:
             # what a task makes of damaged files can be any error
-            damaged = error if isinstance(error, DamagedFileError) else self._damage()
+            damaged = error if isinstance(error, DamagedFileError) else _damage(self.earlier, self.checked)
             if damaged is None:
                 raise
-            self._set_aside(damaged.path)
+            _set_aside(self.work, self._folder, damaged.path)
             raise damaged from None
 
     def _run(self, executor: Executor, memory: int, strict: bool) -> list[TaskResult]:
         left = self._begin()
         unchecked = {name: results for name, results in self.earlier.items() if name not in self.checked}
-        if left and len(left) < self.phase.tasks and (damaged := self._damage()) is not None:
+        if left and len(left) < self.phase.tasks and (damaged := _damage(self.earlier, self.checked)) is not None:
             raise damaged  # those that are done have had their share, but not in this run
         shares = tuple((name, len(results)) for name, results in unchecked.items()) if not self._results else ()
         step = TaskStep(self.stage, self.phase.name, str(self.work), memory, strict, shares, self.phase.tasks)
@@ -113,23 +113,6 @@ class PhaseRun:
         if handed_out:
             self.checked.update(self.earlier)
         return [self._results[index] for index in range(self.phase.tasks)]
-
-    def _damage(self) -> DamagedFileError | None:
-        """The first error of a result of an earlier phase that is not as it was written."""
-        try:
-            for name, results in self.earlier.items():
-                for result in results if name not in self.checked else ():
-                    result.check()
-        except DamagedFileError as error:
-            return error
-        return None
-
-    def _set_aside(self, file: Path) -> None:
-        """Set the result aside that holds a damaged file, and those of this phase, which may have been made of it."""
-        if file.is_relative_to(self.work):
-            set_aside_source(self.work, file)
-            for folder in self._folder.glob("[0-9]*"):
-                set_aside(folder)
 
     def _begin(self) -> list[int]:
         """The tasks without a result. What killed attempts of this host left behind is removed."""
@@ -291,6 +274,25 @@ class PhaseRun:
             except (OSError, ValueError):
                 continue
             self._parts[int(path.name.rsplit("-", 1)[1])] = (name, share)
+
+
+def _damage(earlier: Mapping[str, Sequence[TaskResult]], checked: set[str]) -> DamagedFileError | None:
+    """The first error of a result of an earlier phase that is not as it was written."""
+    try:
+        for name, results in earlier.items():
+            for result in results if name not in checked else ():
+                result.check()
+    except DamagedFileError as error:
+        return error
+    return None
+
+
+def _set_aside(work: Path, phase: Path, file: Path) -> None:
+    """Set the result aside that holds a damaged file, and those of this phase, which may have been made of it."""
+    if file.is_relative_to(work):
+        set_aside_source(work, file)
+        for folder in phase.glob("[0-9]*"):
+            set_aside(folder)
 
 
 def published_result(work: Path, phase: str, index: int) -> TaskResult | None:

@@ -21,7 +21,7 @@ inverted index of them in parts), `match` (training by it, one time for each par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
@@ -37,20 +37,18 @@ from corpus.decontaminate.comparison import read_piece
 from corpus.engine.commit import Commit
 from corpus.engine.inputs import Piece, dataset_inputs, inherited_domains, input_pieces, open_inputs
 from corpus.engine.piecewise import ReadingStage
-from corpus.engine.result import TaskResult, task_directory
+from corpus.engine.result import task_directory
 from corpus.engine.stage import Estimate, InputRef, Phase
 from corpus.engine.task import Task
 from corpus.errors import DataError, UsageError
+from corpus.heldout.accounts import accounts, removed_pairs
 from corpus.heldout.choice import (
     DOCUMENT_HASH,
     FOLDER,
-    IN_TRAINING,
     JOINED,
     LEFT,
     LIMIT,
-    OTHER_SIDE,
     REPEATED,
-    REPEATED_TEXT,
     TRAINED,
     Choice,
     Hashes,
@@ -311,10 +309,10 @@ class ChoiceStage(ReadingStage):
                 commit.adopt(further.directory / name, f"{folder}/{name}")
         for overlap in self.overlaps:
             overlap.finish(commit)
-        rows = self._account(joined, commit)
+        rows = accounts(list(self.domains), self.overlaps, commit)
         commit.extra["domains"] = list(self.domains)
         commit.extra["validation"] = rows
-        commit.extra[PAIRS] = self._pairs(joined, commit)
+        commit.extra[PAIRS] = removed_pairs(self._place_names, self._trained_places, self.overlaps, commit)
         total: dict[str, int] = {}
         for row in rows:
             for reason, count in row["dropped"].items():
@@ -322,50 +320,6 @@ class ChoiceStage(ReadingStage):
         kept = sum(row["kept"] for row in rows)
         commit.counts[self.unit] = Counts(sum(row["documents"] for row in rows), kept, 0, total)
         commit.totals["documents"] = kept
-
-    def _account(self, joined: Sequence[TaskResult], commit: Commit) -> list[dict[str, Any]]:
-        """What became of the documents of each domain. A DataError where nothing is left for validation."""
-        rows = []
-        for number, name in enumerate(self.domains):
-            notes = joined[number].notes
-            held_out = notes["held_out"]
-            dropped = {
-                OTHER_SIDE: notes["documents"] - held_out,
-                REPEATED_TEXT: notes["repeated"],
-                IN_TRAINING: notes["trained"],
-            }
-            for overlap in self.overlaps:
-                pairs = commit.results[overlap.decide_phase][0].notes[PAIRS]
-                dropped[overlap.reason] = sum(count for domain, _, count in pairs if domain == number)
-            dropped = {reason: count for reason, count in dropped.items() if count}
-            kept = notes["documents"] - sum(dropped.values())
-            if not kept:
-                raise DataError(
-                    f"domain {name}: training has the text, lines or near-duplicates of all {held_out} documents held out "
-                    "for validation: give a greater fraction of validation, a weaker overlap, or remove duplicates first."
-                )
-            rows.append(
-                {"domain": name, "dropped": dropped, "kept": kept}
-                | {key: notes[key] for key in ("documents", "held_out", "bytes", "largest")}
-            )
-        return rows
-
-    def _pairs(self, joined: Sequence[TaskResult], commit: Commit) -> list[dict[str, Any]]:
-        """What was removed between each two domains, of which one has `validation` and the other, or the same, is `other`:
-        its documents that were held out for the texts of the first (`texts`), and documents of validation that were
-        dropped for what the other has, by reason."""
-        found: dict[tuple[int, int], dict[str, int]] = {}
-        for number, result in enumerate(joined):
-            for domain, count in result.notes["joined"]:
-                found.setdefault((domain, number), {})["texts"] = count
-            places = [place for place in self._trained_places if place != number]
-            for place, count in result.notes["places"]:
-                found.setdefault((number, places[place]), {})[IN_TRAINING] = count
-        for overlap in self.overlaps:
-            for domain, place, count in commit.results[overlap.decide_phase][0].notes[PAIRS]:
-                found.setdefault((domain, place), {})[overlap.reason] = count
-        names = self._place_names
-        return [{"validation": names[a], "other": names[b]} | found[a, b] for a, b in sorted(found)]
 
 
 def _hash_file(work: Path, index: int) -> Path:

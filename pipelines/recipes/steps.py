@@ -206,9 +206,9 @@ class RecipeRun:
         """The choice of the validation of a domain by itself, and its training side."""
         choice, side = self.settled[domain], self._settled_side(domain)
         alone = dataclasses.replace(choice_config(self.recipe), overlap="exact", line_overlap=None, near_overlap=None)
-        yield Step(self._below(choice), lambda: ChoiceStage((documents,), alone), kept=False)
+        yield Step(_below(self.output, choice), lambda: ChoiceStage((documents,), alone), kept=False)
         make = partial(side_stage, (documents,), choice, domain, TRAIN)
-        yield Step(self._below(side), make, kept=side == self.side(domain, TRAIN))
+        yield Step(_below(self.output, side), make, kept=side == self.side(domain, TRAIN))
 
     def _ingests(
         self, wanted: Iterable[str], domains: dict[str, tuple[str, ...]], ingested: set[str]
@@ -257,10 +257,7 @@ class RecipeRun:
                 if side == TRAIN and domain in self.settled and not self.recipe.across.stages:
                     continue  # it is there
                 make = partial(side_stage, (source,), self.output / CHOICE, domain, side)
-                yield Step(self._below(self.side(domain, side)), make)
-
-    def _below(self, path: Path) -> str:
-        return path.relative_to(self.output).as_posix()
+                yield Step(_below(self.output, self.side(domain, side)), make)
 
     def _done(self, domain: str) -> int:
         """How many passes over its documents a domain has of its own."""
@@ -309,3 +306,7 @@ class RecipeRun:
             min_documents=self.recipe.validation.min_documents,
         )
         return MixStage((str(self.output / "validation-tokens" / domain),), config)
+
+
+def _below(output: Path, path: Path) -> str:
+    return path.relative_to(output).as_posix()
