@@ -271,10 +271,13 @@ def test_memory_is_found_in_the_log_where_slurm_does_not_tell(tmp_path: Path) ->
 
 
 def test_a_job_in_a_job_does_not_inherit_its_shape(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"SLURM_JOB_ID": "7", "SLURM_MEM_PER_NODE": "100", "SLURM_CONF": "/etc/slurm.conf", "OTHER": "1"}
+    given = {
+        "SLURM_JOB_ID": "7", "SLURM_MEM_PER_NODE": "100", "SBATCH_MEM_BIND_TYPE": "local", "SBATCH_CPU_BIND": "quiet",
+        "SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "lab", "OTHER": "1",
+    }  # fmt: skip
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     passed = programs._environment()
-    assert {name for name in given if name in passed} == {"SLURM_CONF", "OTHER"}
+    assert {name for name in given if name in passed} == {"SLURM_CONF", "SBATCH_ACCOUNT", "OTHER"}
     monkeypatch.delenv("SLURM_JOB_ID")
     assert programs._environment()["SLURM_MEM_PER_NODE"] == os.environ["SLURM_MEM_PER_NODE"]

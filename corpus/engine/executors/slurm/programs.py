@@ -153,13 +153,13 @@ def _answer(command: Sequence[str]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, but for what Slurm set for the job in which it runs: a job that it submits has its own."""
+    """That of this process, but for what Slurm set for the job in which it runs: a job that it submits has its own. Other
+    SBATCH_* are the user's (SBATCH_ACCOUNT), for all jobs."""
     if "SLURM_JOB_ID" not in os.environ:
         return dict(os.environ)
     kept = ("SLURM_CONF", "SLURM_CLUSTERS")
-    return {
-        name: value for name, value in os.environ.items() if name in kept or not name.startswith(("SLURM_", "SBATCH_"))
-    }
+    set_by_slurm = ("SLURM_", "SBATCH_MEM_BIND", "SBATCH_CPU_BIND")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(set_by_slurm)}
 
 
 def _user() -> str:
