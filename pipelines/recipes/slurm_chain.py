@@ -28,7 +28,7 @@ from corpus.engine.executors.slurm.array import write_script
 from corpus.engine.executors.slurm.executor import HandedOver, SlurmExecutor, job_arguments
 from corpus.engine.executors.slurm.programs import Job
 from corpus.engine.runner import RunOptions, executor_settings
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError, LostError, UsageError
 from pipelines.recipes.run import check_run, is_finished, run_recipe
 from pipelines.recipes.steps import RecipeRun
 
@@ -121,37 +121,52 @@ def go_on(run: RecipeRun, options: RunOptions, name: str, arguments: Sequence[st
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever ends a controller need not mean its arrays
     executor = SlurmExecutor(executor_settings(options), own.id, hand_over=True)
     try:
-        run_recipe(run, dataclasses.replace(options, running=executor))
-    except HandedOver as handed:
+        jobs = _jobs_of(run, dataclasses.replace(options, running=executor))
+        if not jobs:
+            return True
         following = Chain(own.id, own.number + 1)
-        job = _submit(run, options, following, arguments[:-2], after=handed.jobs)
+        job = _submit(run, options, following, arguments[:-2], after=jobs)
         _note(run.output, dataclasses.replace(following, job=job))
-        print(f"job {job} goes on after {', '.join(handed.jobs)}", file=sys.stderr)
+        print(f"job {job} goes on after {', '.join(jobs)}", file=sys.stderr)
         return False
     except (DataError, UsageError) as error:
         _note(run.output, dataclasses.replace(own, error=error.message))
         raise
     finally:
         executor.close()
-    return True
+
+
+def _jobs_of(run: RecipeRun, options: RunOptions) -> tuple[str, ...]:
+    """Do what can be done at once; the jobs of a phase that were submitted, none if the run is finished."""
+    try:
+        run_recipe(run, options)
+    except HandedOver as handed:
+        return handed.jobs
+    return ()
 
 
 def cancel_run(output: Path) -> int:
-    """End the chain of an output and all jobs that work on it; how many there were."""
+    """End the chain of an output and all jobs that work on it; how many there were. Controllers first, which could submit
+    more, unless Slurm does not get one of them ended. A LostError says what is left."""
     if not output.is_dir():
         raise UsageError(f"{output} does not exist: give the output of a run or stage on Slurm.")
     programs.check_installed()
     (output / FOLDER / _RECORD).unlink(missing_ok=True)
     ended: set[tuple[str, int]] = set()
-    for _ in range(_CANCELS):
+    for round in range(_CANCELS):
         found = programs.jobs_below(output)
-        controllers = [job.id for job in _controllers(output, found)]
-        programs.cancel(controllers or [job.id for job in found])
-        ended |= {(job.id, job.element) for job in found}
         if not found:
-            break
+            return len(ended)
+        controllers = [job.id for job in _controllers(output, found) if job.state != "COMPLETING"]
+        alone = controllers and round < _CANCELS // 2
+        programs.cancel(controllers if alone else [job.id for job in found])
+        ended |= {(job.id, job.element) for job in found}
         time.sleep(_CANCEL_SECONDS)
-    return len(ended)
+    left = Counter(f"{job.id} ({job.state.lower()})" for job in found)
+    raise LostError(
+        f"Slurm has not ended all jobs of {output} yet, such as {', '.join([*left][:5])}: nothing goes on with the run; give"
+        " corpus cancel again to look whether they have ended, and sinfo -R if their nodes do not answer."
+    )
 
 
 def queue_of(output: Path) -> list[str]:
@@ -160,7 +175,9 @@ def queue_of(output: Path) -> list[str]:
     try:
         jobs = programs.jobs_below(output)
     except (UsageError, DataError) as error:
-        return [] if chain is None else [f"it is run by Slurm jobs, of which nothing is known here: {error.message}"]
+        if chain is None or run_finished(output):
+            return []
+        return [f"it is run by Slurm jobs, of which nothing is known here: {error.message}"]
     lines = []
     controllers = {job.id for job in _controllers(output, jobs)}
     for id in dict.fromkeys(job.id for job in jobs):

@@ -4,6 +4,7 @@ What becomes of a job is in `folder/ID/`: `about.json`, and for each element `N.
 no array). `folder/fates.json` says what is to happen, once each: `{"NAME:ELEMENT": "STATE"}` ends that element of the next
 job of this name with this state before its program begins, or, where the state is followed by `!`, when it has taken a
 task; `{"sbatch": ["MESSAGE"]}` makes the next sbatch fail with this message, and a file `silent` the next squeue.
+With a file `stuck` cancelled controllers stay COMPLETING.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def scancel(folder: Path, arguments: list[str]) -> int:
     for id in arguments:
         (folder / id / "cancelled").touch()
         if _about(folder / id)["name"].endswith(".controller"):
-            _set(folder / id, 0, "CANCELLED")
+            _set(folder / id, 0, "COMPLETING" if (folder / "stuck").exists() else "CANCELLED")
     return 0
 
 

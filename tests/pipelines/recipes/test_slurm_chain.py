@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from corpus.engine.executors.slurm import programs
 from corpus.engine.executors.slurm.executor import HandedOver
 from corpus.engine.executors.slurm.options import SlurmOptions
 from corpus.engine.runner import RunOptions
-from corpus.errors import DataError, UsageError
+from corpus.errors import DataError, LostError, UsageError
 from pipelines.recipes import slurm_chain
 from pipelines.recipes.recipe import load_recipe
 from pipelines.recipes.slurm_chain import Chain, cancel_run, go_on, queue_of, refuse_second, start_chain
@@ -111,6 +112,45 @@ def test_an_error_ends_the_chain_and_is_told(slurm: Path, run: RecipeRun, monkey
     programs.cancel(["1"])  # it is this process, and has ended
     assert queue_of(run.output) == ["the chain of jobs ended with an error: books is empty: give some."]
     assert "job 2 begins the run" in start_chain(run, OPTIONS, ARGUMENTS)
+
+
+def test_a_successor_that_is_refused_is_told(slurm: Path, run: RecipeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_chain(run, OPTIONS, ARGUMENTS)
+    chain = Chain.load(run.output)
+    assert chain is not None
+
+    def waits(*_: object) -> None:
+        raise HandedOver(["7"])
+
+    monkeypatch.setattr(slurm_chain, "run_recipe", waits)
+    (slurm / "fates.json").write_text(json.dumps({"sbatch": ["Job violates accounting/QOS policy"]}))
+    with pytest.raises(UsageError, match="QOS policy"):
+        go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    programs.cancel(["1"])
+    assert "ended with an error: Slurm refuses a job: sbatch: error: Job violates" in queue_of(run.output)[0]
+
+
+def test_jobs_end_though_a_controller_does_not(slurm: Path, run: RecipeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_chain(run, OPTIONS, ARGUMENTS)
+    (run.output / "job.sh").write_text("#!/bin/bash\nexec sleep 60\n")
+    given = ["--job-name=x", "--partition=work", "--array=0-0", f"--output={run.output / 'log'}"]
+    job = programs.submit(run.output / "job.sh", given)
+    while fake_slurm.jobs(slurm)[f"{job} x"] != {"0": "RUNNING"}:
+        time.sleep(0.02)
+    (slurm / "stuck").touch()
+    monkeypatch.setattr(slurm_chain, "_CANCELS", 4)
+    with pytest.raises(LostError, match=r"has not ended all jobs .* 1 \(completing\).* corpus cancel again"):
+        cancel_run(run.output)
+    assert fake_slurm.jobs(slurm) == {"1 out.controller": {"0": "COMPLETING"}, "2 x": {"0": "CANCELLED"}}
+
+
+def test_a_finished_run_is_not_said_to_be_run(slurm: Path, run: RecipeRun) -> None:
+    start_chain(run, OPTIONS, ARGUMENTS)
+    (slurm / "silent").touch()
+    assert "it is run by Slurm jobs" in queue_of(run.output)[0]
+    (run.output / "_log" / "run.json").touch()
+    (slurm / "silent").touch()
+    assert queue_of(run.output) == []
 
 
 def test_a_job_that_is_refused_leaves_nothing(slurm: Path, run: RecipeRun) -> None:
