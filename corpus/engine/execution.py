@@ -5,7 +5,7 @@ The file decides no byte and is in no manifest, like the options of the command 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,55 @@ class Execution:
         """Fields of `RunOptions`. What the caller has given goes before all of the file: an `executor` that is not empty,
         the fields `given`, and the executor's options `own`."""
         chosen = check_executor(executor or self.executor or "local")
-        stages = {key: self._fields(chosen, (self.whole, part), given, own) for key, part in self.stages.items()}
-        return {**self._fields(chosen, (self.whole,), given, own), "executor": chosen, "stages": stages}
+        stages = StageFields(self, chosen, given, own)
+        return {**stages.fields(), "executor": chosen, "stages": stages}
 
-    def _fields(
-        self, executor: str, parts: Sequence[Part], given: Mapping[str, Any], own: Mapping[str, Any]
-    ) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class StageFields:
+    """Fields of `RunOptions` by stage: a file, and what goes before all of it. Its items are the keys of `stages`."""
+
+    execution: Execution = Execution()
+    executor: str = "local"
+    given: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.execution.stages)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.execution.stages)
+
+    def of(self, name: str, domain: str) -> dict[str, Any]:
+        """The fields that differ for a stage. A joined one, as langid+filter, is told what each of its steps is; what is
+        said of `domain/stage` goes before what is said of the stage."""
+        steps = name.split("+")
+        keys = steps, [f"{domain}/{step}" for step in steps]
+        levels = [[self.execution.stages[key] for key in level if key in self] for level in keys]
+        return self.fields(*levels) if any(levels) else {}
+
+    def fields(self, *levels: Sequence[Part]) -> dict[str, Any]:
+        """What the whole file says, then what the `levels` say, the nearest last, then what was given."""
         resources: dict[str, Any] = {}
         options: dict[str, Any] = {}
-        for part in parts:
-            resources |= part.resources.given()
-            options |= part.options.get(executor, {})
-        if not executor_class(executor).reserves:  # the file is for other machines, too
+        for level in ([self.execution.whole], *levels):
+            said: dict[str, Any] = {}
+            for part in level:
+                said |= part.resources.given()
+                options |= part.options.get(self.executor, {})
+            resources = _over(resources, said)
+        if not executor_class(self.executor).reserves:  # the file is for other machines, too
             resources = {name: value for name, value in resources.items() if not name.endswith("_per_task")}
-        where = f"{self.path}: {executor}" if self.path else f"--{executor}"
-        return {**resources, **given, "executor_options": build(where, executor_options(executor), {**options, **own})}
+        path = self.execution.path
+        where = f"{path}: {self.executor}" if path else f"--{self.executor}"
+        built = build(where, executor_options(self.executor), {**options, **self.own})
+        return {**_over(resources, self.given), "executor_options": built}
+
+
+def _over(farther: Mapping[str, Any], nearer: Mapping[str, Any]) -> dict[str, Any]:
+    """What two levels come to: memory that is given nearer is not held down by what is farther off reserved for a task."""
+    dropped = {"memory_per_task": None} if "memory" in nearer else {}
+    return {**farther, **dropped, **nearer}
 
 
 def load_execution(path: Path | str) -> Execution:

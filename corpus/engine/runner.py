@@ -23,6 +23,7 @@ from corpus.data.stored import DamagedFileError
 from corpus.data.verify import PLAN
 from corpus.engine.alarms import DEFAULT_ALARMS, Alarms, check_alarms
 from corpus.engine.attempts import set_aside_source
+from corpus.engine.execution import StageFields
 from corpus.engine.executors.base import Executor, Settings
 from corpus.engine.executors.registry import executor_class
 from corpus.engine.executors.worker import check_not_imported_by_worker
@@ -65,8 +66,8 @@ class RunOptions:
     cpus_per_task: int = 1
     memory_per_task: int | None = None
     """What is reserved for a task, where the executor has machines to choose from."""
-    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Fields that differ for some stages, by the stage's name or `domain/stage` (`execution.py`)."""
+    stages: StageFields = field(default_factory=StageFields)
+    """Fields that differ for some stages."""
     running: Executor | None = None
     """An executor that its owner keeps for several stages and closes; None opens one for this stage."""
     progress: Progress | None = None
@@ -75,11 +76,8 @@ class RunOptions:
     alarms: Alarms = DEFAULT_ALARMS
 
     def of_stage(self, name: str, domain: str = "") -> RunOptions:
-        """Those of one stage. A joined one, as langid+filter, is told what each of its steps is."""
-        changes: dict[str, Any] = {}
-        for key in (*name.split("+"), *(f"{domain}/{part}" for part in name.split("+"))):
-            changes |= self.stages.get(key, {})
-        return dataclasses.replace(self, **changes, stages={})
+        """Those of one stage."""
+        return dataclasses.replace(self, **self.stages.of(name, domain), stages=StageFields())
 
 
 def run_stage(stage: Stage, output: Path | str, options: RunOptions | None = None) -> Manifest:

@@ -63,6 +63,41 @@ def test_what_a_stage_is_given(tmp_path: Path) -> None:
         assert (stage.cpus_per_task, stage.executor_options.partition) == (cpus, partition), (name, domain)
 
 
+@pytest.mark.parametrize(
+    ("stages", "domain"),
+    [
+        ("langid: {workers: 200, slurm: {time: 12:00:00}}, filter: {cpus_per_task: 2}", ""),
+        ("langid: {workers: 200, slurm: {time: 12:00:00}}, commoncrawl/filter: {cpus_per_task: 2}", "commoncrawl"),
+        (
+            "filter: {cpus_per_task: 2, workers: 7}, commoncrawl/filter: {workers: 200, slurm: {time: 12:00:00}}",
+            "commoncrawl",
+        ),
+    ],
+)
+def test_of_two_keys_each_holds(tmp_path: Path, stages: str, domain: str) -> None:
+    text = f"workers: 1000\nexecutor: slurm\nslurm: {{partition: cpu, time: 4:00:00}}\nstages: {{{stages}}}"
+    whole = RunOptions(**load_execution(written(tmp_path, text)).resolve("", {}, {}))
+    stage = whole.of_stage("langid+filter", domain)
+    assert (stage.workers, stage.cpus_per_task) == (200, 2)
+    assert stage.executor_options == SlurmOptions("cpu", "12:00:00")
+    assert stage.of_stage("filter", domain) == stage
+
+
+def test_memory_goes_before_what_is_farther_off_reserved_for_a_task(tmp_path: Path) -> None:
+    text = "executor: slurm\nmemory: 1TB\nmemory_per_task: 3GB\nstages: {mix: {memory: 8TB}, dedup: {memory_per_task: 9GB}}"
+    execution = load_execution(written(tmp_path, text))
+
+    def found(given: dict[str, int]) -> list[tuple[int, int | None]]:
+        made = RunOptions(**execution.resolve("", given, {}))
+        return [(of.memory, of.memory_per_task) for of in (made, *map(made.of_stage, ("mix", "dedup", "ingest")))]
+
+    tb, gb = 10**12, 10**9
+    assert found({}) == [(tb, 3 * gb), (8 * tb, None), (tb, 9 * gb), (tb, 3 * gb)]
+    assert found({"memory": 5 * tb}) == [(5 * tb, None)] * 4
+    assert found({"memory": 5 * tb, "memory_per_task": gb}) == [(5 * tb, gb)] * 4
+    assert found({"workers": 2}) == found({})
+
+
 def test_the_command_line_goes_first(tmp_path: Path) -> None:
     ray = options(tmp_path, "ray", {"workers": 4}, {"address": "here:1"})
     assert ray.executor_options == RayOptions("here:1", autoscaling=True)
