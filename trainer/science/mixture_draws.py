@@ -27,14 +27,15 @@ class MixtureDraws:
     strongest: float
     most: float
 
-    def draw(self, count: int, seed: int) -> Floats:
-        """Different mixtures, [count, K]; the same seed gives the same ones. A UsageError where the bound leaves too few."""
+    def draw(self, count: int, seed: int, repeats: bool = False) -> Floats:
+        """Mixtures [count, K], all different unless `repeats`; the same seed gives the same ones. A UsageError where the bound
+        leaves too few."""
         generator = np.random.default_rng(seed)
         base = self.prior**self.temperature
         base /= base.sum()
         top = np.minimum(1.0, self.most * self.prior)
-        found: list[Floats] = []
-        held = 0
+        found = np.empty((0, len(base)))
+        drawings = 0
         for _ in range(_OVER):
             logs = generator.uniform(np.log(self.weakest), np.log(self.strongest), count)
             gamma = generator.standard_gamma(np.exp(logs)[:, None] * base * len(base))
@@ -42,17 +43,15 @@ class MixtureDraws:
             drawn = gamma[sums[:, 0] > 0] / sums[sums[:, 0] > 0]
             drawn[drawn < _FLOOR] = 0.0
             drawn /= drawn.sum(1, keepdims=True)
-            part = drawn[(drawn <= top + 1e-12).all(1)]
-            found.append(part)
-            held += len(part)
-            if held >= 2 * count:
-                break
-        different = np.concatenate(found)
-        _, first = np.unique(different.round(9), axis=0, return_index=True)
-        chosen = different[np.sort(first)[:count]]
-        if len(chosen) < count:
-            raise UsageError(
-                f"only {len(chosen)} mixtures in {_OVER * count} draws keep every domain below {self.most:g} times its part of the "
-                "tokens: give a larger --most or --weakest."
-            )
-        return np.asarray(chosen)
+            drawings += count
+            found = np.concatenate([found, drawn[(drawn <= top + 1e-12).all(1)]])
+            if not repeats:
+                _, first = np.unique(found.round(9), axis=0, return_index=True)
+                found = found[np.sort(first)]
+            if len(found) >= count:
+                return found[:count]
+        kind = "" if repeats else "different "
+        raise UsageError(
+            f"only {len(found)} {kind}mixtures in {drawings} draws keep every domain below {self.most:g} times its part of the "
+            "tokens: give a larger --most or --weakest."
+        )

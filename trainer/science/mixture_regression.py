@@ -3,7 +3,7 @@ has not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,26 @@ def fit_linear(mixtures: Floats, losses: Floats) -> Predict:
     return lambda wanted: np.asarray(wanted @ weights)
 
 
-def fit_lightgbm(mixtures: Floats, losses: Floats) -> Predict:
-    """RegMix's trees: rate 0.01, squared error, as many rounds (at most 1,000) as are best in parts that were left out of
-    training. A UsageError without the library."""
+def check_regressions(names: Iterable[str]) -> None:
+    """A UsageError where the library of one of them is missing."""
+    if "lightgbm" in names:
+        _lightgbm()
+
+
+def _lightgbm() -> Any:
     try:
         import lightgbm
     except ImportError:
         raise UsageError(
             "the trees of RegMix need LightGBM: pip install 'corpusmill[regmix]', or --regression linear."
         ) from None
+    return lightgbm
+
+
+def fit_lightgbm(mixtures: Floats, losses: Floats) -> Predict:
+    """RegMix's trees: rate 0.01, squared error, as many rounds (at most 1,000) as are best in parts that were left out of
+    training. A UsageError without the library."""
+    lightgbm = _lightgbm()
     # the library's 20 examples a leaf are for larger tables
     parameters: dict[str, Any] = {
         "objective": "regression", "learning_rate": 0.01, "min_data_in_leaf": max(2, min(20, len(losses) // 20)),

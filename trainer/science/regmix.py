@@ -8,6 +8,7 @@ tokens' own shares, which say whether the prediction holds.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from trainer.models.model import LanguageModel
 from trainer.models.objective import TrainingModel
 from trainer.science.domain_rows import DomainBatches, rows_by_domain
 from trainer.science.mixture_draws import MixtureDraws
-from trainer.science.mixture_regression import FITS, Floats, left_out, rank_correlation
+from trainer.science.mixture_regression import FITS, Floats, check_regressions, left_out, rank_correlation
 from trainer.science.proxy import Proxy, check_reference, proxy_config, read_rows
 from trainer.science.regmix_options import MEAN, RegmixOptions
 
@@ -68,26 +69,27 @@ def run_regmix(path: Path, options: RegmixOptions, say: Callable[[str], None]) -
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     prior = token_shares(data, rows)
+    # what can be refused is, before hours of training
+    sets = open_validation(options.validation)
+    targets = _targets(options, sets)
+    regressions = tuple(FITS) if options.regression == "best" else (options.regression,)
+    check_regressions(regressions)
     draws = MixtureDraws(prior, options.temperature, options.weakest, options.strongest, options.most)
     mixtures = draws.draw(options.mixtures, options.seed)
-    work = _Work(
-        options, data, list(rows.values()), open_validation(options.validation), pick_device(options.device), say
-    )
+    many = draws.draw(options.draws, options.seed + 1, repeats=True)
+    work = _Work(options, data, list(rows.values()), sets, pick_device(options.device), say)
     losses = [work.losses(shares, f"proxy {number} of {len(mixtures)}") for number, shares in enumerate(mixtures, 1)]
-    targets = tuple(sorted(losses[0]))
-    if options.target not in (MEAN, *targets):
-        raise UsageError(
-            f"there is no validation domain '{options.target}': {nearest(options.target, (MEAN, *targets))}"
-        )
     table = np.array([[found[name] for name in targets] for found in losses])
     wanted = target_of(options.target, targets, table)
-    ranking = _ranking(options, mixtures, wanted)
+    ranking = {name: rank_correlation(left_out(FITS[name], mixtures, wanted), wanted) for name in regressions}
     regression = max(ranking, key=lambda name: ranking[name])
     predict = FITS[regression](mixtures, wanted)
-    many = draws.draw(options.draws, options.seed + 1)
     predicted = predict(many)
     shares = many[np.argsort(predicted, kind="stable")[: options.keep]].mean(0)
     shares /= shares.sum()
+
+    # the answer may be one of the mixtures that were drawn
+    proxies = len(np.unique([*mixtures, shares, prior], axis=0))
 
     def reached(mixture: Floats, said: str) -> float:
         found = work.losses(mixture, said)
@@ -106,8 +108,8 @@ def run_regmix(path: Path, options: RegmixOptions, say: Callable[[str], None]) -
         float(predict(shares[None])[0]),
         reached(shares, "proxy of the answer"),
         reached(prior, "proxy of the tokens' own shares"),
-        len(mixtures) + 2,
-        work.flops * (len(mixtures) + 2),
+        proxies,
+        work.flops * proxies,
     )
 
 
@@ -124,10 +126,14 @@ def target_of(target: str, targets: Sequence[str], losses: Floats) -> Floats:
     return np.asarray(losses.mean(1) if target == MEAN else losses[:, targets.index(target)])
 
 
-def _ranking(options: RegmixOptions, mixtures: Floats, losses: Floats) -> dict[str, float]:
-    """How well the regressions that are asked for rank what they have not seen."""
-    names = FITS if options.regression == "best" else (options.regression,)
-    return {name: rank_correlation(left_out(FITS[name], mixtures, losses), losses) for name in names}
+def _targets(options: RegmixOptions, sets: Mapping[str, PackedRows]) -> tuple[str, ...]:
+    """The validation domains in order; a UsageError where the target is none of them."""
+    targets = tuple(sorted({domain for each in sets.values() for domain in each.domains(slice(0, len(each)))}))
+    if options.target not in (MEAN, *targets):
+        raise UsageError(
+            f"there is no validation domain '{options.target}': {nearest(options.target, (MEAN, *targets))}"
+        )
+    return targets
 
 
 @dataclass
@@ -141,6 +147,10 @@ class _Work:
 
     def __post_init__(self) -> None:
         options = self.options
+        try:
+            self._proxies.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self._proxies} cannot be made ({error.strerror}): give another --output.") from None
         self.config = proxy_config(
             self.data, options.proxy, options.steps, options.batch_size, options.seed, options.settings
         )
@@ -161,8 +171,14 @@ class _Work:
         self.flops = training + scored / 3
         """Of one proxy: its training, and the forward pass over validation."""
 
+    @property
+    def _proxies(self) -> Path:
+        """The folder of the proxies that are trained, a file each."""
+        return self.options.output / "proxies"
+
     def losses(self, shares: Floats, said: str) -> dict[str, float]:
-        """The validation losses by domain of a proxy of this mixture, which is trained unless it was."""
+        """The validation losses by domain of a proxy of this mixture, which is trained unless it was. A DataError where one
+        is not finite, and such a proxy is not kept."""
         key = digest_of(
             {
                 "options": {
@@ -174,12 +190,13 @@ class _Work:
                 "shares": shares.tolist(),
             }
         )
-        file = self.options.output / "proxies" / f"{key}.json"
+        file = self._proxies / f"{key}.json"
         if file.exists():
             return _read(file)
         found = self._train(shares)
+        if not all(map(math.isfinite, found.values())):
+            raise DataError(f"{said} diverged, its loss is not finite: lower optimizer.lr (--set optimizer.lr=…).")
         self.say(f"{said}: " + ", ".join(f"{name} {loss:.4f}" for name, loss in found.items()))
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, json.dumps({"shares": shares.tolist(), "losses": found}) + "\n")
         return found
 
@@ -198,6 +215,9 @@ class _Work:
 def _read(path: Path) -> dict[str, float]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): float(loss) for name, loss in value["losses"].items()}
+        losses = {str(name): float(loss) for name, loss in value["losses"].items()}
+        if not all(map(math.isfinite, losses.values())):
+            raise ValueError("a loss is not finite")
+        return losses
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read ({error}): remove it to train the proxy again.") from None

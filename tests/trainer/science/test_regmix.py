@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_bounds_that_leave_nothing_are_said() -> None:
         MixtureDraws(PRIOR, 0.5, 0.1, 5.0, 0.5).draw(10, 0)
 
 
+@pytest.mark.parametrize(("prior", "count"), [([0.999, 0.001], 64), ([0.997, 0.003], 128)])
+def test_rare_domains_give_enough_mixtures(prior: list[float], count: int) -> None:
+    """Many draws leave the rare domain out, and are one mixture."""
+    draws = MixtureDraws(np.array(prior), 0.5, 0.1, 5.0, 15.0)
+    assert len(np.unique(draws.draw(count, 0).round(9), axis=0)) == count
+    assert draws.draw(100_000, 1, repeats=True).shape == (100_000, 2)
+    with pytest.raises(UsageError, match=r"only \d+ different mixtures in 800 draws"):
+        MixtureDraws(np.array(prior), 0.5, 0.1, 5.0, 0.9999).draw(8, 0)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=20))
 def test_ranks_are_spearmans(pairs: list[tuple[int, int]]) -> None:
     one, other = np.array(pairs, np.float64).T
@@ -79,12 +90,12 @@ def test_the_domain_that_teaches_gets_the_mixture(tmp_path: Path) -> None:
     arguments = _arguments(tmp_path, "--regression", "linear", "--serves", "1e9")
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "of the run that it serves, 12 proxies of 12 steps" in result.output
+    assert "of the run that it serves, 11 proxies of 12 steps" in result.output
     mixture = load_mixture(tmp_path / "out" / "mixture.yaml")
     shares = {weight.domain: float(weight.share or 0) for weight in mixture.weights}
     assert shares["clean"] > 0.9 and sum(shares.values()) == pytest.approx(1, abs=1e-12) and not mixture.note
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "proxies").iterdir()}
-    assert len(made) == 12
+    assert len(made) == 11  # the answer, the clean domain alone, was drawn
     again = json.loads(CliRunner().invoke(main, [*arguments, "--json", "--quiet"]).stdout)
     assert made == {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "proxies").iterdir()}
     assert again["weights"] == pytest.approx(shares, abs=1e-8)
@@ -92,8 +103,30 @@ def test_the_domain_that_teaches_gets_the_mixture(tmp_path: Path) -> None:
     # the losses are those that the shares follow: more of the clean domain, a lower loss
     losses, clean = np.array(again["losses"])[:, 0], np.array(again["mixtures"])[:, 0]
     assert stats.spearmanr(losses, clean).statistic < -0.7
-    result = CliRunner().invoke(main, [*arguments, "--target", "cleen"])
+
+
+def test_what_cannot_be_is_said_before_a_proxy_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[object] = []
+    monkeypatch.setattr("trainer.science.regmix.Proxy", lambda *given: trained.append(given))
+    result = CliRunner().invoke(main, _arguments(tmp_path, "--target", "cleen"))
     assert result.exit_code == 2 and "did you mean 'clean'" in result.output
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    result = CliRunner().invoke(main, _arguments(tmp_path))
+    assert result.exit_code == 2 and "corpusmill[regmix]" in result.output
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(
+        main, _arguments(tmp_path, "--regression", "linear", "--output", str(tmp_path / "file"))
+    )
+    assert result.exit_code == 1 and "give another --output" in result.output
+    assert not trained
+
+
+def test_a_proxy_that_diverges_ends_the_search(tmp_path: Path) -> None:
+    arguments = _arguments(tmp_path, "--regression", "linear")
+    for _ in range(2):  # it is not kept
+        result = CliRunner().invoke(main, [*arguments, "--set=optimizer.lr=1e25"])
+        assert result.exit_code == 1 and "proxy 1 of 10 diverged" in result.output, result.output
+        assert not list((tmp_path / "out/proxies").iterdir()) and not (tmp_path / "out/mixture.yaml").exists()
 
 
 @pytest.mark.parametrize(
