@@ -28,10 +28,11 @@ from typing import Any
 from corpus.errors import UsageError
 from trainer.config.options import FitOptions
 from trainer.config.resolve import resolve_config
-from trainer.data.validation_sets import PackedRows
+from trainer.data.validation_sets import PackedRows, open_validation
 from trainer.loop.loop import fit
 from trainer.models.model import LanguageModel
 from trainer.science.grid import positive, read_grid
+from trainer.science.grid_run import check_run, remedies_of_grid
 
 _KEYS = (
     "data", "validation", "output", "model", "sizes", "budgets", "seeds", "batch_size", "micro_batch_size", "threads",
@@ -106,7 +107,12 @@ def _rung(
 def run_ladder(path: Path, say: Callable[[str], None]) -> list[Path]:
     """Train what is left of a ladder; the directories of its runs."""
     rungs = read_ladder(path)
+    for rung in rungs:
+        sets = {} if rung.options.validation is None else open_validation(rung.options.validation)
+        identities = {name: each.identity for name, each in sets.items()}
+        check_run(rung.options, PackedRows(Path(rung.options.data)).identity, identities)
     for number, rung in enumerate(rungs, 1):
         say(f"run {number} of {len(rungs)}: {rung.name}, {rung.options.tokens:,} tokens")
-        fit(rung.options)
+        with remedies_of_grid(rung.options.output):
+            fit(rung.options)
     return [rung.options.output for rung in rungs]

@@ -23,6 +23,7 @@ from trainer.models.model import LanguageModel
 from trainer.run.directory import Run
 from trainer.run.metrics import MetricsLog
 from trainer.science.data_trail import DataTrail, data_trail
+from trainer.science.grid_run import check_run, remedies_of_grid
 from trainer.science.sweep_grid import Sweep, Variant, read_sweep
 
 _ROWS = 1024
@@ -80,10 +81,15 @@ def run_sweep(path: Path, say: Callable[[str], None]) -> SweepResult:
         ]
         for variant in sweep.variants
     }
+    sets = {name: each.identity for name, each in open_validation(validation).items()}
+    for name, several in runs.items():
+        for options in several:
+            check_run(options, rows[name].identity, sets)
     everything = [options for several in runs.values() for options in several]
     for number, options in enumerate(everything, 1):
         say(f"run {number} of {len(everything)}: {options.output.name}, {options.tokens:,} tokens")
-        fit(options)
+        with remedies_of_grid(options.output):
+            fit(options)
     held = _held_out(validation)
     results = [
         _result(variant.name, [each.output for each in runs[variant.name]], rows[variant.name], held)
@@ -114,7 +120,8 @@ def _made(sweep: Sweep, variant: Variant, baseline: Path | None, say: Callable[[
     if baseline is not None:
         given.pop("vocab_size", None)  # it is the tokenizer's
     say(f"data of {variant.name}")
-    corpus.run(file, variant.raw, output, quiet=True, **given)
+    with remedies_of_grid(output):
+        corpus.run(file, variant.raw, output, quiet=True, **given)
     return output / "packed"
 
 
@@ -148,11 +155,11 @@ def _options(sweep: Sweep, variant: Variant, data: Path, rows: PackedRows, valid
         **sweep.training,
     }
     kind, amount = sweep.budget
-    config = resolve_config(FitOptions(**base, steps=1), rows.identity, {})
-    if kind == "compute":
-        amount /= LanguageModel.flops_per_token(config.model, config.data.sequence_length)
-    options = FitOptions(**base, tokens=max(1, math.ceil(amount)))
     try:
+        config = resolve_config(FitOptions(**base, steps=1), rows.identity, {})
+        if kind == "compute":
+            amount /= LanguageModel.flops_per_token(config.model, config.data.sequence_length)
+        options = FitOptions(**base, tokens=max(1, math.ceil(amount)))
         resolve_config(options, rows.identity, {})
     except UsageError as error:
         raise UsageError(f"variant {variant.name}: {error.message}") from None

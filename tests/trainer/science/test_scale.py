@@ -76,6 +76,16 @@ def test_a_ladder_trains_its_runs_and_goes_on_where_it_was(tmp_path: Path) -> No
     assert "through 4 runs" in text and "c = 0.1 (given)" in text
 
 
+def test_an_edited_ladder_does_not_take_the_losses_of_the_old_one(tmp_path: Path) -> None:
+    run_ladder(_grid(tmp_path, sizes={"a": SIZES["a"]}, budgets={"tokens": [160]}), lambda text: None)
+    changed = tmp_path / "grid.yaml"
+    changed.write_text(yaml.safe_dump(yaml.safe_load(changed.read_text()) | {"settings": {"optimizer.lr": 0.03}}))
+    with pytest.raises(
+        UsageError, match=r"optimizer.lr: 0.01 -> 0.03\): remove .*a-160 to make it anew, or give another"
+    ):
+        run_ladder(changed, lambda text: None)
+
+
 def test_tokens_per_parameter_and_compute_are_lengths(tmp_path: Path) -> None:
     by_ratio = read_ladder(_grid(tmp_path, sizes={"a": SIZES["a"]}, budgets={"tokens_per_parameter": [0.5]}))
     assert (

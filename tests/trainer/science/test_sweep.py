@@ -82,6 +82,32 @@ def test_a_worse_set_is_told_by_its_losses_and_nothing_is_done_twice(sets: Path)
     assert "noisy hurts" in text and "worse in books, web" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": {**TINY, "optimizer.lr": 0.001}}, "optimizer.lr: 0.02 -> 0.001"),
+        ({"settings": {key: value for key, value in TINY.items() if key != "optimizer.lr"}}, "optimizer.lr: 0.02 -> "),
+        ({"tokens": 704}, "training.steps: 20 -> 22"),
+        ({"validation": "other"}, "other validation sets"),
+    ],
+)
+def test_an_edited_grid_does_not_take_the_losses_of_the_old_one(
+    sets: Path, changes: dict[str, object], words: str
+) -> None:
+    assert CliRunner().invoke(main, ["sweep", str(_grid(sets, seeds=[0])), "--quiet"]).exit_code == 0
+    before = {log: log.read_bytes() for log in (sets / "sweep").rglob("metrics.jsonl")}
+    if "validation" in changes:
+        write_packed(sets / "other", learnable_rows(12, 8, 30, seed=2), 30)
+        changes = {"validation": str(sets / "other")}
+    result = CliRunner().invoke(main, ["sweep", str(_grid(sets, seeds=[0], **changes))])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2 and words in said
+    assert f"remove {sets / 'sweep' / 'runs' / 'clean-seed0'} to make it anew, or give another output:" in said
+    assert len(before) == 2 and before == {log: log.read_bytes() for log in before}
+    # how much is in memory at once is no other training
+    assert CliRunner().invoke(main, ["sweep", str(_grid(sets, seeds=[0], micro_batch_size=2))]).exit_code == 0
+
+
 def test_settings_of_a_variant_and_equal_compute(sets: Path) -> None:
     variants = {"one": {}, "wide": {"settings": {"model.d_model": 32, "model.head_size": 32}}}
     path = _grid(sets, tokens=None, compute=4e6, seeds=[0], data=str(sets / "clean"), variants=variants)
