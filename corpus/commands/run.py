@@ -113,7 +113,7 @@ def run(
     from pipelines.recipes.estimate import estimate
     from pipelines.recipes.recipe import load_recipe
     from pipelines.recipes.run import run_recipe
-    from pipelines.recipes.slurm_chain import go_on, refuse_second, start_chain
+    from pipelines.recipes.slurm_chain import check_options, go_on, refuse_second, start_chain
     from pipelines.recipes.steps import RecipeRun
     from pipelines.recipes.summary import save_summary, summary_json
 
@@ -121,6 +121,8 @@ def run(
     options = run_options(values)
     if drive and options.executor != "slurm":
         raise UsageError(f"--drive is of executor slurm, and {options.executor} is chosen: leave it out.")
+    if options.executor == "slurm" and (drive or dry_run):
+        check_options(options)
     if download and not slurm_chain:
         _fetch(loaded, raw, download_limit, dry_run, as_json, options.quiet)
         if dry_run:

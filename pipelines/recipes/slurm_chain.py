@@ -25,7 +25,7 @@ from corpus.data.files import write_atomic
 from corpus.data.verify import run_finished
 from corpus.engine.executors.slurm import programs
 from corpus.engine.executors.slurm.array import write_script
-from corpus.engine.executors.slurm.executor import HandedOver, SlurmExecutor, job_arguments
+from corpus.engine.executors.slurm.executor import HandedOver, SlurmExecutor, check, job_arguments
 from corpus.engine.executors.slurm.programs import Job
 from corpus.engine.runner import RunOptions, executor_settings
 from corpus.errors import DataError, LostError, UsageError
@@ -74,8 +74,7 @@ class Chain:
 def start_chain(run: RecipeRun, options: RunOptions, arguments: Sequence[str]) -> str:
     """Submit the first controller and say what was done; `arguments` are those of the `corpus` command."""
     check_run(run)
-    settings = executor_settings(options)
-    SlurmExecutor(settings).close()  # says what is wrong with its options
+    check_options(options)
     if is_finished(run, options):
         return f"{run.output} is finished: nothing to do"
     refuse_second(run.output)
@@ -91,6 +90,20 @@ def start_chain(run: RecipeRun, options: RunOptions, arguments: Sequence[str]) -
         f"job {job} begins the run, and others will follow it; see how far it is with corpus status {run.output}, end it with"
         f" corpus cancel {run.output}"
     )
+
+
+def check_options(options: RunOptions) -> None:
+    """A UsageError for what is wrong with the options of Slurm, for the whole run or for one of its stages."""
+    own = executor_settings(options).options
+    check(own)
+    for key in options.stages:
+        domain, _, name = key.rpartition("/")
+        other = executor_settings(options.of_stage(name, domain)).options
+        if other != own:
+            try:
+                check(other)
+            except UsageError as error:
+                raise UsageError(f"for {key} the execution file gives other options: {error.message}") from None
 
 
 def refuse_second(output: Path) -> None:

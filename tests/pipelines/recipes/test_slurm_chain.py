@@ -153,6 +153,21 @@ def test_a_finished_run_is_not_said_to_be_run(slurm: Path, run: RecipeRun) -> No
     assert queue_of(run.output) == []
 
 
+@pytest.mark.parametrize("more", [[], ["--drive"], ["--dry-run"]])
+def test_what_is_wrong_for_one_stage_is_said_before_all_else(slurm: Path, run: RecipeRun, more: list[str]) -> None:
+    file = run.output.parent / "cluster.yaml"
+    file.write_text(
+        "{executor: slurm, slurm: {partition: work, time: 1:00}, stages: {books/dedup: {slurm: {time: 2-00:00:00}}}}"
+    )
+    recipe = str(run.output.parent / "recipe.yaml")
+    command = ["run", recipe, "--input", str(run.raw), "--output", str(run.output), "--execution", str(file), *more]
+    said = CliRunner().invoke(cli, command)
+    assert said.exit_code == 2, said.output
+    words = " ".join(said.output.split())
+    assert "for books/dedup the execution file" in words and "--slurm-time 2-00:00:00 is more than" in words
+    assert fake_slurm.jobs(slurm) == {} and not run.output.exists()
+
+
 def test_a_job_that_is_refused_leaves_nothing(slurm: Path, run: RecipeRun) -> None:
     (slurm / "fates.json").write_text(json.dumps({"sbatch": ["Invalid account or account/partition combination"]}))
     with pytest.raises(UsageError, match="Invalid account"):
