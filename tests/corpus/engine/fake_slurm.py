@@ -4,7 +4,7 @@ What becomes of a job is in `folder/ID/`: `about.json`, and for each element `N.
 no array). `folder/fates.json` says what is to happen, once each: `{"NAME:ELEMENT": "STATE"}` ends that element of the next
 job of this name with this state before its program begins, or, where the state is followed by `!`, when it has taken a
 task; `{"sbatch": ["MESSAGE"]}` makes the next sbatch fail with this message, and a file `silent` the next squeue.
-With a file `stuck` cancelled controllers stay COMPLETING.
+The state PENDING leaves an element in the queue. With a file `stuck` cancelled controllers stay COMPLETING.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def run(folder: Path, arguments: list[str]) -> int:
             fate = _fate(folder, f"{about['name']}:{number}")
             if fate and not fate.endswith("!"):
                 _set(place, number, fate)
-            elif not (place / "cancelled").exists():
+            elif not (place / "cancelled").exists() and _state(place, number) == "PENDING":
                 running[number] = _start(place, about, number)
                 if fate:
                     doomed[number] = fate[:-1]
@@ -137,7 +137,11 @@ def _has_taken(folder: Path, number: int) -> bool:
 
 def _start(place: Path, about: dict, number: int) -> subprocess.Popen[bytes]:
     log = about["output"].replace("%a", str(number)).replace("%%", "%")
-    environment = os.environ | {"SLURM_JOB_ID": place.name, "SLURM_ARRAY_TASK_ID": str(number)}
+    environment = os.environ | {
+        "SLURM_JOB_ID": place.name,
+        "SLURM_ARRAY_JOB_ID": place.name,
+        "SLURM_ARRAY_TASK_ID": str(number),
+    }
     with open(log, "ab") as file:
         process = subprocess.Popen(["bash", about["script"]], stdout=file, stderr=file, env=environment)
     _set(place, number, "RUNNING")
@@ -145,7 +149,13 @@ def _start(place: Path, about: dict, number: int) -> subprocess.Popen[bytes]:
 
 
 def scancel(folder: Path, arguments: list[str]) -> int:
-    for id in arguments:
+    ids = [argument for argument in arguments if not argument.startswith("--")]
+    for id in ids:
+        if "--state=PENDING" in arguments:
+            for number in range(max(1, _about(folder / id)["elements"])):
+                if _state(folder / id, number) == "PENDING":
+                    _set(folder / id, number, "CANCELLED")
+            continue
         (folder / id / "cancelled").touch()
         if _about(folder / id)["name"].endswith(".controller"):
             _set(folder / id, 0, "COMPLETING" if (folder / "stuck").exists() else "CANCELLED")

@@ -126,6 +126,39 @@ def test_what_ended_a_job_is_said_with_the_setting(slurm: Path, tmp_path: Path, 
         assert word in error.value.message
 
 
+@pytest.mark.parametrize(("seconds", "state"), [(0, "COMPLETED"), (-1, "FAILED")])
+def test_a_phase_does_not_wait_for_jobs_that_get_no_place(
+    slurm: Path, tmp_path: Path, seconds: float, state: str
+) -> None:
+    meet(slurm, {"slow.square:1": ["PENDING"]})
+    (tmp_path / "square").mkdir()
+    (tmp_path / "config.json").touch()
+    step = TaskStep(SlowStage(seconds=seconds), "square", str(tmp_path), 1, False)
+    executor = SlurmExecutor(Settings(workers=2, options=OWN), "chain", hand_over=True)
+    handle = executor.submit(step, [0, 1])
+    while fake_slurm.jobs(slurm)["1 slow.square"]["0"] in ("PENDING", "RUNNING"):
+        time.sleep(0.05)
+    assert fake_slurm.jobs(slurm) == {"1 slow.square": {"0": state, "1": "CANCELLED"}}
+    report = executor.poll(handle, lambda *_: None)
+    assert (report.running, report.lost) == (frozenset(), {})
+    assert {rank: type(error) for rank, error in report.failed.items()} == (
+        {0: ValueError, 1: ValueError} if seconds else {}
+    )
+
+
+def test_jobs_wait_as_long_as_a_task_may_be_left(tmp_path: Path) -> None:
+    phase = tmp_path / "square"
+    place = phase / ".slurm-1"
+    place.mkdir(parents=True)
+    (place / array.begun_mark(0)).touch()
+    (phase / "00004").mkdir()
+    assert not array.waits_in_vain(place, 2, [4, 7])  # another job is at 7, or has died of it
+    (place / array.error_mark(7)).touch()
+    assert array.waits_in_vain(place, 2, [4, 7])
+    (place / array.begun_mark(1)).touch()
+    assert not array.waits_in_vain(place, 2, [4, 7])  # none waits
+
+
 def test_what_is_lost_for_ever_is_given_up(slurm: Path, tmp_path: Path) -> None:
     meet(slurm, {"slow.square:0": ["NODE_FAIL"] * 9})
     with pytest.raises(LostError, match=r"lost 4 times .* was lost with its node \(job 4_0 on n1\): see sinfo -R"):

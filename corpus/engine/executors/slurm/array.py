@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.data.files import write_atomic
+from corpus.engine.result import task_directory
+from corpus.engine.visible import look_again
 
 _PREFIX = ".slurm-"
 _TAIL_BYTES = 4096
@@ -115,6 +117,17 @@ def claimed(folder: Path, element: int, elements: int, ranks: Sequence[int]) -> 
             return
         if claim(folder, element, left[-1]):
             yield left[-1]
+
+
+def waits_in_vain(folder: Path, elements: int, ranks: Collection[int]) -> bool:
+    """Whether elements have not begun though no task is left: each has a result or an error."""
+    look_again(folder.parent)
+    marks = frozenset(os.listdir(folder))
+    if all(begun_mark(number) in marks for number in range(elements)):
+        return False
+    work, phase = folder.parents[1], folder.parent.name
+    published = frozenset(os.listdir(folder.parent))
+    return all(error_mark(rank) in marks or task_directory(work, phase, rank).name in published for rank in ranks)
 
 
 def prepare(folder: Path, name: str, chain: str, step: bytes, ranks: Sequence[int], elements: int) -> Path:

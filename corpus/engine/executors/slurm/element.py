@@ -13,11 +13,13 @@ from typing import Any
 
 
 def main() -> int:
-    """Do tasks of the array as long as there are any; 1 if one of them failed."""
+    """Do tasks of the array as long as there are any; 1 if one of them failed. Whoever sees the last of them end takes the
+    elements that still wait out of the queue, for which a phase would wait otherwise."""
     folder, element = Path(sys.argv[1]), int(os.environ["SLURM_ARRAY_TASK_ID"])
     about = json.loads((folder / "array.json").read_text(encoding="utf-8"))
     sys.path[:] = about["path"]
-    from corpus.engine.executors.slurm.array import begun_mark, claimed, ended_mark, error_mark
+    from corpus.engine.executors.slurm.array import begun_mark, claimed, ended_mark, error_mark, waits_in_vain
+    from corpus.engine.executors.slurm.programs import cancel_waiting
     from corpus.engine.result import RESULT, task_directory
 
     (folder / begun_mark(element)).touch()
@@ -36,6 +38,8 @@ def main() -> int:
             traceback.print_exc()
             _leave(folder / error_mark(rank), error)
     (folder / ended_mark(element)).touch()
+    if waits_in_vain(folder, about["elements"], about["ranks"]):
+        cancel_waiting(os.environ["SLURM_ARRAY_JOB_ID"])
     return 1 if failed else 0
 
 

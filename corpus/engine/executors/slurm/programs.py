@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,6 +118,12 @@ def cancel(jobs: Iterable[str]) -> None:
         except AnswerError as error:
             if "invalid job id" not in error.message.lower():
                 raise
+
+
+def cancel_waiting(array: str) -> None:
+    """End the elements of an array that have not begun, if that can be done from here."""
+    with suppress(AnswerError, UsageError):
+        _answer(["scancel", "--state=PENDING", array])
 
 
 def partitions() -> dict[str, str]:
