@@ -35,7 +35,7 @@ from pipelines.recipes.steps import RecipeRun
 FOLDER = "_log/slurm"
 """Where scripts and logs of controllers are, below the output of the run."""
 FLAG = "--slurm-chain"
-"""The option of `corpus run` by which a controller is told its name; it comes last."""
+"""The option of `corpus run` by which a controller is told its name; it comes first, before all that a user has given."""
 _RECORD = "chain.json"
 _CANCELS, _CANCEL_SECONDS = 60, 0.5
 """How often, and after which time, it is looked for what a controller may have submitted meanwhile."""
@@ -124,7 +124,7 @@ def refuse_second(output: Path) -> None:
 def go_on(run: RecipeRun, options: RunOptions, name: str, arguments: Sequence[str]) -> bool:
     """Do what the controller `name` of a chain is to do; whether the run is finished with it. `arguments` are those of its
     command, which `_submit` has made."""
-    assert list(arguments[-2:]) == [FLAG, name], arguments
+    assert list(arguments[1:3]) == [FLAG, name], arguments
     id, _, number = name.partition(":")
     own = Chain(id, int(number), os.environ.get("SLURM_JOB_ID", ""))
     newest = Chain.load(run.output)
@@ -138,7 +138,7 @@ def go_on(run: RecipeRun, options: RunOptions, name: str, arguments: Sequence[st
         if not jobs:
             return True
         following = Chain(own.id, own.number + 1)
-        job = _submit(run, options, following, arguments[:-2], after=jobs)
+        job = _submit(run, options, following, [arguments[0], *arguments[3:]], after=jobs)
         _note(run.output, dataclasses.replace(following, job=job))
         print(f"job {job} goes on after {', '.join(jobs)}", file=sys.stderr)
         return False
@@ -226,7 +226,7 @@ def _what(job: Job, output: Path) -> str:
 def _submit(run: RecipeRun, options: RunOptions, chain: Chain, arguments: Sequence[str], after: Sequence[str]) -> str:
     folder = run.output / FOLDER
     script = folder / f"controller-{chain.id}-{chain.number}.sh"
-    write_script(script, [sys.executable, "-P", "-m", "corpus", *arguments, FLAG, chain.name])
+    write_script(script, [sys.executable, "-P", "-m", "corpus", arguments[0], FLAG, chain.name, *arguments[1:]])
     executor = SlurmExecutor(executor_settings(options))
     settings = executor.settings
     log = str(script.with_suffix(".log").resolve()).replace("%", "%%")

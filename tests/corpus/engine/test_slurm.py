@@ -211,13 +211,20 @@ def test_slurm_that_gives_no_answer_is_waited_for(
         (SlurmOptions(partition="work"), "--slurm-time"),
         (SlurmOptions(partition="wrok", time="1:00:00"), "no such partition; did you mean 'work'?"),
         (SlurmOptions(partition="work", time="soon"), "is no time"),
-        (SlurmOptions(partition="work,short", time="11"), "more than partition short allows"),
+        (SlurmOptions(partition="short", time="11"), "more than partition short allows"),
+        (SlurmOptions(partition="short,work", time="2-0"), "more than partition work allows"),
+        (SlurmOptions(partition="work,", time="11"), "--slurm-partition work, has an empty name"),
     ],
 )
 def test_wrong_options_are_said_before_anything_is_sent(slurm: Path, own: SlurmOptions, words: str) -> None:
     with pytest.raises(UsageError) as error:
         check(own)
     assert words in error.value.message
+
+
+def test_one_partition_of_several_may_allow_less(slurm: Path) -> None:
+    check(SlurmOptions(partition="work,short", time="11"))
+    check(SlurmOptions(partition="short,free", time="9-0"))
 
 
 def test_what_slurm_refuses_is_said_in_its_words(slurm: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.raw import RECIPE, write_raw
 OPTIONS = RunOptions(
     workers=4, memory=2_000_000_000, executor="slurm", executor_options=SlurmOptions("work", "10:00", "--account=lab")
 )
-ARGUMENTS = ["run", "recipe.yaml", "--input", "raw", "--output", "out"]
+ARGUMENTS = ["run", "--input", "raw", "--output", "out", "--", "recipe.yaml"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun
     assert chain is not None and (chain.number, chain.job, chain.error) == (0, "1", "")
     about = json.loads((slurm / "1" / "about.json").read_text())
     script = Path(about["script"]).read_text()
-    assert script.splitlines()[-1].endswith(f"-P -m corpus {' '.join(ARGUMENTS)} --slurm-chain {chain.name}")
+    assert script.splitlines()[-1].endswith(f"-P -m corpus run --slurm-chain {chain.name} {' '.join(ARGUMENTS[1:])}")
     assert {"--requeue", "--mem=1431M", "--time=10:00", "--account=lab"} <= set(about["arguments"])
     with pytest.raises(UsageError, match=r"being made by Slurm jobs \(controller 1\).* corpus cancel"):
         start_chain(run, OPTIONS, ARGUMENTS)
@@ -71,7 +71,7 @@ def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun
     assert "job 2 begins the run" in start_chain(run, OPTIONS, ARGUMENTS)
     assert cancel_run(run.output) == 1
     assert queue_of(run.output) == [] and cancel_run(run.output) == 0
-    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    assert not go_on(run, OPTIONS, chain.name, [ARGUMENTS[0], "--slurm-chain", chain.name, *ARGUMENTS[1:]])
     assert len(fake_slurm.jobs(slurm)) == 2
 
 
@@ -86,14 +86,14 @@ def test_a_controller_hands_over_to_the_next(
         raise HandedOver(["7", "8"])
 
     monkeypatch.setattr(slurm_chain, "run_recipe", waits)
-    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    assert not go_on(run, OPTIONS, chain.name, [ARGUMENTS[0], "--slurm-chain", chain.name, *ARGUMENTS[1:]])
     following = Chain.load(run.output)
     assert following == Chain(chain.id, 1, "2")
     about = json.loads((slurm / "2" / "about.json").read_text())
     assert "--dependency=afterany:7:8" in about["arguments"]
     assert Path(about["script"]).read_text().count("--slurm-chain") == 1
     # Slurm begins the first one again, whose node has failed after all
-    assert not go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+    assert not go_on(run, OPTIONS, chain.name, [ARGUMENTS[0], "--slurm-chain", chain.name, *ARGUMENTS[1:]])
     assert len(fake_slurm.jobs(slurm)) == 2
     assert "another controller has taken over" in capsys.readouterr().err
 
@@ -108,7 +108,7 @@ def test_an_error_ends_the_chain_and_is_told(slurm: Path, run: RecipeRun, monkey
 
     monkeypatch.setattr(slurm_chain, "run_recipe", fails)
     with pytest.raises(DataError):
-        go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+        go_on(run, OPTIONS, chain.name, [ARGUMENTS[0], "--slurm-chain", chain.name, *ARGUMENTS[1:]])
     programs.cancel(["1"])  # it is this process, and has ended
     assert queue_of(run.output) == ["the chain of jobs ended with an error: books is empty: give some."]
     assert "job 2 begins the run" in start_chain(run, OPTIONS, ARGUMENTS)
@@ -125,7 +125,7 @@ def test_a_successor_that_is_refused_is_told(slurm: Path, run: RecipeRun, monkey
     monkeypatch.setattr(slurm_chain, "run_recipe", waits)
     (slurm / "fates.json").write_text(json.dumps({"sbatch": ["Job violates accounting/QOS policy"]}))
     with pytest.raises(UsageError, match="QOS policy"):
-        go_on(run, OPTIONS, chain.name, [*ARGUMENTS, "--slurm-chain", chain.name])
+        go_on(run, OPTIONS, chain.name, [ARGUMENTS[0], "--slurm-chain", chain.name, *ARGUMENTS[1:]])
     programs.cancel(["1"])
     assert "ended with an error: Slurm refuses a job: sbatch: error: Job violates" in queue_of(run.output)[0]
 

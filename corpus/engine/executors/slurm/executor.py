@@ -229,12 +229,16 @@ def check(own: SlurmOptions) -> None:
     if wanted is None:
         raise UsageError(f"--slurm-time {own.time} is no time: give minutes, HH:MM:SS or D-HH:MM:SS.")
     known = programs.partitions()
-    for name in own.partition.split(","):
+    names = own.partition.split(",")
+    if not all(names):
+        raise UsageError(f"--slurm-partition {own.partition} has an empty name: give NAME, or NAME,NAME.")
+    for name in names:
         if name not in known:
             raise UsageError(f"--slurm-partition {name}: the cluster has no such partition; {nearest(name, known)}")
-        limit = seconds_of(known[name])
-        if limit is not None and wanted > limit:
-            raise UsageError(
-                f"--slurm-time {own.time} is more than partition {name} allows: jobs would wait for ever; give at most"
-                f" {known[name]}, or another --slurm-partition."
-            )
+    limits = {name: seconds_of(known[name]) for name in names}
+    if all(limit is not None and wanted > limit for limit in limits.values()):
+        longest = max(names, key=lambda name: limits[name] or 0)
+        raise UsageError(
+            f"--slurm-time {own.time} is more than partition {longest} allows: jobs would wait for ever; give at most"
+            f" {known[longest]}, or another --slurm-partition."
+        )
