@@ -122,7 +122,7 @@ def load_execution(path: Path | str) -> Execution:
     """Read an execution file; a UsageError names what is wrong with it, and the nearest key to one that is unknown."""
     try:
         # every value as text, since 12:00:00 would be a number of base 60
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.BaseLoader)
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UsageError(f"the execution file {path} cannot be read ({error.strerror}): check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -135,7 +135,28 @@ def load_execution(path: Path | str) -> Execution:
     stages = _table(f"{path}: {_STAGES}", table.pop(_STAGES, {}))
     whole = _part(str(path), table, (_EXECUTOR, _STAGES))
     parts = {key: _part(f"{path}: {key}", _table(f"{path}: {key}", entry)) for key, entry in stages.items()}
+    for key, part in parts.items():
+        _refuse_shared(f"{path}: {key}", part)
     return Execution(str(path), str(executor), whole, parts)
+
+
+class _Loader(yaml.BaseLoader):
+    """Refuses a key that a table has twice, of which YAML's own takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if first.setdefault(str(key.value), line) != line:
+                raise yaml.YAMLError(f"{key.value} is given twice, in lines {first[str(key.value)]} and {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _refuse_shared(where: str, part: Part) -> None:
+    """A UsageError where a stage is given its own value of what all stages of a run share."""
+    for name, options in part.options.items():
+        for key in sorted(executor_class(name).shared & options.keys()):
+            raise UsageError(f"{where}: {name}: {key} is one for the whole run: give it outside of {_STAGES}.")
 
 
 def _part(where: str, table: Mapping[str, Any], more: tuple[str, ...] = ()) -> Part:

@@ -18,6 +18,19 @@ _MODELS = {
     "train-classifier": "pipelines.recipes.models:TRAIN_CLASSIFIER",
 }
 
+_OTHERS = (
+    "ingest",
+    "dedup-keys",
+    "judge-duplicates",
+    "judge-contamination",
+    "choose-validation",
+    "split",
+    "train-tokenizer",
+    "tokenize",
+    "mix",
+)
+"""Stages that no section of a recipe names, or that are commands alone."""
+
 STAGES = Registry("stage", "corpusmill.stages", _STAGES, reserved=_MAPS)
 """The stages over all documents that a domain may go through between ingest and split: each a `StageKind`."""
 MAPS = Registry("document map", "corpusmill.maps", _MAPS, reserved=_STAGES)
@@ -28,5 +41,4 @@ MODELS = Registry("model", "corpusmill.models", _MODELS)
 
 def stage_names() -> set[str]:
     """What stages are called, of plug-ins too."""
-    others = ("ingest", "choose-validation", "split", "train-tokenizer", "tokenize", "mix")
-    return {*others, *STAGES, *MAPS, *MODELS}
+    return {*_OTHERS, *STAGES, *MAPS, *MODELS}

@@ -72,6 +72,9 @@ class Executor(ABC):
     """Its own options: a frozen dataclass of documented fields that all have defaults. Field `address` of executor `ray`
     is `--ray-address` on the command line and `ray: {address: …}` in an execution file."""
 
+    shared: ClassVar[frozenset[str]] = frozenset()
+    """Those of its own options that one executor cannot have otherwise for another stage, as where its cluster is."""
+
     reserves: ClassVar[bool] = True
     """Whether it can reserve cores and memory for a task."""
 

@@ -73,6 +73,7 @@ class RayExecutor(Executor):
     """Runs tasks on a Ray cluster, as many at a time as there are workers; small stages in the calling process."""
 
     options = RayOptions
+    shared = frozenset({"address"})
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

@@ -10,12 +10,18 @@ from click.testing import CliRunner
 
 import corpus
 from corpus.cli import cli
+from corpus.decontaminate.across import DecontaminationVerdictStage
+from corpus.dedup.keeping import KeepKeysStage
+from corpus.dedup.verdict import DedupVerdictStage
 from corpus.engine import runner
 from corpus.engine.execution import Execution, load_execution
 from corpus.engine.executors.ray import RayOptions
 from corpus.engine.executors.slurm.options import SlurmOptions
 from corpus.engine.runner import RunOptions
+from corpus.engine.stage import Stage
 from corpus.errors import UsageError
+from corpus.ingest.stage import IngestStage
+from corpus.mixture.pack.stage import MixStage
 from corpus.system import cores
 from pipelines.recipes.registry import stage_names
 
@@ -124,11 +130,24 @@ def test_the_command_line_goes_first(tmp_path: Path) -> None:
         ("stages: {mix: 3}", r"cluster.yaml: mix is '3': give a table"),
         ("[1]", r"cluster.yaml is \['1'\]: give a table"),
         ("a: b: c", r"is no YAML \("),
+        ("workers: 3\nmemory: 1GB\nworkers: 4", r"is no YAML \(workers is given twice, in lines 1 and 3\): mend it"),
+        ("stages:\n  mix: {workers: 1}\n  dedup: {}\n  mix: {memory: 1GB}", "mix is given twice, in lines 2 and 4"),
+        (
+            "stages: {mix: {ray: {address: other:1}}}",
+            "mix: ray: address is one for the whole run: give it outside of stages",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         load_execution(written(tmp_path, text)).check_stages(stage_names())
+
+
+@pytest.mark.parametrize(
+    "stage", [KeepKeysStage, DedupVerdictStage, DecontaminationVerdictStage, IngestStage, MixStage]
+)
+def test_stages_that_no_recipe_names_can_be_named(tmp_path: Path, stage: type[Stage]) -> None:
+    load_execution(written(tmp_path, f"stages: {{{stage.name}: {{workers: 2}}}}")).check_stages(stage_names())
 
 
 def test_a_missing_file_and_an_empty_one(tmp_path: Path) -> None:
