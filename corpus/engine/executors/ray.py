@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import socket
 import time
 import uuid
@@ -221,6 +222,14 @@ def _connect(ray: ModuleType, address: str) -> bool:
         raise DataError(
             f"the Ray cluster at {address} takes no connection ({what}): see ray status there, give another"
             " --ray-address, or have RAY_AUTH_MODE and the token here as there (docs/cluster.md)."
+        ) from None
+    except RuntimeError as error:
+        versions = re.findall(r"^\s*(Ray|Python): (\S+)", str(error), re.MULTILINE)
+        if len(versions) != 4:
+            raise
+        there, here = (f"Ray {ray} with Python {python}" for (_, ray), (_, python) in (versions[:2], versions[2:]))
+        raise UsageError(
+            f"the Ray cluster at {address} has {there}, and here is {here}: install the same versions on both sides."
         ) from None
     return True
 

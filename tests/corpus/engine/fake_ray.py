@@ -52,6 +52,8 @@ class FakeRay:
     under_way: int = 0
     most: int = 0
     mute: bool = False
+    older: str = ""
+    """What a cluster of another version is refused with."""
 
     def is_initialized(self) -> bool:
         return self.calls["init"] > self.calls["shutdown"]
@@ -60,6 +62,9 @@ class FakeRay:
         self.addresses.append(address)
         if address == "auto":
             raise ConnectionError("could not find\nany running Ray instance")
+        if self.older:
+            # what `ray._private.utils.check_version_info` of Ray 2 raises
+            raise RuntimeError(self.older)
         self.calls["init"] += 1
 
     def shutdown(self) -> None:

@@ -135,6 +135,20 @@ def test_small_stages_stay_here(cluster: Make, tmp_path: Path) -> None:
     assert ray.most == 0
 
 
+def test_another_version_is_named_with_this_one(cluster: Make, tmp_path: Path) -> None:
+    ray = cluster()
+    ray.older = (
+        "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.4\n"
+        "This process on node 10.0.0.1:6379 was started with:\n    Ray: 2.50.1\n    Python: 3.11.2\n"
+    )
+    words = r"at head:1 has Ray 2\.9\.0 with Python 3\.10\.4, and here is Ray 2\.50\.1 with Python 3\.11\.2: install"
+    with pytest.raises(UsageError, match=words):
+        run_stage(SlowStage(), tmp_path / "out", OPTIONS)
+    ray.older = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        run_stage(SlowStage(), tmp_path / "out", OPTIONS)
+
+
 def test_where_the_cluster_is(cluster: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ray = cluster()
     run_stage(SlowStage(), tmp_path / "a", dataclasses.replace(OPTIONS, executor_options=None))
