@@ -140,6 +140,59 @@ def test_a_host_without_a_sign_of_life_is_followed_whatever_the_clocks_say(
     assert lines[-1] == f"{tmp_path}: {who} has given no sign of life for 30 s, so this one goes on"
 
 
+@contextmanager
+def held_at_the_server(folder: Path, owner: Owner) -> Iterator[None]:
+    """The `flock` of a process of another host."""
+    (folder / "_log").mkdir(parents=True, exist_ok=True)
+    with open(folder / "_log" / "lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{owner.said}\n{owner.host}\n")
+        file.flush()
+        yield
+
+
+@pytest.mark.parametrize("owner", [FOREIGN, replace(Owner.new(), token="0" * 32, started="1"), None])
+def test_a_host_that_is_gone_is_followed_though_its_lock_is_held(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: Owner | None
+) -> None:
+    monkeypatch.setattr(leases, "STALE_SECONDS", 0.3)
+    lines: list[str] = []
+    with held_at_the_server(tmp_path, FOREIGN):
+        if owner is not None:
+            put(tmp_path, owner)
+        following = locked(tmp_path, lines.append, wait=0.0)
+        following.__enter__()
+    for _ in range(2):  # the server has given the lock of the host that is gone free
+        second = locked(tmp_path, lambda line: None, wait=0.0)
+        with pytest.raises(DataError, match=f"being written by process {os.getpid()} on"), second:
+            raise AssertionError("two holders")
+    following.__exit__(None, None, None)
+    assert sorted(path.name for path in (tmp_path / "_log").iterdir()) == ["lock"]
+    said = {FOREIGN: "process 12 on node7", None: "another process"}.get(owner)
+    assert (lines[-1:] == [f"{tmp_path}: {said} has given no sign of life for 30 s, so this one goes on"]) == bool(said)
+    with locked(tmp_path, lambda line: None, wait=0.0):
+        pass
+
+
+def test_a_host_that_holds_the_lock_and_lives_is_not_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(leases, "STALE_SECONDS", 60.0)
+    second = locked(tmp_path, lambda line: None, wait=0.0)
+    held = pytest.raises(DataError, match="being written by process 12 on node7: wait")
+    with held_at_the_server(tmp_path, FOREIGN), alive(tmp_path, FOREIGN), held, second:
+        raise AssertionError("two holders")
+
+
+def test_how_long_is_waited_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(leases, "STALE_SECONDS", 0.3)
+    lines: list[str] = []
+    put(tmp_path, FOREIGN)
+    with locked(tmp_path, lines.append, wait=5.0):
+        second = locked(tmp_path, lines.append, wait=0.2)
+        with pytest.raises(DataError), second:
+            raise AssertionError("two holders")
+    assert "process 12 on node7; waiting up to 30 s" in lines[0] and lines[-1].endswith("; waiting up to 0 s")
+
+
 def test_of_two_that_take_a_lease_one_has_it(tmp_path: Path) -> None:
     put(tmp_path, FOREIGN)
     both = [Lease(tmp_path / "_log", print) for _ in range(2)]
