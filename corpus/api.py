@@ -225,6 +225,7 @@ def run(
     """
     from pipelines.recipes.recipe import load_recipe, parse_recipe
     from pipelines.recipes.run import run_recipe
+    from pipelines.recipes.slurm_chain import refuse_second
     from pipelines.recipes.steps import RecipeRun
 
     load_plugins(plugins)
@@ -242,6 +243,7 @@ def run(
     loaded = loaded.sampled(limit, sample)
     alarms = Alarms(max_unreadable, max_drop)
     options = _options(workers, executor, memory, execution, overwrite, strict, quiet, alarms)
+    refuse_second(Path(output))
     run_recipe(RecipeRun(loaded, place(raw), Path(output), allow_missing, cache=str(cache)), options)
     return OpenRun(output)
 

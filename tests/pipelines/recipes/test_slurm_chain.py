@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import corpus
 from corpus.cli import cli
 from corpus.engine.executors.slurm import programs
 from corpus.engine.executors.slurm.executor import HandedOver
@@ -50,7 +51,7 @@ def run(tmp_path: Path) -> RecipeRun:
     return RecipeRun(load_recipe(str(tmp_path / "recipe.yaml")), tmp_path / "raw", tmp_path / "out")
 
 
-def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun) -> None:
+def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun, tmp_path: Path) -> None:
     said = start_chain(run, OPTIONS, ARGUMENTS)
     assert "job 1 begins the run" in said and f"corpus cancel {run.output}" in said
     chain = Chain.load(run.output)
@@ -63,6 +64,8 @@ def test_a_chain_begins_and_is_seen_and_is_cancelled(slurm: Path, run: RecipeRun
         start_chain(run, OPTIONS, ARGUMENTS)
     with pytest.raises(UsageError, match="being made by Slurm jobs"):
         refuse_second(run.output)
+    with pytest.raises(UsageError, match="being made by Slurm jobs"):
+        corpus.run(tmp_path / "recipe.yaml", run.raw, run.output, workers=1, quiet=True)
     assert queue_of(run.output) == ["job 1: controller, pending"]
     shown = CliRunner().invoke(cli, ["status", str(run.output)])
     assert shown.exit_code == 0 and "job 1: controller, pending" in shown.output
