@@ -58,5 +58,5 @@ def explanations(stage: Stage, manifest: Manifest) -> Iterator[str]:
 
 
 def memory_words(output: Path) -> str:
-    """How much memory a finished stage needed, from its log."""
-    return f"up to {megabytes(read_log(output)['peak_memory'])} of memory in each process"
+    """The most memory that a process of a finished stage had had so far, in stages before too, from its log."""
+    return f"peak of a process so far {megabytes(read_log(output)['peak_memory'])}"

@@ -92,7 +92,13 @@ def _fold(run: CorpusRun, dataset: Dataset, entries: list[tuple[str, str, int]],
     rows = [(reason, map or "–", number, percent(share_of(number, counts.seen))) for map, reason, number in entries]
     parts: list[Part] = []
     if rows:
-        parts.append(Table("Reasons of this step", ("reason", "by the map", "dropped", "of what came in"), rows[:200]))
+        parts.append(
+            Table(
+                "Reasons of this step",
+                ("reason", "by the rule or map within the step", "dropped", "of what came in"),
+                rows[:200],
+            )
+        )
     for _, reason, number in entries[:most]:
         if reason in samples:
             title = f"{reason}: examples"

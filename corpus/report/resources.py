@@ -29,7 +29,7 @@ def resources_section(run: CorpusRun) -> Section:
         )
         for name, log, disk, cleaned in entries
     ]
-    head = ("stage", "time", "processor time", "peak memory of a process", "read", "written", "cleaned since")
+    head = ("stage", "time", "processor time", "peak so far", "read", "written", "cleaned since")
     whole = Table("Time, memory and disk of each stage", head, table)
     if not timed:
         return Section("resources", "Time, memory and disk", [Text("The logs of the stages are gone."), whole])
@@ -51,7 +51,7 @@ def resources_section(run: CorpusRun) -> Section:
         ),
         bars(
             "Memory",
-            f"Peak of a process in the stages that had most, at most {_CHARTED}.",
+            f"The most that a process of the stage had had so far: a worker keeps the peak of stages before. At most {_CHARTED}.",
             whole,
             [
                 {"stage": name, "bytes": log["peak_memory"]}

@@ -9,7 +9,7 @@ from corpus.data.dataset import Dataset, read_batches
 from corpus.page.chart import bars, dots
 from corpus.page.figures import percent, size
 from corpus.page.parts import Cell, Part, Section, Table, Text
-from corpus.report.run import CorpusRun, side_report, whole
+from corpus.report.run import CorpusRun, is_validation, side_report, whole
 
 _LANGUAGES = 60
 _SETS = 100
@@ -115,7 +115,7 @@ def mixture_section(run: CorpusRun) -> Section | None:
         "unique tokens",
         "tokens packed",
         "sequences",
-        "text",
+        "bytes of ids",
     )
     chart = bars(
         "Shares of the training tokens",
@@ -154,7 +154,7 @@ def validation_section(run: CorpusRun) -> Section | None:
                 entry["held_out"],
                 entry["kept"],
                 _reasons(entry["dropped"], dataset),
-                size(entry["bytes"]),
+                _validation_text(run, entry["domain"]),
                 sets[entry["domain"]].manifest.totals["tokens"] if entry["domain"] in sets else None,
             )
             for entry in entries
@@ -164,6 +164,12 @@ def validation_section(run: CorpusRun) -> Section | None:
         parts += _pairs(dataset)
     parts += _contamination(run)
     return Section("validation", "Validation and contamination", parts) if parts else None
+
+
+def _validation_text(run: CorpusRun, domain: str) -> str | None:
+    """How much text the validation documents of a domain have; None where they were not written."""
+    sides = [dataset for dataset in run.chains.get(domain, ()) if is_validation(dataset)]
+    return size(int(sides[-1].manifest.totals["bytes"])) if sides else None
 
 
 def _reasons(dropped: dict[str, int], dataset: Dataset) -> str:

@@ -21,6 +21,12 @@ def test_every_line_is_a_command_of_ours_or_the_install() -> None:
     assert not [line for line in LINES if not line.startswith((*INSTALL, "corpus ", "trainer ", "python -m demo."))]
 
 
+def test_the_install_has_what_the_page_needs() -> None:
+    """torch is of the extra `train`, the charts of the report of `report`."""
+    (install,) = (line for line in LINES if line.startswith("pip install"))
+    assert "[train,report]" in install
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_tutorial_runs(tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ from corpus.data.run_state import clean
 from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
 from corpus.engine.alarms import Alarms
 from corpus.engine.runner import RunOptions, run_stage
+from corpus.heldout.config import ChoiceConfig
+from corpus.heldout.side import side_stage
+from corpus.heldout.stage import ChoiceStage
+from corpus.page.figures import size
 from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, Distribution
 from corpus.report.documents import cutoffs, licences_section
@@ -76,6 +80,7 @@ def test_drops_have_examples(run: CorpusRun) -> None:
     section = drops_section(run)
     counted = sum(n for d in run.of_kind("documents") for _, _, n in drop_entries(d))
     assert sum(int(row[-1] or 0) for row in table(section, "Drops by reason").rows) == counted
+    assert "by the rule or map within the step" in table(section, "Reasons of this step").head
     examples = [part for part in every(list(section.parts)) if isinstance(part, Example)]
     assert any("not json" in line.text for part in examples for line in part.lines)
 
@@ -142,6 +147,25 @@ def test_evaluation_texts_are_counted_by_their_sets(tmp_path: Path) -> None:
     assert sorted(row[2:] for row in table(section, "By evaluation set").rows) == [(1, 0), (1, 1)]
 
 
+def test_validation_has_the_text_of_what_is_left_of_it(tmp_path: Path) -> None:
+    made = ["\n".join(f"line {line} of {number}" for line in range(8)) for number in range(100)]
+    source = write_documents(
+        tmp_path / "out" / "documents" / "c4" / "00-ingest", [*made, *(f"{text}\nmore" for text in made)]
+    )
+    quiet = RunOptions(quiet=True, alarms=Alarms(max_drop=1.0))
+    twice = tmp_path / "out" / "validation-choice"
+    run_stage(ChoiceStage((str(source),), ChoiceConfig(validation="50%", min_bytes=0)), twice, quiet)
+    left = tmp_path / "out" / "documents" / "c4" / "01-validation"
+    run_stage(side_stage((str(source),), twice, "c4", "validation"), left, quiet)
+    section = validation_section(CorpusRun(tmp_path / "out"))
+    assert section is not None
+    validation = table(section, "Validation")
+    (row,) = (dict(zip(validation.head, row, strict=True)) for row in validation.rows)
+    texts = [text for batch in Dataset.open(left).batches(["text"]) for text in batch["text"].to_pylist()]
+    assert row["validation documents"] == len(texts) < int(str(row["held out"]))
+    assert row["text"] == size(sum(len(text.encode()) for text in texts))
+
+
 def test_bars_hold_all_numbers() -> None:
     import numpy as np
 
@@ -161,6 +185,7 @@ def test_the_page_has_all_sections(run: CorpusRun) -> None:
     assert ids == wanted.split()
     packed = Dataset.open(run.path / "packed").manifest
     mixture = next(section for section in page.sections if section.id == "mixture")
+    assert table(mixture, "The mixture").head[-1] == "bytes of ids"
     assert {row[0] for row in table(mixture, "The mixture").rows} == {e["domain"] for e in packed.extra["domains"]}
     assert cutoffs(run)["language_score"] == {"langid of commoncrawl": 0.1}
     assert all(
