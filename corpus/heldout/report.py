@@ -10,21 +10,37 @@ from corpus.data.manifest import Manifest
 from corpus.heldout.choice import OTHER_SIDE
 from corpus.heldout.overlap import PAIRS
 
+_MUCH = Fraction(1, 10)
+"""Above this share of a domain's documents it is said why so many are held out."""
 
-def report_lines(choice: Manifest) -> Iterator[str]:
-    """A line for each domain, one for each pair of domains that have something in common, and what is not as wanted."""
+
+def report_lines(choice: Manifest, setting: str = "--min-bytes") -> Iterator[str]:
+    """A line for each domain, one for each pair of domains that have something in common, and what is not as wanted.
+
+    `setting`: what its caller calls the text that validation should have at least."""
     rows = choice.extra["validation"]
     width = max(len(row["domain"]) for row in rows)
     for row in rows:
         gone = [f"{n:,} {reason}" for reason, n in row["dropped"].items() if reason != OTHER_SIDE]
         yield f"{row['domain']:{width}}  {row['kept']:,} validation documents; dropped: {', '.join(gone) or 'none'}"
-        yield from (f"{'':{width}}  {line}" for line in _shortfalls(row, choice.config))
+        notes = [*_excess(row, choice, setting), *_shortfalls(row, choice.config)]
+        yield from (f"{'':{width}}  {line}" for line in notes)
     for pair in choice.extra[PAIRS]:
         names = {key: n for key, n in pair.items() if key not in ("validation", "other")}
         if texts := names.pop("texts", 0):
             yield f"{texts:,} documents of {pair['other']} are held out for texts chosen in {pair['validation']}"
         for reason, number in names.items():
             yield f"{number:,} validation documents of {pair['validation']} dropped: {reason} of {pair['other']}"
+
+
+def _excess(row: dict[str, Any], choice: Manifest, setting: str) -> Iterator[str]:
+    """That more than a tenth of a domain is held out, where that is for the text that validation should have at least."""
+    joined = sum(pair.get("texts", 0) for pair in choice.extra[PAIRS] if pair["other"] == row["domain"])
+    share = Fraction(row["held_out"] - joined, row["documents"])
+    least = choice.config["min_bytes"]
+    if share > max(_MUCH, Fraction(choice.config["validation"])) and row["bytes"] - row["largest"] < least:
+        part = row["held_out"] / row["documents"]
+        yield f"{row['held_out']:,} of {row['documents']:,} ({part:.0%}) held out: {setting}; lower it"
 
 
 def _shortfalls(row: dict[str, Any], config: Any) -> Iterator[str]:

@@ -34,6 +34,7 @@ _TAIL = """\
 validation: # held out of training before anything is trained, and compared with all domains
   fraction: 0.001
   min_documents: 10 # of a small domain more than the fraction, up to a tenth of it
+  # min_tokens: 2049 # also so much text, up to half of the domain; left out: a sequence. A small domain wants less
 
 tokenizer: {preset: llama, vocab_size: 32K} # or path: tokenizer.model, to take one that is there
 

@@ -165,7 +165,7 @@ def _across_lines(output: Path, outputs: list[str]) -> list[str]:
 def _validation_lines(output: Path) -> list[str]:
     """What is validation in each domain, and between which domains it was taken from; gone where that was cleaned."""
     place = output / CHOICE
-    return [*report_lines(Manifest.load(place)), ""] if (place / MANIFEST).exists() else []
+    return [*report_lines(Manifest.load(place), "validation.min_tokens"), ""] if (place / MANIFEST).exists() else []
 
 
 def _packed_lines(output: Path) -> list[str]:

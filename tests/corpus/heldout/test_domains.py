@@ -158,6 +158,18 @@ def test_pairs_are_named(tmp_path: Path, make_documents: Make) -> None:
     assert small["dropped"].keys() <= {OTHER_SIDE, LINES_IN_TRAINING}
 
 
+@pytest.mark.parametrize(("validation", "least", "said"), [("1%", 10**6, True), ("1%", 16, False), ("50%", 16, False)])
+def test_more_than_a_tenth_is_explained(
+    tmp_path: Path, make_documents: Make, validation: str, least: int, said: bool
+) -> None:
+    rng = random.Random(11)
+    sources = {"small": make_documents("small", [own_text(rng) for _ in range(40)], domain="small")}
+    found = run(tmp_path, sources, validation=validation, overlap="exact", min_bytes=least)
+    lines = "\n".join(report_lines(found["choice"].manifest, "validation.min_tokens"))
+    assert ("20 of 40 (50%) held out: validation.min_tokens; lower it" in lines) == said
+    assert ("held out:" in lines) == said
+
+
 def test_a_document_that_is_there_twice_is_refused(tmp_path: Path, make_documents: Make) -> None:
     rng = random.Random(7)
     texts = [own_text(rng) for _ in range(60)]

@@ -28,6 +28,7 @@ def test_a_new_recipe_is_whole_and_commented(tmp_path: Path) -> None:
         "wikipedia": "wikipedia",
     }
     text = path.read_text(encoding="utf-8")
+    assert "# min_tokens: 2049" in text and "half of the domain" in text
     assert str(path) in text.splitlines()[1] and text.count("#") > 15
     assert [weight.share for weight in recipe.weights().weights] == [Fraction(1, 2)] * 2
     raw = tmp_path / "raw"
