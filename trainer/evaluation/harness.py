@@ -16,6 +16,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from corpus.errors import UsageError
 from trainer.models.precision import precision_context
 from trainer.run.decoding import decode
 from trainer.run.generate import LoadedModel
@@ -104,19 +105,27 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the library is untyped
             sampling = _sampling(requests[numbers[0]].args[1])
             for start in range(0, len(numbers), self.batch_size):
                 part = numbers[start : start + self.batch_size]
-                prompts = [self._cut(self.tok_encode(requests[number].args[0]), sampling) for number in part]
+                prompts = [self._cut(self.tok_encode(requests[number].args[0]), sampling.max_tokens) for number in part]
                 for number, text in zip(part, self._generated(prompts, sampling), strict=True):
                     texts[number] = text
         return texts
 
-    def _cut(self, ids: list[int], sampling: SamplingConfig) -> list[int]:
-        most = max(1, self.capacity - sampling.max_tokens)
+    def _cut(self, ids: list[int], answer: int) -> list[int]:
+        """A prompt without so much of its beginning that the answer fits, but half of the model's positions it has at least:
+        an answer that is asked to be longer than what is left is shorter."""
+        most = max(1, self.capacity - answer, self.capacity // 2)
         self.cut += len(ids) > most
         return ids[-most:]
 
     def _generated(self, prompts: Sequence[list[int]], sampling: SamplingConfig) -> list[str]:
         loaded = self.loaded
         streams = [TextStream(loaded.codec.decode, prompt, sampling.stop) for prompt in prompts]
+        left = [self.capacity - len(prompt) for prompt in prompts]
+
+        def finished(number: int, token: int) -> bool:
+            left[number] -= 1
+            return left[number] < 1 or streams[number].stopped
+
         tokens = decode(
             loaded.model,
             prompts,
@@ -124,7 +133,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the library is untyped
             (loaded.eod,),
             loaded.vocabulary,
             loaded.precision,
-            lambda number, token: streams[number].stopped,
+            finished,
         )
         for number, token in tokens:
             streams[number].add(token)
@@ -185,8 +194,11 @@ def _sampling(settings: dict[str, Any]) -> SamplingConfig:
     until = settings.get("until") or ()
     stop = (until,) if isinstance(until, str) else tuple(until)
     sampled = settings.get("do_sample", settings.get("temperature", 0) > 0)
+    answer = int(settings.get("max_gen_toks", _GENERATED))
+    if answer < 1:
+        raise UsageError(f"a task asks for answers of {answer} tokens: give its max_gen_toks at least 1.")
     return SamplingConfig(
-        max_tokens=int(settings.get("max_gen_toks", _GENERATED)),
+        max_tokens=answer,
         temperature=float(settings.get("temperature", 1.0)) if sampled else 0.0,
         top_k=int(settings.get("top_k") or 0),
         top_p=float(settings.get("top_p", 1.0)),

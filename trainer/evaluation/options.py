@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from corpus.config import check_options
 from corpus.errors import UsageError
@@ -28,8 +27,10 @@ class EvaluationOptions:
         "documents, or a packed set with its documents beside it, that may hold examples of the tasks",
         metavar="DOCS",
     )
-    contamination: Literal["palm", "gpt3"] = option(
-        "palm", "palm: 70% of a text's 8-grams occur in the corpus; gpt3: one 13-gram, in at most 10 documents"
+    contamination: str | None = option(
+        None,
+        "palm: 70% of a text's 8-grams occur in the corpus; gpt3: one 13-gram, in at most 10 documents. Default: palm",
+        choices=("palm", "gpt3"),
     )
     samples: Path | None = option(None, "file for every example of the tasks, as JSON lines")
     batch_size: int = option(8, "sequences at once", least=1)
@@ -37,13 +38,19 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.tasks and not self.task_names:
+            raise UsageError(
+                f"--tasks {' '.join(self.tasks)} names no task: give names with commas between, or YAML files."
+            )
         if self.validation is None and not self.tasks:
             raise UsageError("There is nothing to evaluate on: give --validation, --tasks, or both.")
         if self.documents and self.validation is None:
             raise UsageError("--documents tells the languages of validation sets: give --validation too.")
         for name in ("corpus", "samples", "few_shots", "limit"):
-            if getattr(self, name) and not self.tasks:
+            if getattr(self, name) not in (None, ()) and not self.tasks:
                 raise UsageError(f"--{name.replace('_', '-')} is about tasks: give --tasks too.")
+        if self.contamination is not None and not self.corpus:
+            raise UsageError("--contamination says how examples are looked for in a corpus: give --corpus too.")
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -99,7 +101,6 @@ def _record(task: TaskResult) -> dict[str, Any]:
 
 def run_tasks(loaded: LoadedModel, options: EvaluationOptions, report: Callable[[str], None]) -> TaskResults:
     """Score the tasks that are asked for, and look for their examples in the corpus."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of the libraries, which read this when they are imported
     try:
         from lm_eval.evaluator import evaluate
     except ImportError:
@@ -107,16 +108,18 @@ def run_tasks(loaded: LoadedModel, options: EvaluationOptions, report: Callable[
     from trainer.evaluation.harness import HarnessModel
 
     corpus = corpus_of(options.corpus)
-    chosen = load_tasks(options.task_names, options.few_shots)
+    with _silent():
+        chosen = load_tasks(options.task_names, options.few_shots)
     model = HarnessModel(loaded, batch_size=options.batch_size)
     report(f"{len(chosen['tasks'])} tasks")
-    found = evaluate(model, task_dict=chosen, limit=options.limit, bootstrap_iters=_BOOTSTRAP)
+    with _silent():
+        found = evaluate(model, task_dict=chosen, limit=options.limit, bootstrap_iters=_BOOTSTRAP)
     samples: Mapping[str, list[dict[str, Any]]] = found["samples"]
     contamination: Mapping[str, Contamination] = {}
     if corpus:
         report(f"looking for their examples in {sum(dataset.manifest.rows for dataset in corpus):,} documents")
         examples = {name: [sample["doc"] for sample in _each(rows)] for name, rows in samples.items()}
-        contamination = find_contamination(examples, corpus, options.contamination)
+        contamination = find_contamination(examples, corpus, options.contamination or "palm")
     if options.samples is not None:
         _write_samples(options.samples, samples, contamination)
     results = [
@@ -129,6 +132,21 @@ def run_tasks(loaded: LoadedModel, options: EvaluationOptions, report: Callable[
         if name not in chosen["tasks"]
     ]
     return TaskResults((*results, *(group for group in groups if group.scores)), model.cut)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the bars of the libraries, and what they print among our results. TQDM_DISABLE comes too late for the bars: tqdm
+    reads it when it is imported, which torch does."""
+    from tqdm import tqdm
+
+    made = tqdm.__init__
+    tqdm.__init__ = partialmethod(made, disable=True)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tqdm.__init__ = made
 
 
 def load_tasks(names: Sequence[str], few_shots: int | None) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def pretrained_model(path: Path, device: str | None = None) -> TextModel:
         raise DataError(
             f"{path} has no tokenizer.json or tokenizer.model: save its tokenizer there with transformers' save_pretrained."
         )
-    config = {**read_table(path / CONFIG), **_table(path / GENERATION)}
+    codec = TextCodec(tokenizer)
+    stated = {name: value for name, value in _table(path / GENERATION).items() if value is not None}
+    config = {**read_table(path / CONFIG), **stated}
     ends = _ids(config.get("eos_token_id"))
     if not ends:
         raise DataError(f"{path / CONFIG} names no eos_token_id: write there which id ends a text.")
@@ -54,7 +56,7 @@ def pretrained_model(path: Path, device: str | None = None) -> TextModel:
         ends[0],
         _first(tokenizer, path, config),
         # ids beyond the tokenizer's are padding
-        min(directory.shape.vocabulary, TextCodec(tokenizer).backend.size),
+        min(directory.shape.vocabulary, codec.backend.size),
         "bf16" if half else "fp32",
         # the library puts nothing before a text but what its tokenizer does
         alone=True,

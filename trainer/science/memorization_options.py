@@ -9,6 +9,7 @@ from corpus.config import check_options
 from corpus.errors import UsageError
 from corpus.option import option, option_required
 from trainer.config.options import DEVICE_DOC, DEVICES
+from trainer.run.picture import check_ending
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class MemorizationOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.plot is not None:
+            check_ending(self.plot)
         if any(not text.isdigit() or int(text) < 1 for text in self.prompt):
             raise UsageError(f"--prompt {' '.join(self.prompt)}: give whole numbers of at least 1.")
 

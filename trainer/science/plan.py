@@ -10,6 +10,7 @@ from corpus.config import check_options
 from corpus.errors import UsageError
 from corpus.option import option
 from trainer.config.gpus import find_gpu, peak_flops
+from trainer.run.picture import check_ending
 from trainer.science.allocation import FLOPS_PER_PAIR, Allocation, AllocationLaw
 from trainer.science.batch_rules import Suggestion, suggestions
 from trainer.science.chinchilla import (
@@ -64,6 +65,8 @@ class PlanOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.plot is not None:
+            check_ending(self.plot)
         if self.compute is not None and self.gpu_hours is not None:
             raise UsageError("--compute and --gpu-hours say the same thing twice: give one of them.")
         given = [self.budget is not None, self.parameters is not None, self.tokens is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from corpus.config import check_options
 from corpus.option import option, option_required
 from trainer.config.options import DEVICE_DOC, DEVICES
+from trainer.run.picture import check_ending
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,5 @@ class ProbeOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.plot is not None:
+            check_ending(self.plot)

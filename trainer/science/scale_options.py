@@ -8,6 +8,7 @@ from pathlib import Path
 from corpus.config import check_options
 from corpus.errors import UsageError
 from corpus.option import option
+from trainer.run.picture import check_ending
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class ScaleFitOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.plot is not None:
+            check_ending(self.plot)
         if (self.target_parameters is None) != (self.target_tokens is None):
             raise UsageError("--target-parameters and --target-tokens say one target together: give both.")
         if self.target_parameters is not None and (self.law == "compute" or self.target_compute is not None):

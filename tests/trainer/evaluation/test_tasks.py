@@ -20,7 +20,10 @@ from tests.trainer.packed import EOD, learnable_rows, write_packed
 from trainer.cli import main
 from trainer.evaluation.contamination import find_contamination
 from trainer.evaluation.options import EvaluationOptions
+from trainer.run.decoding import decode
 from trainer.run.generate import LoadedModel
+from trainer.run.sampling import SamplingConfig
+from trainer.run.stream import TextStream
 
 pytest.importorskip("lm_eval")
 from trainer.evaluation.harness import HarnessModel
@@ -99,9 +102,29 @@ def test_a_whole_text_is_predicted_once_and_greedy_answers_are_generated(run: Pa
     assert whole[0] == EOD
 
 
-def _greedy(tokens: int) -> object:
-    from trainer.run.sampling import SamplingConfig
+def test_a_prompt_is_kept_where_the_answer_is_asked_to_fill_the_model(run: Path) -> None:
+    """The default asks for more tokens than the model takes together."""
+    loaded = LoadedModel.load(run, lambda text: None)
+    model = HarnessModel(loaded, batch_size=4)
+    texts = ["the cat sat on a mat", "a dog ran", " ".join(WORDS), ""]
+    starts = [loaded.before(loaded.codec.encode(text))[-LENGTH // 2 :] for text in texts]
+    ids = [
+        [token for _, token in decode(loaded.model, [start], _greedy(LENGTH - len(start)), (EOD,), loaded.vocabulary)]
+        for start in starts
+    ]
+    expected = []
+    for start, found in zip(starts, ids, strict=True):
+        stream = TextStream(loaded.codec.decode, start, ())
+        for token in found:
+            stream.add(token)
+        expected.append(stream.text)
+    assert model.generate_until([_asked(text, {}) for text in texts]) == expected
+    assert model.cut == sum(len(loaded.before(loaded.codec.encode(text))) > LENGTH // 2 for text in texts)
+    with pytest.raises(UsageError, match="max_gen_toks at least 1"):
+        model.generate_until([_asked("a", {"max_gen_toks": 0})])
 
+
+def _greedy(tokens: int) -> SamplingConfig:
     return SamplingConfig(max_tokens=tokens, temperature=0.0)
 
 
@@ -134,6 +157,7 @@ def test_a_local_task_is_scored_and_its_contamination_said(
     samples = tmp_path / "samples.jsonl"
     result = CliRunner().invoke(main, [*arguments, "--quiet", "--json", "--samples", str(samples)])
     assert result.exit_code == 0, result.output
+    assert "it/s" not in result.stderr and "%|" not in result.stderr  # no bars of the libraries
     found = json.loads(result.stdout)["tasks"]["quiz"]
     assert found["contamination"] == {"contaminated": 1, "clean": 1, "short": 1}
     assert (found["few_shots"], found["examples"]) == (1, 3)
@@ -171,7 +195,10 @@ def test_an_example_is_contaminated_by_scattered_grams_and_not_by_common_ones(tm
         ({}, "give --validation, --tasks, or both"),
         ({"tasks": ("a",), "documents": ("d",)}, "--documents tells the languages"),
         ({"validation": Path("v"), "few_shots": 3}, "--few-shots is about tasks"),
-        ({"tasks": ("a",), "contamination": "pal"}, "give palm or gpt3"),
+        ({"validation": Path("v"), "few_shots": 0}, "--few-shots is about tasks"),
+        ({"tasks": (",",)}, "--tasks , names no task"),
+        ({"tasks": ("a",), "contamination": "gpt3"}, "give --corpus too"),
+        ({"tasks": ("a",), "corpus": ("c",), "contamination": "pal"}, "give palm or gpt3"),
     ],
 )
 def test_what_does_not_go_together_is_said(options: dict[str, object], words: str) -> None:

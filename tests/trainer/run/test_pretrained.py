@@ -81,6 +81,15 @@ def test_what_a_directory_lacks_is_said(tmp_path: Path) -> None:
         edited(tmp_path / "endless" / name, eos_token_id=None)
     with pytest.raises(DataError, match="names no eos_token_id"):
         open_model(tmp_path / "endless", print)
+    # what generation_config.json leaves open is config.json's
+    shutil.copytree(tmp_path / "hf", tmp_path / "null")
+    table = json.loads((tmp_path / "null/generation_config.json").read_text()) | {"eos_token_id": None}
+    (tmp_path / "null/generation_config.json").write_text(json.dumps(table))
+    edited(tmp_path / "null/config.json", eos_token_id=7)
+    assert open_model(tmp_path / "null", print).ends == {7}
+    (tmp_path / "null/tokenizer.json").write_text("{}")
+    refused = call("generate", tmp_path / "null", "--prompt", "a")
+    assert refused.exit_code == 1 and "is no usable tokenizer" in refused.output
     (tmp_path / "hf/tokenizer.json").unlink()
     # the SentencePiece model is left: its class puts a BOS before a text unless it is told not to
     edited(tmp_path / "hf/tokenizer_config.json", add_bos_token=False)

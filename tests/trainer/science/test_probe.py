@@ -107,6 +107,11 @@ def test_neurons_of_one_domain_are_counted_by_rates_and_not_by_tokens() -> None:
     assert special(used[:1], read[:1]) is None
 
 
+def test_an_ending_that_cannot_be_drawn_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"x.txt ends in none of"):
+        ProbeOptions(tmp_path, plot=tmp_path / "x.txt")
+
+
 def test_a_run_is_probed_at_its_checkpoints_and_before_them(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = [f"--set=model.{key}={value}" for key, value in
