@@ -22,7 +22,7 @@ variants:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from typing import Any
 from corpus.errors import UsageError
 from corpus.mixture.plan.recipe_file import load_recipe_file
 from corpus.option import nearest
+from corpus.quantity import Kind, parse_quantity
 from trainer.science.grid import check_keys, positive, read_grid
 
 _NAME = re.compile(r"[\w-]+")
@@ -44,6 +45,44 @@ _KEYS = (
     *BUDGETS, *_TRAINING,
 )  # fmt: skip
 _OF_VARIANT = ("data", "recipe", "input", "without", "changes", "model", "settings")
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _table(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(key, str) for key in value))
+
+
+def _texts(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(_text(each) for each in value))
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+_TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "output": (_text, "a path, as sweep"),
+    "model": (_text, "a name, as llama-tiny"),
+    "data": (_text, "a path, as out/packed"),
+    "recipe": (_text, "a name or a path, as llama"),
+    "input": (_text, "a path, as raw"),
+    "validation": (lambda value: value is None or _text(value), "a path, as out/validation"),
+    "settings": (_table, "a table, as {optimizer.lr: 3e-3}"),
+    "corpus": (_table, "a table, as {sequence_length: 256}"),
+    "changes": (_table, "a table, as {mixture: {github: {share: 20}}}"),
+    "without": (_texts, "a list of steps, as [github/filter]"),
+    "batch_size": (_count, "a whole number above 0"),
+    "micro_batch_size": (_count, "a whole number above 0"),
+    "threads": (_count, "a whole number above 0"),
+    "device": (_text, "cpu or cuda"),
+    "workers": (_count, "a whole number above 0"),
+    "allow_missing": (lambda value: isinstance(value, bool), "true or false"),
+    "plugins": (_texts, "a list of files, as [mine.py]"),
+}
+_QUANTITIES: Mapping[str, Kind] = {"limit": "count", "memory": "bytes"}
 
 
 @dataclass(frozen=True)
@@ -84,19 +123,23 @@ def read_sweep(path: Path) -> Sweep:
         raise UsageError(
             f"{path}: variants is no table of two or more names: write variants: {{plain: {{}}, other: …}}."
         )
-    for name in tables:
-        if not _NAME.fullmatch(str(name)):
+    names = [str(name) for name in tables]
+    for number, name in enumerate(names):
+        if not _NAME.fullmatch(name):
             raise UsageError(f"{path}: '{name}' is no name of a variant: use letters, digits, - and _.")
-    variants = tuple(_variant(path, grid, str(name), table or {}) for name, table in tables.items())
-    names = [variant.name for variant in variants]
+        if name in names[:number]:
+            raise UsageError(
+                f"{path}: two variants are called '{name}', and would share a directory: rename one of them."
+            )
+    _check_types(str(path), grid)
+    variants = tuple(_variant(path, grid, str(name), {} if table is None else table) for name, table in tables.items())
     baseline = str(grid.get("baseline", names[0]))
     if baseline not in names:
         raise UsageError(f"{path}: there is no variant '{baseline}' to compare with: {nearest(baseline, names)}")
     seeds = grid.get("seeds", [0])
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise UsageError(f"{path}: seeds is no list of whole numbers: write seeds: [0, 1, 2].")
-    corpus = grid.get("corpus") or {}
-    check_keys(f"{path}, corpus", corpus, _OF_CORPUS)
+    corpus = _of_corpus(path, grid.get("corpus") or {})
     validation = grid.get("validation")
     return Sweep(
         path,
@@ -111,12 +154,51 @@ def read_sweep(path: Path) -> Sweep:
     )
 
 
+def _check_types(where: str, table: Mapping[str, Any]) -> None:
+    for key, value in table.items():
+        fits, wanted = _TYPES.get(key, (_anything, ""))
+        if not fits(value):
+            raise UsageError(f"{where}: {key} has {value!r}: write {wanted}.")
+
+
+def _anything(value: Any) -> bool:
+    """Of what the recipe checks, or another check of its own."""
+    return True
+
+
+def _of_corpus(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `corpus run`; those that are not listed here are checked with the recipe."""
+    where = f"{path}, corpus"
+    check_keys(where, table, _OF_CORPUS)
+    _check_types(where, table)
+    found = dict(table)
+    for key, kind in _QUANTITIES.items():
+        if key in table:
+            try:
+                found[key] = parse_quantity(table[key], kind)
+            except ValueError as error:
+                raise UsageError(f"{where}: {key}: {error}.") from None
+    return found
+
+
+def _settings(where: str, grid: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a variant; a UsageError for what the grid says by keys of its own."""
+    settings = {**(grid.get("settings") or {}), **(table.get("settings") or {})}
+    own = {"training.steps": next(name for name in BUDGETS if name in grid), "training.seed": "seeds"}
+    own |= {f"training.{key}": key for key in ("batch_size", "micro_batch_size") if key in grid}
+    for key in settings:
+        if key in own:
+            raise UsageError(f"{where}: settings has {key}, which {own[key]}: says for all variants: leave it out.")
+    return settings
+
+
 def _variant(path: Path, grid: Mapping[str, Any], name: str, table: Any) -> Variant:
     where = f"{path}, variant {name}"
     if not isinstance(table, dict):
         raise UsageError(f"{where} is no table: write {name}: {{}} where nothing differs.")
     check_keys(where, table, _OF_VARIANT)
-    settings = {**(grid.get("settings") or {}), **(table.get("settings") or {})}
+    _check_types(where, table)
+    settings = _settings(where, grid, table)
     model = str(table.get("model", grid["model"]))
     made = {"recipe", "without", "changes", "input"} & set(table)
     if "data" in table or ("data" in grid and not made):
@@ -138,19 +220,22 @@ def _variant(path: Path, grid: Mapping[str, Any], name: str, table: Any) -> Vari
 def _left_out(where: str, recipe: Mapping[str, Any], step: str) -> dict[str, Any]:
     """A recipe without a step of one of its domains, or of `across`."""
     domain, slash, name = step.partition("/")
-    domains = recipe.get("domains") or {}
+    domains, across = (recipe.get(key) or {} for key in ("domains", "across"))
+    table = across if domain == "across" else domains.get(domain) or {} if isinstance(domains, dict) else None
+    if not isinstance(table, dict) or not isinstance(table.get("stages") or [], list):
+        raise UsageError(
+            f"{where}: the recipe has no table of domains with lists of stages to leave '{step}' out of: mend it."
+        )
     if domain == "across":
-        across = recipe.get("across") or {}
         return {**recipe, "across": {**across, "stages": _others(where, step, across.get("stages") or [], name)}}
     if not slash or domain not in domains:
         raise UsageError(f"{where}: without names steps as domain/step, not '{step}': {nearest(domain, domains)}")
-    table = domains[domain] or {}
     kept = _others(where, step, table.get("stages") or [], name)
     return {**recipe, "domains": {**domains, domain: {**table, "stages": kept}}}
 
 
 def _others(where: str, step: str, stages: list[Any], name: str) -> list[Any]:
-    names = [next(iter(stage)) if isinstance(stage, dict) else str(stage) for stage in stages]
+    names = [next(iter(stage), "") if isinstance(stage, dict) else str(stage) for stage in stages]
     if name not in names:
         raise UsageError(f"{where}: the recipe has no step '{step}' to leave out: {nearest(name, names)}")
     return [stage for stage, known in zip(stages, names, strict=True) if known != name]

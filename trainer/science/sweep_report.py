@@ -9,7 +9,10 @@ from typing import Any
 from trainer.science.paired import Difference
 from trainer.science.sweep import SweepResult, VariantResult
 
-_MEAN = "mean"
+
+def mean_name(found: SweepResult) -> str:
+    """What the mean of the domains is called beside them."""
+    return "mean of domains" if "mean" in found.baseline.losses else "mean"
 
 
 def mean_losses(found: SweepResult, variant: VariantResult) -> tuple[float, ...]:
@@ -29,7 +32,7 @@ def differences(found: SweepResult, variant: VariantResult) -> dict[str, Differe
     """How much higher a variant's losses are than the baseline's, by domain, and in the mean."""
     known = found.baseline
     pairs = {domain: Difference.of(losses, known.losses[domain]) for domain, losses in variant.losses.items()}
-    return {**pairs, _MEAN: Difference.of(mean_losses(found, variant), mean_losses(found, known))}
+    return {**pairs, mean_name(found): Difference.of(mean_losses(found, variant), mean_losses(found, known))}
 
 
 def sweep_lines(found: SweepResult) -> Iterator[str]:
@@ -49,16 +52,22 @@ def sweep_lines(found: SweepResult) -> Iterator[str]:
         if each.leaked:
             yield (
                 f"note: {each.leaked:,} of {found.documents:,} validation documents are among those that {each.name} is mixed "
-                "from: its losses are too low by what it learned of them"
+                "from: its losses are too low by what it learned of them; hold documents out before the step that differs, "
+                "so that no variant is made from them, pack them, and give them as validation:"
             )
     yield ""
     yield from _data(found)
 
 
 def verdict(found: SweepResult, variant: VariantResult) -> str:
-    """Whether a variant helps, in a sentence."""
+    """Whether a variant helps, in a sentence; where one of the two learned of validation, why that is not said."""
+    learned = [each.name for each in (found.baseline, variant) if each.leaked]
+    if learned:
+        return (
+            f"{variant.name}: whether it helps is not said, for {' and '.join(learned)} learned of validation documents"
+        )
     by = differences(found, variant)
-    mean = by.pop(_MEAN)
+    mean = by.pop(mean_name(found))
     name, baseline = variant.name, found.sweep.baseline
     amount = f"{abs(mean.mean):.4f}" + ("" if mean.half is None else f" ± {mean.half:.4f}")
     if mean.half is None:
@@ -77,7 +86,7 @@ def verdict(found: SweepResult, variant: VariantResult) -> str:
 def _losses(found: SweepResult, others: list[VariantResult]) -> Iterator[str]:
     by = {each.name: differences(found, each) for each in others}
     rows = [["domain", found.sweep.baseline, *(each.name for each in others)]]
-    for domain in [*found.baseline.losses, _MEAN]:
+    for domain in [*found.baseline.losses, mean_name(found)]:
         cells = [f"{_level(found, found.baseline, domain):.4f}"]
         for each in others:
             change = by[each.name][domain]
@@ -88,7 +97,7 @@ def _losses(found: SweepResult, others: list[VariantResult]) -> Iterator[str]:
 
 
 def _level(found: SweepResult, variant: VariantResult, domain: str) -> float:
-    return fmean(mean_losses(found, variant) if domain == _MEAN else variant.losses[domain])
+    return fmean(mean_losses(found, variant) if domain == mean_name(found) else variant.losses[domain])
 
 
 def _data(found: SweepResult) -> Iterator[str]:
@@ -131,7 +140,7 @@ def sweep_json(found: SweepResult) -> dict[str, Any]:
     def variant(each: VariantResult) -> Mapping[str, Any]:
         return {
             "losses": {domain: list(losses) for domain, losses in each.losses.items()}
-            | {_MEAN: list(mean_losses(found, each))},
+            | {mean_name(found): list(mean_losses(found, each))},
             "differences": {domain: change(value) for domain, value in differences(found, each).items()},
             "tokens": each.tokens,
             "flops": each.flops,

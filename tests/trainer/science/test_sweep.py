@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
 from trainer.run.directory import Run
 from trainer.science.paired import Difference, student
+from trainer.science.sweep import run_sweep
 from trainer.science.sweep_grid import merged, read_sweep
+from trainer.science.sweep_report import sweep_lines
 
 TINY = {"model.layers": 1, "model.d_model": 16, "model.heads": 1, "model.n_kv_heads": 1, "model.head_size": 16,
         "model.feed_forward": 16, "optimizer.lr": 0.02}  # fmt: skip
@@ -151,12 +154,72 @@ def test_recipes_lose_steps_and_take_changes(tmp_path: Path) -> None:
         ({"variants": {"a": {"data": "x"}, "b/c": {"data": "x"}}}, "no name of a variant"),
         ({"recipe": "llama", "input": "raw", "variants": {"a": {}, "b": {"without": ["github/filtre"]}}}, "did you mean 'filter'"),
         ({"recipe": "llama", "input": "raw", "variants": {"a": {}, "b": {"without": ["gitub/filter"]}}}, "did you mean 'github'"),
+        ({"recipe": "llama", "input": "raw", "variants": {"a": {}, "b": {"without": "github/filter"}}}, "variant b: without has 'github/filter': write a list of steps"),
+        ({"recipe": "llama", "input": "raw", "variants": {"a": {}, "b": {"without": 3}}}, "without has 3: write a list of steps"),
+        ({"recipe": "llama", "input": "raw", "variants": {"a": {}, "b": {"changes": ["x"]}}}, "changes has .*: write a table"),
+        ({"recipe": "llama", "input": "raw", "corpus": 3}, "corpus has 3: write a table"),
+        ({"recipe": "llama", "input": "raw", "corpus": ["limit"]}, "corpus has .*: write a table"),
+        ({"corpus": {"workers": "two"}}, "corpus: workers has 'two': write a whole number"),
+        ({"corpus": {"memory": "much"}}, "corpus: memory: 'much' is not a whole number"),
+        ({"corpus": {"limit": [3]}}, "corpus: limit: .* is not a whole number"),
+        ({"settings": ["optimizer.lr"]}, "settings has .*: write a table"),
+        ({"settings": "optimizer.lr=1"}, "settings has .*: write a table"),
+        ({"settings": {"training.steps": 3}}, "training.steps, which tokens: says"),
+        ({"settings": {"training.seed": 3}}, "training.seed, which seeds: says"),
+        ({"settings": {"training.batch_size": 3}}, "training.batch_size, which batch_size: says"),
+        ({"variants": {"a": {"data": "x", "settings": [3]}, "b": {"data": "x"}}}, "variant a: settings has"),
+        ({"variants": {"a": {"data": 3}, "b": {"data": "x"}}}, "variant a: data has 3: write a path"),
+        ({"variants": {"a": [], "b": {"data": "x"}}}, "variant a is no table"),
+        ({"variants": {1: {"data": "x"}, "1": {"data": "x"}}}, "two variants are called '1'"),
+        ({"output": 3}, "output has 3: write a path"),
+        ({"validation": 3}, "validation has 3: write a path"),
+        ({"batch_size": "x"}, "batch_size has 'x': write a whole number"),
+        ({"batch_size": True}, "batch_size has True: write a whole number"),
+        ({"threads": "two"}, "threads has 'two': write a whole number"),
+        ({"device": 0}, "device has 0: write cpu or cuda"),
+        ({"seeds": [True]}, "no list of whole numbers"),
     ],
 )  # fmt: skip
 def test_a_wrong_grid_is_said_before_anything_is_made(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read_sweep(_grid(tmp_path, **changes))
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_recipe_without_steps_that_fit_is_said(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    for domains in (3, {"web": ["dedup"]}, {"web": {"stages": "dedup"}}):
+        recipe.write_text(yaml.safe_dump({**RECIPE, "domains": domains}))
+        variants = {"a": {"recipe": "llama"}, "b": {"without": ["web/dedup"]}}
+        with pytest.raises(UsageError, match="variant b: the recipe has no table of domains"):
+            read_sweep(_grid(tmp_path, recipe=str(recipe), input="raw", variants=variants))
+    path = _grid(tmp_path)
+    path.write_text(path.read_text() + "output:\n")  # the last one counts
+    with pytest.raises(UsageError, match="output has None: write a path"):
+        read_sweep(path)
+
+
+def test_no_verdict_rests_on_what_training_held(sets: Path) -> None:
+    path = _grid(sets)
+    found = run_sweep(path, lambda text: None)
+    assert "noisy hurts" in "\n".join(sweep_lines(found))
+    for name in ("noisy", "clean"):  # a variant, the baseline
+        variants = tuple(replace(each, leaked=int(each.name == name)) for each in found.variants)
+        text = "\n".join(sweep_lines(replace(found, variants=variants)))
+        assert f"noisy: whether it helps is not said, for {name} learned of validation documents" in text
+        assert "noisy hurts" not in text and "give them as validation:" in text
+
+
+def test_a_domain_may_be_called_mean(sets: Path) -> None:
+    write_packed(sets / "of-mean", learnable_rows(12, 8, 30, seed=1), 30, domains=["web", "mean"] * 6)
+    path = _grid(sets, seeds=[0], validation=str(sets / "of-mean"))
+    result = CliRunner().invoke(main, ["sweep", str(path), "--json", "--quiet"])
+    assert result.exit_code == 0, result.output
+    for each in json.loads(result.stdout)["variants"].values():
+        assert set(each["losses"]) == {"web", "mean", "mean of domains"} == set(each["differences"])
+    last = json.loads((sets / "sweep/runs/noisy-seed0/metrics.jsonl").read_text().splitlines()[-1])
+    assert json.loads(result.stdout)["variants"]["noisy"]["losses"]["mean"] == [last["domains"]["mean"]["loss"]]
+    assert "mean of domains" in CliRunner().invoke(main, ["sweep", str(path), "--quiet"]).output
 
 
 def test_sets_that_do_not_compare_or_suffice_are_refused(sets: Path) -> None:
