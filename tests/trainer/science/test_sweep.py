@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from corpus.errors import UsageError
+from tests.raw import write_raw
 from tests.trainer.packed import learnable_rows, write_packed
 from trainer.cli import main
 from trainer.run.directory import Run
@@ -29,6 +30,18 @@ RECIPE = {
         "books": {"stages": []},
     },
     "mixture": {"web": {"share": 60}, "books": {"share": 40}},
+}
+
+
+RECIPE_OF_LINES = {
+    "domains": {
+        "commoncrawl": {"reader": "jsonl", "stages": [{"dedup": {"level": "line"}}]},
+        "books": {"reader": "jsonl", "stages": []},
+    },
+    "validation": {"fraction": 0.05, "min_documents": 3, "min_tokens": 50},
+    "tokenizer": {"preset": "llama", "vocab_size": 400},
+    "packing": {"sequence_length": 16},
+    "mixture": {"commoncrawl": {"share": 80, "epochs": 1}, "books": {"share": 20, "epochs": 1}},
 }
 
 
@@ -208,6 +221,54 @@ def test_no_verdict_rests_on_what_training_held(sets: Path) -> None:
         text = "\n".join(sweep_lines(replace(found, variants=variants)))
         assert f"noisy: whether it helps is not said, for {name} learned of validation documents" in text
         assert "noisy hurts" not in text and "give them as validation:" in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_variants_of_a_recipe_are_made_and_no_verdict_rests_on_what_training_held(tmp_path: Path) -> None:
+    write_raw(tmp_path / "raw", documents=60, files=1)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE_OF_LINES))
+    variants = {
+        "all": {},
+        "no-dedup": {"without": ["commoncrawl/dedup"]},  # which takes lines out of texts
+    }
+    changes = {
+        "recipe": str(recipe),
+        "input": str(tmp_path / "raw"),
+        "corpus": {"workers": 1},
+        "seeds": [0],
+        "tokens": 640,
+        "validation": None,
+        "variants": variants,
+    }
+    path = _grid(tmp_path, **changes)
+    result = CliRunner().invoke(main, ["sweep", str(path), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    data = tmp_path / "sweep" / "data"
+    assert found["validation"] == str(data / "all" / "validation")
+    known = [(data / name / "packed" / "_tokenizer" / "tokenizer.model").read_bytes() for name in variants]
+    assert known[0] == known[1]  # the baseline's
+    stages = {
+        name: {(row["domain"], row["stage"]): (row["in"], row["kept"]) for row in found["variants"][name]["stages"]}
+        for name in variants
+    }
+    assert stages["all"][("commoncrawl", "dedup, lines")][0] > 0
+    assert all(stage != "dedup, lines" for domain, stage in stages["no-dedup"])
+    leaked = {name: found["variants"][name]["leaked_documents"] for name in variants}
+    assert leaked["all"] == 0 < leaked["no-dedup"] <= found["validation_documents"]
+    text = CliRunner().invoke(main, ["sweep", str(path), "--quiet"]).output
+    assert "no-dedup: whether it helps is not said, for no-dedup learned of validation documents" in text
+    assert "no-dedup helps" not in text and "no-dedup hurts" not in text
+    assert f"note: {leaked['no-dedup']} of {found['validation_documents']} validation documents" in text
+    assert "left out" in text
+    # other data are not made in the place of those that are there
+    changes["variants"] = {**variants, "no-dedup": {"changes": {"packing": {"seed": 1}}}}
+    result = CliRunner().invoke(main, ["sweep", str(_grid(tmp_path, **changes)), "--quiet"])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2 and "was made with another recipe" in said and "--overwrite" not in said
+    assert f"remove {data / 'no-dedup'} to make it anew, or give another output:" in said
 
 
 def test_a_domain_may_be_called_mean(sets: Path) -> None:
