@@ -257,6 +257,73 @@ def test_lines_of_the_page_about_itself(line: str) -> None:
     assert main(f"<article><div>{line}</div><p>{PROSE * 3}</p></article>") == [(PROSE * 3).strip()]
 
 
+def test_rows_of_numbers_are_told_from_dates_at_once() -> None:
+    hostile = ["-".join(["11"] * 60) + "x", "-".join(["11.11.1111.11"] * 8) + "x", "11 May, " * 12 + "x", "©" * 3000 + "x",
+               "." * 50_000 + "x", "photo:" + "." * 50_000 + "x", "11:11 am " * 12 + "x", "May 11 May 2011, " * 7 + "x"]  # fmt: skip
+    for line in hostile:
+        assert line.strip() in main(f"<article><p>{PROSE * 3}</p><p>{line}</p><p>{PROSE * 3}</p></article>")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "12 March 2020 | 10:15 am", "11.05.2020, 10:30 Uhr", "Tuesday, 3 May 2021 at 10:30 PM EST", "2020-05-11", "10:30 - 12 May 2020",
+        "May 11, 2020 – May 12, 2020",
+    ],
+)  # fmt: skip
+def test_dates_are_lines_about_the_page(line: str) -> None:
+    assert main(f"<article><div>{line}</div><p>{PROSE * 3}</p></article>") == [(PROSE * 3).strip()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(c) to repeal the Act of 1912.", "No comments were made by the minister when she was asked on Tuesday.",
+        "Source: the river rises in the hills.", "Video: a moving image.", "Register for voting opened in May of that year.",
+        "Subscribe to the queue before you publish to it.", "Click here is what they wrote on the sign.",
+        "Read all the files before you write one.", "5 comments were removed by the court.", "Topics: algebra, geometry, calculus.",
+        "Copyright law began in 1710.", "Tagged animals were seen again.", "Leave a comment where the code is odd.",
+        "See also the second chapter.", "She told Reuters.", "(c) In 1912 it was repealed.",
+    ],
+)  # fmt: skip
+def test_sentences_among_paragraphs_are_no_lines_about_the_page(line: str) -> None:
+    paragraph = (PROSE * 3).strip()
+    assert main(f"<article><p>{paragraph}</p><p>{line}</p><p>{paragraph}</p></article>") == [paragraph, line, paragraph]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(c) 2020 The Paper", "© Ada Lovelace 2020", "Source: Reuters", "Photo: Ada Lovelace", "No comments", "5 Comments", "Read more",
+        '<a href="/a">Read more: what happened next</a>', 'Topics: <a href="/a">algebra</a>, <a href="/b">geometry</a>',
+        '<a href="/a">Subscribe to the weekly letter</a>', "Copyright 2020 The Paper. All rights reserved.",
+    ],
+)  # fmt: skip
+def test_lines_of_the_page_about_itself_among_paragraphs(line: str) -> None:
+    paragraph = (PROSE * 3).strip()
+    assert main(f"<article><p>{paragraph}</p><p>{line}</p><p>{paragraph}</p></article>") == [paragraph, paragraph]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["More on the proof", "Comments and strings", "Comments on the method", "5 comments on style", "Newsletter", "Comments"],
+)  # fmt: skip
+def test_sections_of_the_text_stay_whatever_their_heading(heading: str) -> None:
+    body = (
+        f"<article><p>{PROSE * 3}</p><h2>{heading}</h2><pre>x = 1</pre><h3>Details</h3><p>It is short.</p>"
+        f'<pre>from <a href="/x">x</a> import y</pre><p>{PROSE}</p></article>'
+    )
+    assert main(body) == [
+        (PROSE * 3).strip(),
+        heading,
+        "x = 1",
+        "Details",
+        "It is short.",
+        "from x import y",
+        PROSE.strip(),
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -273,7 +340,7 @@ def test_lines_of_the_text(line: str) -> None:
 
 
 def test_a_section_of_other_pages_ends_where_the_text_goes_on() -> None:
-    items = '<ul><li>A story that <a href="/a">has a link</a></li><li>Another story</li></ul>'
+    items = '<ul><li>A story that <a href="/a">has a link</a></li><li><a href="/b">Another story</a></li></ul>'
     body = f"<article><p>{PROSE}</p><h3>More great stories</h3>{items}<p>{PROSE * 2}</p></article>"
     assert main(body) == [PROSE.strip(), (PROSE * 2).strip()]
     assert main(f"<article><h3>More great stories</h3><p>{PROSE}</p></article>") == [
