@@ -230,12 +230,24 @@ def _read(path: Path, changed: int, size: int) -> Manifest:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings in which two configurations differ, as `key: old -> new`."""
+    """The settings in which two configurations differ, as `key: old -> new`, such as `maps[0].min_words: 200 -> 100`."""
     found: list[str] = []
     for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append(f"{prefix}{key}: {canonical_json(before)} -> {canonical_json(after)}")
+        found += _differences(old.get(key), new.get(key), f"{prefix}{key}")
     return found
+
+
+def _differences(before: Any, after: Any, key: str) -> list[str]:
+    if before == after:
+        return []
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return differences(before, after, f"{key}.")
+    if _are_steps(before) and _are_steps(after) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [line for place, pair in pairs for line in _differences(*pair, f"{key}[{place}]")]
+    return [f"{key}: {canonical_json(before)} -> {canonical_json(after)}"]
+
+
+def _are_steps(value: Any) -> bool:
+    """Whether a setting is a list of configurations, such as the maps of a step; lists of names are shown whole."""
+    return isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value)
