@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import build_config, config_options, existing, run_options, show_result, stage_options
 from corpus.engine.runner import run_stage
 from corpus.errors import UsageError
@@ -15,8 +16,9 @@ from corpus.quality.classifier import TrainClassifierConfig, TrainClassifierStag
 @click.command("train-classifier")
 @click.option("--positive", multiple=True, metavar="DOCS", help="Documents as wanted. (repeatable)")
 @click.option("--negative", multiple=True, required=True, metavar="DOCS", help="Random documents. (repeatable)")
-@stage_options
+@output_option()
 @config_options(TrainClassifierConfig)
+@stage_options
 def train_classifier(positive: tuple[str, ...], negative: tuple[str, ...], output: str, **values: Any) -> None:
     """Train a classifier that tells documents as wanted, such as pages that an encyclopedia cites, from random ones.
 

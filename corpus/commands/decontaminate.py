@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import (
     build_config,
     config_options,
@@ -22,9 +23,10 @@ from corpus.engine.runner import run_stage
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@output_option()
+@config_options(DecontaminateConfig)
 @stage_options
 @drop_alarm
-@config_options(DecontaminateConfig)
 def decontaminate(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Take the texts of evaluation sets out of documents, as GPT-3 did or as PaLM measured it.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import (
     build_config,
     cache_option,
@@ -26,12 +27,13 @@ from corpus.remote.listing import forget_listings
 
 def _domain_command(name: str, reader: type[Any]) -> click.Command:
     @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
+    @output_option()
+    @click.option("--domain", default="", help=f"Domain written to the documents; by default {reader.domain}.")
+    @config_options(reader, IngestConfig)
     @stage_options
     @cache_option
     @unreadable_alarm
     @drop_alarm
-    @click.option("--domain", default="", help=f"Domain written to the documents; by default {reader.domain}.")
-    @config_options(reader, IngestConfig)
     def command(inputs: tuple[str, ...], output: str, domain: str, cache: str, **values: Any) -> None:
         forget_listings()
         config = build_config(IngestConfig, values)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import build_config, config_options, existing, run_options, show_result, stage_options
 from corpus.engine.runner import run_stage
 from corpus.quality.lm.cutoffs import CutoffsConfig, CutoffsStage, summary
@@ -16,8 +17,9 @@ from corpus.quality.lm.stage import summary as model_summary
 
 @click.command("train-lm")
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
+@output_option()
 @config_options(TrainLmConfig)
+@stage_options
 def train_lm(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Train the language model of one language as CCNet did, on the encyclopedia for example.
 
@@ -33,8 +35,9 @@ def train_lm(documents: tuple[str, ...], output: str, **values: Any) -> None:
 
 @click.command("lm-cutoffs")
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
+@output_option()
 @config_options(CutoffsConfig)
+@stage_options
 def lm_cutoffs(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Measure at which perplexities documents of reference are parted into head, middle and tail.
 

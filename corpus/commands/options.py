@@ -18,7 +18,6 @@ from corpus.cli_options import (
     build_config,
     config_options,
     json_option,
-    output_option,
     prefixed_options,
     print_json,
     quiet_option,
@@ -47,9 +46,8 @@ __all__ = [
 
 
 def stage_options(command: Command) -> Command:
-    """--output and the execution options, which decide no byte of the output."""
+    """The execution options, which decide no byte of the output. They stand last in the help: a command's own go first."""
     options = [
-        output_option(),
         *execution_options(),
         json_option("Print what came of it as one JSON object."),
     ]

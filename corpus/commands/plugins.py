@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from corpus.cli_options import Group, json_option, print_json
+from corpus.cli_options import Group, json_option, output_option, print_json
 from corpus.errors import UsageError
 from corpus.examples import EXAMPLES
 from corpus.option import nearest
@@ -100,9 +100,10 @@ def _map_command(name: str, config: type[Any]) -> click.Command:
     from corpus.engine.runner import run_stage
 
     @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+    @output_option()
+    @config_options(config)
     @stage_options
     @drop_alarm
-    @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         maps = maps_of(build_config(config, values))
         stage = MapStage(existing(documents), name, maps=maps)

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from corpus.cli_options import output_option
 from corpus.commands.options import existing, run_options, show_result, stage_options
 
 
 @click.command()
 @click.argument("dumps", nargs=-1, required=True, metavar="DUMP…")
+@output_option()
 @stage_options
 def references(dumps: tuple[str, ...], output: str, **values: Any) -> None:
     """List the external links in the references of Wikipedia dumps (pages-articles or Enterprise HTML): OUTPUT/links.txt, a link a line.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpus.cli_options import Quantity, field_option, print_json
+from corpus.cli_options import Quantity, field_option, output_option, print_json
 from corpus.commands.options import cache_option, drop_alarm, run_options, stage_options, unreadable_alarm
 from corpus.commands.plugins import plugin_option
 from corpus.errors import UsageError
@@ -43,10 +43,7 @@ _UNSAID = (None, "auto", "error")
     metavar="RAW",
     help="Folder, or URL of one, with one folder of raw files per domain.",
 )
-@cache_option
-@stage_options
-@unreadable_alarm
-@drop_alarm
+@output_option()
 @click.option("--sequence-length", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--vocab-size", type=Quantity("count", Bounds(least=1)), help="Instead of the recipe's.")
 @click.option("--tokenizer", metavar="PATH", help="Take this tokenizer and train none.")
@@ -86,6 +83,10 @@ _UNSAID = (None, "auto", "error")
     "--drive", is_flag=True, help="With --executor slurm: wait for the jobs here, and start no chain of them."
 )
 @click.option("--slurm-chain", hidden=True, default="")
+@stage_options
+@cache_option
+@unreadable_alarm
+@drop_alarm
 def run(
     recipe: str,
     raw: str,

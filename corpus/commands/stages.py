@@ -45,9 +45,10 @@ def _documents_command(
     """A command from documents to documents."""
 
     @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+    @output_option()
+    @config_options(config)
     @stage_options
     @drop_alarm
-    @config_options(config)
     def command(documents: tuple[str, ...], output: str, **values: Any) -> None:
         stage = make(existing(documents), build_config(config, values))
         show_result(values, output, run_stage(stage, output, run_options(values)))
@@ -57,9 +58,10 @@ def _documents_command(
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
+@output_option()
+@config_options(DedupConfig)
 @stage_options
 @drop_alarm
-@config_options(DedupConfig)
 def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Remove repeated lines, documents, books or near-duplicates.
 
@@ -73,8 +75,9 @@ def dedup(documents: tuple[str, ...], output: str, **values: Any) -> None:
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
+@output_option()
 @config_options(KeysConfig)
+@stage_options
 def dedup_keys(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Keep the keys of documents that others are compared with again and again: `dedup --against KEYS` then reads these, and
     not the documents."""
@@ -101,8 +104,9 @@ filter_ = plugin_option(
 
 @click.command("train-tokenizer")
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
+@output_option()
 @config_options(TrainTokenizerConfig)
+@stage_options
 def train_tokenizer(documents: tuple[str, ...], output: str, **values: Any) -> None:
     """Train a SentencePiece tokenizer with the settings of a paper on a seeded sample of the documents.
 
@@ -135,7 +139,7 @@ def export_tokenizer(model: str, output: str, eod_piece: str | None, nearly: boo
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
+@output_option()
 @click.option(
     "--side",
     type=click.Choice(["both", "train", "validation"]),
@@ -144,6 +148,7 @@ def export_tokenizer(model: str, output: str, eod_piece: str | None, nearly: boo
     help="What to write.",
 )
 @config_options(ChoiceConfig)
+@stage_options
 def split(documents: tuple[str, ...], output: str, side: str, **values: Any) -> None:
     """Split validation documents off: both sides into OUTPUT/train and OUTPUT/validation, or one side into OUTPUT.
 
@@ -196,8 +201,7 @@ def _check_places(output: Path, directories: Sequence[Path], stage: ChoiceStage)
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, metavar="DOCS…")
-@stage_options
-@drop_alarm
+@output_option()
 @click.option(
     "--tokenizer",
     required=True,
@@ -205,6 +209,8 @@ def _check_places(output: Path, directories: Sequence[Path], stage: ChoiceStage)
     help="A SentencePiece model, train-tokenizer's output, a tokenizer.json or a folder that holds one.",
 )
 @config_options(TokenizeConfig)
+@stage_options
+@drop_alarm
 def tokenize(documents: tuple[str, ...], output: str, tokenizer: str, **values: Any) -> None:
     """Turn the documents of one domain into token ids, each document ended by the end-of-document id."""
     stage = TokenizeStage(existing(documents), tokenizer, build_config(TokenizeConfig, values))

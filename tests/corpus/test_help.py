@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.cli import cli
+from corpus.commands.options import stage_options
 from corpus.commands.plugins import RegistryGroup
 from trainer.cli import main as trainer
 
@@ -78,3 +79,16 @@ def test_shells_complete_commands_options_and_choices(program: str, monkeypatch:
     monkeypatch.setenv(f"_{program.upper()}_COMPLETE", "bash_complete")
     done = CliRunner().invoke(PROGRAMS[program], [], prog_name=program)
     assert words[1] in done.output.splitlines()
+
+
+def test_stages_show_their_own_options_before_those_of_all_stages() -> None:
+    @stage_options
+    def plain() -> None: ...
+
+    common = {param.opts[-1] for param in click.command()(plain).params}
+    stages = {path: command for path, command in ALL if common <= {param.opts[-1] for param in command.params}}
+    assert {("corpus", "filter"), ("corpus", "split"), ("corpus", "run"), ("corpus", "ingest", "c4")} <= stages.keys()
+    late = common | {"--cache", "--max-unreadable", "--max-drop", "--plugin"}
+    for path, command in stages.items():
+        shown = [param.opts[-1] for param in command.params if isinstance(param, click.Option) and not param.hidden]
+        assert late >= set(shown[shown.index("--workers") :]), path
