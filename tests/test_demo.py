@@ -23,7 +23,7 @@ def test_the_demo(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     screen = done.stdout[done.stdout.index("summary") :]
-    assert "paper share" in screen and re.search(r"loss +\d\.\d+ in step 1, \d", screen)
+    assert "given share" in screen and re.search(r"loss +\d\.\d+ in step 1, \d", screen)
     document = re.search(r"in this document:\n\n(\w+/\S+#\d+)", screen)
     assert document and f"\n{document[1]}" in screen
     assert re.search(r"trained on it in \d+ step", screen)

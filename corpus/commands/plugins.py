@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from corpus.cli_options import Group, json_option, output_option, print_json
+from corpus.config import options_of
 from corpus.errors import UsageError
 from corpus.examples import EXAMPLES
 from corpus.option import nearest
@@ -119,23 +122,62 @@ def map_() -> None:
 
 
 @click.command()
+@click.argument("name", required=False)
 @plugin_option
 @json_option("Print the lists as one JSON object.")
-def plugins(as_json: bool) -> None:
-    """List readers, maps, rules, stages, model families and executors: their names, where they are from, what they do.
+def plugins(name: str | None, as_json: bool) -> None:
+    """List readers, maps, rules, stages, model families and executors: their names, where they are from, what they do. With
+    NAME: the settings of that one, with their defaults.
 
     They are built in, of installed packages (by entry points), or of the files of --plugin.
     """
+    if name is not None:
+        _show_settings(name, as_json)
+        return
     if as_json:
         print_json({table.lower(): _entries(registry(table)) for table in _TITLES})
         return
     for table, title in _TITLES.items():
         found = registry(table)
         click.echo(f"{title} ({table}; entry points {found.group})")
-        for name, origin in found.items():
-            click.echo(f"  {name:20} {origin.source:20} {_says(found, name)}")
-        for name, origin in found.hidden():
-            click.echo(f"  {name:20} {origin.source:20} is not used: the name is taken")
+        for entry, origin in found.items():
+            click.echo(f"  {entry:20} {origin.source:20} {_says(found, entry)}")
+        for entry, origin in found.hidden():
+            click.echo(f"  {entry:20} {origin.source:20} is not used: the name is taken")
+
+
+def _show_settings(name: str, as_json: bool) -> None:
+    """Print what an entry does and its settings, of each registry that has one of this name."""
+    tables = [table for table in _TITLES if name in registry(table)]
+    if not tables:
+        known = [entry for table in _TITLES for entry in registry(table)]
+        raise UsageError(f"there is no '{name}' in any list of corpus plugins: {nearest(name, known)}")
+    entries = {table.lower(): _settings(registry(table).load(name)) for table in tables}
+    if as_json:
+        print_json({table: {"name": name, "settings": settings} for table, settings in entries.items()})
+        return
+    for table in tables:
+        click.echo(f"{name} ({_TITLES[table]}): {_says(registry(table), name)}")
+        for setting in entries[table.lower()]:
+            default = "required" if setting["required"] else json.dumps(setting["default"], default=str)
+            click.echo(f"  {setting['name']:20} {default:14} {setting['doc']}")
+
+
+def _settings(value: Any) -> list[dict[str, Any]]:
+    """The documented fields of an entry of a registry: name, default, whether it must be given, and what it means."""
+    config = getattr(value, "config", None)
+    config = config if isinstance(config, type) else value
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        return []
+    return [
+        {
+            "name": entry.name,
+            "required": (required := entry.default is dataclasses.MISSING),
+            "default": None if required else entry.default,
+            "doc": entry.doc,
+        }
+        for entry in options_of(config).values()
+    ]
 
 
 def _entries(found: Registry) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ too: then part of it is still where its tasks left it."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,14 +88,20 @@ def dropped_reasons(output: Path, dropped: dict[str, int], number: int) -> list[
 
 
 def beginning(data: bytes) -> str:
-    """The beginning of a record or text in a few characters; of a JSON object its keys, which say more."""
+    """The beginning of a record or text in a few characters; of a JSON object its keys, which say more, those of objects
+    inside it as `body.content`."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and value:
-        keys = list(map(str, value))
+        keys = list(_paths(value))
         return "it has " + ", ".join(keys[:_SHOWN_KEYS]) + (", …" if len(keys) > _SHOWN_KEYS else "")
     text = data[: 8 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return (text[: _SHOWN_CHARACTERS - 1] + "…" if len(text) > _SHOWN_CHARACTERS else text) or "nothing"
+
+
+def _paths(value: dict[str, object]) -> Iterator[str]:
+    for key, inner in value.items():
+        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) and inner else (key,)

@@ -67,11 +67,12 @@ def _check_unreadable(stage: Stage, output: Path, counts: Counts, alarms: Alarms
         return
     share, limit = number / counts.seen, UNREADABLE_SHARE if limit is None else limit
     if share > limit:
-        reasons = listing(unreadable_reasons(output, REASONS))
+        found = unreadable_reasons(output, REASONS)
+        reasons, remedy = listing(found), stage.remedy([entry.reason for entry in found]) or "change the settings"
         raise DataError(
             f"stage {stage.name} could not read {number:,} of {counts.seen:,} {stage.unit} ({share:.2%}), more than"
             f" --max-unreadable {100 * limit:.4g}% allows:{reasons}\nSee them with corpus inspect {output} --quarantined; repair the"
-            " input or change the settings, or run the same command with --max-unreadable 100% to go on without them."
+            f" input or {remedy}, or run the same command with --max-unreadable 100% to go on without them."
         )
 
 

@@ -123,7 +123,8 @@ def _nothing_left(stage: Stage, output: Path, counts: Mapping[str, Counts]) -> s
     reasons = sorted(reasons, key=lambda entry: -entry.number)[:REASONS]
     kept = {"--dropped": sample_files(output), "--quarantined": quarantine_files(output)}
     looks = [f"see them with corpus inspect {output} {flag}" for flag, files in kept.items() if files]
-    remedy = "; ".join([*looks, "loosen its settings or check the input"])
+    change = stage.remedy([entry.reason for entry in reasons]) or "loosen its settings"
+    remedy = "; ".join([*looks, f"{change} or check the input"])
     return (
         f"stage {stage.name} kept none of {total.seen:,} {stage.unit}:{listing(reasons)}\n"
         f"{remedy[0].upper()}{remedy[1:]}."

@@ -143,6 +143,11 @@ class Stage(ABC):
         """What the user should know before the stage starts; empty where there is nothing."""
         return ""
 
+    def remedy(self, reasons: Sequence[str]) -> str:
+        """What to change in the settings where so much is set aside or dropped for these reasons, as the error says it;
+        empty where there is nothing to be said of them."""
+        return ""
+
     def may_be_empty(self) -> bool:
         """Whether a result without rows is a success."""
         return False

@@ -82,6 +82,14 @@ class IngestStage(Stage):
         """The domain written to the documents: the reader's, unless the user names another."""
         return self.domain or self.reader.domain
 
+    def remedy(self, reasons: Sequence[str]) -> str:
+        field = getattr(self.reader, "text_field", "")
+        if not field or f"no field '{field}'" not in reasons:
+            return ""
+        return (
+            "say where the text is, for example body.content, with --text-field (of a recipe settings: {text_field: …})"
+        )
+
     def raw(self) -> RawInput:
         """The raw files. A reader of something other than files (a hub data set) names its inputs itself."""
         if not self.reader.patterns:

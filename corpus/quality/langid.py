@@ -17,7 +17,8 @@ from corpus.data.buffers import text_buffers, text_column
 from corpus.data.columns import Column
 from corpus.engine.document_map import DocumentBatch, DocumentMap, Mapped
 from corpus.errors import UsageError
-from corpus.option import SHARDS_ARE_INHERITED, nearest, option
+from corpus.option import SHARDS_ARE_INHERITED, option
+from corpus.quality.language_names import language_hint
 
 if TYPE_CHECKING:
     from corpus.quality.fasttext.model import FastText
@@ -180,7 +181,9 @@ class Langid(DocumentMap):
         known = languages(self.model_path)
         for language in self.keep:
             if language not in known:
-                raise UsageError(f"'{language}' is no language of {self.model_path.name}: {nearest(language, known)}")
+                raise UsageError(
+                    f"'{language}' is no language of {self.model_path.name}: {language_hint(language, set(known))}"
+                )
         return super().config() | {"keep": sorted(set(self.keep))}
 
     def prepare(self) -> None:

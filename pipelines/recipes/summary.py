@@ -25,6 +25,8 @@ from pipelines.recipes.models import model_lines
 from pipelines.recipes.registry import MODELS
 
 _REASONS = 3
+_OTHER_SIDE = {"train": "validation", "validation": "training"}
+"""Where documents of a side go that are not its own."""
 SUMMARY = "_log/summary.txt"
 """Where the summary of a run is kept below its output."""
 
@@ -33,7 +35,7 @@ def summarize(output: Path) -> str:
     """The summary of a `corpus run` output as text."""
     outputs = json.loads((output / PLAN).read_text(encoding="utf-8"))["outputs"]
     lines = _sample_lines(output)
-    lines += [_heading("stage", "in", "kept", "dropped", "unread", "time", "most of it for")]
+    lines += [_heading("stage", "in", "kept", "dropped", "set aside", "time", "most of it for")]
     lines += [line for name in outputs if name.startswith("documents/") for line in _stage_line(output, name)]
     lines += [
         "",
@@ -66,7 +68,7 @@ def _sample_lines(output: Path) -> list[str]:
 
 def _heading(*cells: str) -> str:
     name, *numbers, reasons = cells
-    return f"{name:38}" + "".join(f"{cell:>9}" for cell in numbers) + f"  {reasons}"
+    return f"{name:38}" + "".join(f"{cell:>10}" for cell in numbers) + f"  {reasons}"
 
 
 def _stage_line(output: Path, name: str) -> Iterator[str]:
@@ -77,9 +79,12 @@ def _stage_line(output: Path, name: str) -> Iterator[str]:
     counts = next(iter(manifest.counts.values())) if len(manifest.counts) == 1 else manifest.counts["documents"]
     dropped = recorded_drops(manifest, counts)
     ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
-    reasons = ", ".join(f"{reason} {number:,}" for reason, number in ranked[:_REASONS])
-    if counts.merged:
-        reasons = ", ".join(filter(None, [f"{counts.merged:,} merged into others", reasons]))
+    said = [f"{counts.merged:,} merged into others"] if counts.merged else []
+    elsewhere = sum(counts.dropped.values()) - sum(dropped.values())
+    if elsewhere:
+        side = next((step["side"] for step in manifest.config["maps"] if "side" in step), "")
+        said.append(f"{elsewhere:,} to {_OTHER_SIDE.get(side, 'another dataset')}")
+    reasons = ", ".join([*said, *(f"{reason} {number:,}" for reason, number in ranked[:_REASONS])])
     cells = [f"{number:,}" for number in (counts.seen, counts.kept, sum(dropped.values()), counts.quarantined)]
     log = read_log(path)
     took = short_duration(log["seconds"]) if log else ""
@@ -172,7 +177,7 @@ def _packed_lines(output: Path) -> list[str]:
     manifest = Manifest.load(output / "packed")
     table = manifest.extra["domains"]
     lines = [
-        f"{'domain':15}{'paper share':>12}{'planned':>10}{'realised':>10}{'paper epochs':>14}{'planned':>9}{'realised':>10}"
+        f"{'domain':15}{'given share':>12}{'planned':>10}{'realised':>10}{'given epochs':>14}{'planned':>9}{'realised':>10}"
         f"{'unique tokens':>15}{'rows':>9}"
     ]
     for row in table:

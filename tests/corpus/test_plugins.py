@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from corpus import plugins
+from corpus.cli import cli
+from corpus.config import options_of
 from corpus.engine.document_stage import MapStage
 from corpus.errors import UsageError
 from corpus.plugins import TABLES, load_plugins, load_source, loaded_plugins, registry
 from corpus.quality.filter import FilterConfig
+from corpus.quality.rules.gopher import GopherQuality
 from corpus.registry import Registry
 from tests.datasets import write_documents
 
@@ -183,3 +188,26 @@ def test_entry_points(installed: Callable[..., Registry]) -> None:
         found.load("twoo")
     with pytest.raises(UsageError, match="taken"):
         found.add("two", 1, "file.py")
+
+
+def test_the_settings_of_a_rule_are_listed_with_their_defaults() -> None:
+    done = CliRunner().invoke(cli, ["plugins", "gopher_quality"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("gopher_quality (filter rules): The quality rules")
+    rows = dict(line.split(None, 1) for line in done.output.splitlines()[1:])
+    assert rows["min_words"].split() == "50 Words that a document needs (A1.1: 50).".split()
+    assert rows["stop_word_lists"].startswith('"gopher" ') and len(rows) == len(options_of(GopherQuality))
+    found = json.loads(CliRunner().invoke(cli, ["plugins", "badwords", "--json"]).output)["rules"]
+    assert [(entry["name"], entry["required"]) for entry in found["settings"]][0] == ("list", False)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_entry_has_its_settings_listed(table: str) -> None:
+    for name in registry(table).builtin():
+        done = CliRunner().invoke(cli, ["plugins", name])
+        assert done.exit_code == 0 and done.output.startswith(f"{name} ("), name
+
+
+def test_an_unknown_entry_is_answered_with_the_nearest() -> None:
+    done = CliRunner().invoke(cli, ["plugins", "gopher_qualty"])
+    assert done.exit_code == 2 and "did you mean 'gopher_quality'?" in done.output

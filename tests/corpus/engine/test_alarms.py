@@ -85,6 +85,20 @@ def test_a_rerun_with_a_higher_limit_only_commits(tmp_path: Path, monkeypatch: p
     assert contents(tmp_path / "out") == contents(tmp_path / "direct")
 
 
+@pytest.mark.parametrize("number", [3, 301])  # none is left; the alarm
+def test_where_the_text_is_inside_another_field_the_error_says_how_to_name_it(tmp_path: Path, number: int) -> None:
+    raw = tmp_path / "a.jsonl"
+    raw.write_text('{"id": 1, "body": {"content": "x", "lang": "en"}, "when": 2}\n' * number, encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        run_stage(jsonl(raw), tmp_path / "out", options())
+    said = raised.value.message.replace("\n", " ")
+    assert "it has id, body.content, body.lang, when" in said
+    assert (
+        "say where the text is, for example body.content, with --text-field (of a recipe settings: {text_field: …})"
+        in said
+    )
+
+
 def test_what_a_failed_stage_set_aside_and_dropped_can_be_looked_at(tmp_path: Path) -> None:
     raw = write_toy(tmp_path / "a.jsonl", 300, 10)
     with raw.open("a") as file:

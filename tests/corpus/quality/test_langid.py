@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.errors import DataError, UsageError
 from corpus.quality.langid import Langid, classifier, identify, identify_as_ccnet, languages, shipped_model
+from corpus.quality.language_names import LANGUAGE_NAMES, language_hint
 
 ENGLISH = "It is a truth universally acknowledged, that a single man must be in want of a wife."
 GERMAN = "Alle Menschen sind frei und gleich an Würde und Rechten geboren."
@@ -150,8 +152,6 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         Langid(min_share=0.5, keep=("en",))
     with pytest.raises(UsageError, match="knows no parts"):
         Langid(preset="ccnet", by="line")
-    with pytest.raises(UsageError, match="'english' is no language"):
-        Langid(keep=("english",)).config()
     with pytest.raises(UsageError, match="does not exist"):
         Langid(model=str(tmp_path / "none.ftz")).config()
     (tmp_path / "bad.ftz").write_bytes(b"no model" * 10)
@@ -182,3 +182,31 @@ def test_languages_of_translations(samples: Path) -> None:
     for name, wanted in known.items():
         text = (samples / "multilingual" / "ntrex128" / f"{name}.ref.txt").read_text(encoding="utf-8")[:4000]
         assert language(text) == language(text.upper()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("german", "did you mean 'de'?"),
+        ("Englisch", "did you mean 'en'?"),
+        ("EN", "did you mean 'en'?"),
+        ("pt_BR", "did you mean 'pt'?"),
+        ("de,fr", "give --keep for each, as --keep de --keep fr (of a recipe keep: [de, fr])."),
+        ("klingon", "give a code such as en; docs/classifier.md lists them"),
+    ],
+)
+def test_a_language_that_is_no_code_is_answered_with_one(wanted: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"'{wanted}' is no language of lid.176.ftz: {re.escape(said)}"):
+        Langid(keep=(wanted,)).config()
+
+
+def test_of_another_model_the_labels_are_known() -> None:
+    assert language_hint("german", {"deu", "eng"}) == "known are deu, eng"
+
+
+def test_every_language_of_the_model_has_its_name_in_the_docs() -> None:
+    assert tuple(LANGUAGE_NAMES) == languages(shipped_model())
+    listed = re.findall(
+        r"`(\w+)`\s([^;.]+)", Path("docs/classifier.md").read_text(encoding="utf-8").partition("### Codes")[2]
+    )
+    assert {code: " ".join(name.split()) for code, name in listed[: len(LANGUAGE_NAMES)]} == LANGUAGE_NAMES

@@ -29,6 +29,10 @@ def test_a_new_recipe_is_whole_and_commented(tmp_path: Path) -> None:
     }
     text = path.read_text(encoding="utf-8")
     assert "# min_tokens: 2049" in text and "half of the domain" in text
+    assert text.count("# settings: {text_field: text}") == 1 and "--vocab-size 1K --sequence-length 128" in text
+    opened = text.replace("# settings: {text_field: text} #", "settings: {text_field: body.content} #")
+    (tmp_path / "opened.yaml").write_text(opened, encoding="utf-8")
+    assert load_recipe(str(tmp_path / "opened.yaml")).domains["notes"].settings == {"text_field": "body.content"}
     assert str(path) in text.splitlines()[1] and text.count("#") > 15
     assert [weight.share for weight in recipe.weights().weights] == [Fraction(1, 2)] * 2
     raw = tmp_path / "raw"

@@ -46,6 +46,11 @@ def test_domains_of_the_same_texts(tmp_path: Path, overlap: str) -> None:
     choice = Manifest.load(out / "validation-choice")
     assert {row["domain"] for row in choice.extra["validation"]} == set(last)
     said = summarize(out)
+    rows = {line.split()[0]: line for line in said.splitlines() if line}
+    for domain, at in last.items():
+        assert "to training" in rows[f"{domain}/{at + 1:02d}-validation"]
+        assert "to validation" in rows[f"{domain}/{at:02d}-train"]
+    assert "set aside" in said and "given share" in said and "paper" not in said
     assert all(line in said for line in report_lines(choice))
 
 
