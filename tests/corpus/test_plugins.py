@@ -198,7 +198,7 @@ def test_the_settings_of_a_rule_are_listed_with_their_defaults() -> None:
     assert rows["min_words"].split() == "50 Words that a document needs (A1.1: 50).".split()
     assert rows["stop_word_lists"].startswith('"gopher" ') and len(rows) == len(options_of(GopherQuality))
     found = json.loads(CliRunner().invoke(cli, ["plugins", "badwords", "--json"]).output)["rules"]
-    assert [(entry["name"], entry["required"]) for entry in found["settings"]][0] == ("list", False)
+    assert next((entry["name"], entry["required"]) for entry in found["settings"]) == ("list", False)
 
 
 @pytest.mark.parametrize("table", TABLES)
