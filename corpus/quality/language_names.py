@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Set
 
 from corpus.option import nearest
 
@@ -190,7 +190,7 @@ LANGUAGE_NAMES = dict(line.split(" ", 1) for line in _LINES.strip().splitlines()
 _CLOSE = 0.8
 
 
-def language_hint(given: str, known: Collection[str]) -> str:
+def language_hint(given: str, known: Set[str]) -> str:
     """What to give in the place of `given`, which is no label among those `known` to a model."""
     parts = [part.strip() for part in given.split(",")]
     if len(parts) > 1:
