@@ -108,7 +108,12 @@ def _counts(pair: Pair) -> Section:
         parts=pair.names,
         grouped=True,
     )
-    return Section("counts", "Counts", [chart, *_raw_files(pair)])
+    said = [
+        Text(f"{name}: {warning}", warning=True)
+        for name, run in zip(pair.names, pair.runs, strict=True)
+        for warning in run.warnings
+    ]
+    return Section("counts", "Counts", [*said, chart, *_raw_files(pair)])
 
 
 def _raw_files(pair: Pair) -> Iterator[Part]:

@@ -75,12 +75,7 @@ def _facts(run: CorpusRun) -> Facts:
 
 
 def _warned(run: CorpusRun, sections: list[Section]) -> list[Section]:
-    """The sections, with a word above the first where the run is unfinished or over a sample."""
-    said = []
-    if not run.finished:
-        said.append(Text("This run is not finished: what is missing here was not made yet.", warning=True))
-    mark = run.packed.manifest.extra.get("sample") if run.packed is not None else None
-    if mark is not None:
-        said.append(Text(f"This run is over a sample of its raw records ({mark}).", warning=True))
+    """The sections, with a word above the first on what its figures are not."""
+    said = [Text(warning, warning=True) for warning in run.warnings]
     first, *rest = sections
     return [Section(first.id, first.title, [*said, *first.parts]), *rest]

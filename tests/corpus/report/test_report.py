@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ from corpus.data.dataset import Dataset
 from corpus.data.run_state import clean
 from corpus.decontaminate.stage import DecontaminateConfig, DecontaminateStage
 from corpus.engine.alarms import Alarms
+from corpus.engine.document_stage import MapStage
 from corpus.engine.runner import RunOptions, run_stage
 from corpus.heldout.config import ChoiceConfig
 from corpus.heldout.side import side_stage
@@ -25,6 +27,8 @@ from corpus.heldout.stage import ChoiceStage
 from corpus.page.figures import size
 from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, Distribution
+from corpus.quality.filter import FilterConfig
+from corpus.report.comparison import Pair, comparison_page
 from corpus.report.documents import cutoffs, licences_section
 from corpus.report.drops import before_and_after, drops_section
 from corpus.report.flow import steps_of
@@ -54,6 +58,73 @@ def table(section: Section, caption: str) -> Table:
     """The table with this caption."""
     found = [part.table if isinstance(part, Chart) else part for part in every(list(section.parts))]
     return next(part for part in found if isinstance(part, Table) and part.caption.startswith(caption))
+
+
+def filtered(source: Path, output: Path, *rules: str) -> Path:
+    """What a filter leaves of a dataset."""
+    stage = MapStage((str(source),), "filter", maps=FilterConfig(rules=rules).maps())
+    run_stage(stage, output, RunOptions(quiet=True, alarms=Alarms(max_drop=1.0)))
+    return output
+
+
+def warnings(section: Section) -> list[str]:
+    """The texts of a section that stand out."""
+    return [part.text for part in section.parts if isinstance(part, Text) and part.warning]
+
+
+def test_stages_that_no_run_made_are_told_in_their_order(tmp_path: Path) -> None:
+    texts = ["word " * n for n in range(1, 61)]
+    raw = write_documents(tmp_path / "st" / "raw", texts)
+    clean = filtered(raw, tmp_path / "st" / "clean", "min_chars:151")
+    filtered(clean, tmp_path / "st" / "best", "min_chars:201")
+    run = CorpusRun(tmp_path / "st")
+    ((domain, chain),) = run.chains.items()
+    assert [dataset.path.name for dataset in chain] == ["raw", "clean", "best"]
+    assert run.last[domain].manifest.rows == 20 and run.warnings == []
+    page = report_page(run, 100)
+    assert "60 raw records of 1 domains became 20 documents" in page.lead
+    filtered(raw, tmp_path / "st" / "another", "min_chars:251")
+    (said,) = warnings(report_page(CorpusRun(tmp_path / "st"), 100).sections[0])
+    assert "another, best" in said
+
+
+def test_unrelated_stages_of_a_domain_are_told_apart(tmp_path: Path) -> None:
+    for name, rows in (("first", 5), ("second", 7)):
+        raw = write_documents(tmp_path / "st" / f"{name}-raw", [f"text {name} {n}" for n in range(rows)])
+        filtered(raw, tmp_path / "st" / f"{name}-clean", "min_chars:1")
+    run = CorpusRun(tmp_path / "st")
+    names = [[dataset.path.name for dataset in chain] for chain in run.chains.values()]
+    assert names == [["first-raw", "first-clean"], ["second-raw", "second-clean"]]
+    assert all("-raw" in domain for domain in run.chains)
+    assert "12 raw records of 2 domains became 12 documents" in report_page(run, 100).lead
+
+
+def test_a_finished_run_that_lost_datasets_says_so(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        raw = write_documents(tmp_path / name / "documents" / "c4" / "00-ingest", ["a text", "another"])
+        filtered(raw, tmp_path / name / "documents" / "c4" / "01-filter", "min_chars:1")
+        (tmp_path / name / "_log").mkdir()
+        outputs = ["documents/c4/00-ingest", "documents/c4/01-filter"]
+        plan = json.dumps({"outputs": outputs, "kept": outputs})
+        (tmp_path / name / "_log" / "plan.json").write_text(plan, encoding="utf-8")
+        (tmp_path / name / "_log" / "run.json").write_text("{}", encoding="utf-8")
+    assert CorpusRun(tmp_path / "one").finished
+    shutil.rmtree(tmp_path / "one" / "documents" / "c4" / "01-filter")
+    run = CorpusRun(tmp_path / "one")
+    assert not run.finished
+    (said,) = warnings(report_page(run, 100).sections[0])
+    assert "documents/c4/01-filter" in said and "was finished" in said
+    (compared,) = warnings(comparison_page(Pair.open(tmp_path / "one", tmp_path / "two")).sections[0])
+    assert compared == f"one: {said}"
+
+
+def test_a_sample_is_told_in_words(tmp_path: Path) -> None:
+    path = write_documents(tmp_path / "out" / "documents" / "c4" / "00-ingest", ["a text"])
+    manifest = Dataset.open(path).manifest
+    marks = {"sample": {"limit": 20, "share": 0.5, "passed_over": 3}}
+    dataclasses.replace(manifest, extra={**manifest.extra, **marks}).save(path)
+    (said,) = warnings(report_page(CorpusRun(tmp_path / "out"), 100).sections[0])
+    assert "--limit 20" in said and "--sample 0.5" in said and "{" not in said
 
 
 def test_steps_add_up_to_the_manifests(run: CorpusRun) -> None:
