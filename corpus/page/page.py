@@ -20,7 +20,7 @@ from corpus.page.parts import Cell, Chart, Fold, Page, Part
 
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 _ROOM = "corpus.page"
-_CONTROLS = dict.fromkeys({*range(9), *range(11, 32), *range(127, 160)}, "\N{REPLACEMENT CHARACTER}")
+_CONTROLS = dict.fromkeys({*range(9), 11, 12, *range(14, 32), *range(127, 160)}, "\N{REPLACEMENT CHARACTER}")
 
 
 def html(page: Page) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from corpus.page.chart import bars, distribution
 from corpus.page.figures import percent, share_of
 from corpus.page.parts import Cell, Fold, Part, Section, Table, Text
-from corpus.quality.distribution import CHARACTERS, QUANTILES
+from corpus.quality.distribution import CHARACTERS, QUANTILES, Distribution
 from corpus.quality.lm.cutoffs import CUTOFFS, PERPLEXITY, read_cutoffs
 from corpus.report.run import CorpusRun
-from corpus.report.sample import NO_LICENCE, Sample, even_bars, log_bars
+from corpus.report.sample import NO_LICENCE, Sample, even_bars, log_bars, undrawn
 
 _CHARTED = 20
 _TABLED = 200
@@ -82,13 +83,20 @@ def _lengths(samples: Mapping[str, Sample]) -> Part:
     ]
     return distribution(
         "Lengths of texts",
-        "Documents by their characters, between powers of two.",
+        "Documents by their characters, between powers of two."
+        + _zeros(s.numbers[CHARACTERS] for s in samples.values() if CHARACTERS in s.numbers),
         _quantiles("Characters of a document", CHARACTERS, samples),
         rows,
         value="characters",
         part="domain",
         log=True,
     )
+
+
+def _zeros(found: Iterable[Distribution]) -> str:
+    """How many documents have no bar, in words; a logarithmic scale has no place for them."""
+    number = sum(map(undrawn, found))
+    return f" Without a bar: {number:,} with 0." if number else ""
 
 
 def _quantiles(caption: str, name: str, samples: Mapping[str, Sample]) -> Table:
@@ -107,7 +115,9 @@ def scores_section(run: CorpusRun, samples: Mapping[str, Sample]) -> Section | N
     for sample in samples.values():
         names |= {name: None for name, found in sample.numbers.items() if found.number and name != CHARACTERS}
     cuts = cutoffs(run)
-    parts: list[Part] = [_score(name, samples, cuts.get(name, {})) for name in names if name not in _SKIPPED]
+    parts: list[Part] = [
+        _score(name, samples, cuts.get(name, {}), _judged(run, name)) for name in names if name not in _SKIPPED
+    ]
     if not parts:
         return None
     said = Text(
@@ -117,7 +127,13 @@ def scores_section(run: CorpusRun, samples: Mapping[str, Sample]) -> Section | N
     return Section("scores", "Scores and cut-offs", [said, *parts])
 
 
-def _score(name: str, samples: Mapping[str, Sample], cuts: Mapping[str, float]) -> Part:
+def _judged(run: CorpusRun, column: str) -> bool:
+    """Whether a map may have dropped by a column: one whose name the column begins with, or whose settings speak of it."""
+    entries = (e for chain in run.chains.values() for d in chain for e in d.manifest.config.get("maps", ()))
+    return any(column.startswith(entry["map"]) or column in json.dumps(entry) for entry in entries)
+
+
+def _score(name: str, samples: Mapping[str, Sample], cuts: Mapping[str, float], judged: bool) -> Part:
     found = {d: s.numbers[name] for d, s in samples.items() if name in s.numbers and s.numbers[name].number}
     least, most = min(entry.least for entry in found.values()), max(entry.most for entry in found.values())
     middle = max(entry.quantiles()[QUANTILES.index(0.5)] for entry in found.values())
@@ -127,10 +143,14 @@ def _score(name: str, samples: Mapping[str, Sample], cuts: Mapping[str, float]) 
         for domain, entry in found.items()
         for begin, end, number in (log_bars(entry) if wide else even_bars(entry, least, most))
     ]
-    said = "; ".join(f"{label} at {value:g}" for label, value in cuts.items())
+    says = f"Documents by {name}."
+    if cuts:
+        says += f" Cut-offs: {'; '.join(f'{label} at {value:g}' for label, value in cuts.items())}."
+    elif not judged:
+        says += " No rule of this run cuts by it."
     return distribution(
         name,
-        f"Documents by {name}. " + (f"Cut-offs: {said}." if cuts else "No rule of this run cuts by it."),
+        says + (_zeros(found.values()) if wide else ""),
         _quantiles(name, name, samples),
         rows,
         value=name,

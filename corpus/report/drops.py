@@ -27,6 +27,8 @@ _LONGEST = 4000
 """Characters of a document whose removed lines are shown."""
 _LOOKED_AT = 4096
 """Rows of a dataset among which such documents are looked for."""
+_LOOKED_UP = 48
+"""Of them the documents that are looked up as they were before, each of which takes a search."""
 
 
 def drops_section(run: CorpusRun) -> Section:
@@ -166,12 +168,18 @@ def before_and_after(run: CorpusRun, dataset: Dataset) -> list[Example]:
     if dataset.cleaned or not sources or any(source.cleaned for source in sources):
         return []
     examples: list[Example] = []
+    looked_up = 0
     rows = (row for shard in dataset.shards() for batch in read_batches(shard) for row in batch.to_pylist())
     for row in itertools.islice(rows, _LOOKED_AT):
         metadata = json.loads(row["metadata"])
         numbers, lines = metadata.get("line_ids"), metadata.get("original_nlines")
         if not isinstance(numbers, list) or lines is None or lines - len(numbers) < 2 or not numbers:
             continue
+        if metadata.get("original_length", 0) > _LONGEST:
+            continue
+        looked_up += 1
+        if looked_up > _LOOKED_UP:
+            break
         before = next(filter(None, (find_row(source, row["id"]) for source in sources)), None)
         kept = None if before is None else kept_lines(before["text"], row)
         if before is None or kept is None or len(before["text"]) > _LONGEST:

@@ -133,6 +133,11 @@ def log_bars(found: Distribution) -> list[tuple[float, float, int]]:
     return [(2.0**power, 2.0 ** (power + 1), counts[power]) for power in powers]
 
 
+def undrawn(found: Distribution) -> int:
+    """How many numbers no bar between powers of two has: zeros, and what is below."""
+    return sum(count for bin, count in found.bins.items() if number_of(bin) <= 0)
+
+
 def even_bars(found: Distribution, least: float, most: float) -> list[tuple[float, float, int]]:
     """Bars of equal width from `least` to `most`, which several distributions can have in common."""
     width = (most - least) / _BARS

@@ -104,7 +104,7 @@ def _validation(runs: Sequence[TrainedRun]) -> Section:
             (domain, *(r.validation[-1]["domains"].get(domain, {}).get(value) if r.validation else None for r in runs))
             for domain in domains
         ]
-        whole = ("mean by the mixture", *(r.validation[-1].get(value) if r.validation else None for r in runs))
+        whole = (_mean(runs), *(r.validation[-1].get(value) if r.validation else None for r in runs))
         parts.append(Table(f"{said} of the last evaluation", ("domain", *(r.name for r in runs)), [whole, *table]))
     sets = {json.dumps(run.config.validation, sort_keys=True) for run in runs if run.validation}
     if len(sets) > 1:
@@ -115,7 +115,7 @@ def _validation(runs: Sequence[TrainedRun]) -> Section:
     parts.append(
         lines(
             "Loss of validation by tokens",
-            "The mean over domains by the mixture.",
+            f"Of each evaluation: {_mean(runs)}.",
             caption,
             rows,
             along="tokens",
@@ -125,6 +125,14 @@ def _validation(runs: Sequence[TrainedRun]) -> Section:
         )
     )
     return Section("validation", "Validation", parts)
+
+
+def _mean(runs: Sequence[TrainedRun]) -> str:
+    """What the figures of whole evaluations are means over."""
+    mixed = {"mixture" in record for run in runs for record in run.validation[-1:]}
+    if len(mixed) == 2:
+        return "mean by the mixture, or over all tokens where there is none"
+    return "mean by the mixture" if True in mixed else "mean over all tokens"
 
 
 def _speeds(runs: Sequence[TrainedRun]) -> Section:

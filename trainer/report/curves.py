@@ -88,9 +88,8 @@ def validation_section(run: TrainedRun) -> Section:
         entries = {"mixture": record["mixture"]} if "mixture" in record else {}
         for domain, entry in {**entries, **record["domains"]}.items():
             if math.isfinite(entry["loss"]):
-                rows.append(
-                    {"step": record["step"], "loss": entry["loss"], "domain": domain, "perplexity": entry["perplexity"]}
-                )
+                perplexity = entry["perplexity"] if math.isfinite(entry["perplexity"]) else None  # JSON has no infinity
+                rows.append({"step": record["step"], "loss": entry["loss"], "domain": domain, "perplexity": perplexity})
             found = (entry["loss"], entry["perplexity"], entry.get("bits_per_byte"), entry.get("documents"))
             table.append((record["step"], domain, *found))
     every = Table(

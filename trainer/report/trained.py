@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -77,8 +78,15 @@ class TrainedRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all of its steps are done."""
-        return self.step >= self.steps
+        """Whether all of its steps are done, and where it is evaluated the last of them was."""
+        evaluated = not self.config.validation or any(r["step"] >= self.steps for r in self.validation)
+        return self.step >= self.steps and evaluated
+
+    @property
+    def saved(self) -> bool:
+        """Whether its last step is in a checkpoint; so too where checkpoints were removed since."""
+        kept = CheckpointStore(self.run.checkpoints).steps()
+        return not kept or kept[0] >= self.steps
 
     @property
     def seconds(self) -> float:
@@ -120,7 +128,13 @@ class TrainedRun:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of its files; a checkpoint that is removed meanwhile counts what was met."""
+    found = 0
+    with suppress(FileNotFoundError):
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                found += path.stat().st_size if path.is_file() else 0
+    return found
 
 
 def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:

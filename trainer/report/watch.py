@@ -19,13 +19,13 @@ def watch(
     say: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Write the page whenever the run has moved, until all of its steps are done or Ctrl-C is pressed: then once more,
-    without its being read again. `page` makes it of the run and the seconds after which browsers read it again."""
+    """Write the page whenever the run has moved, until its last step is done, evaluated and saved, or Ctrl-C is pressed:
+    then once more, without its being read again. `page` makes it of the run and the seconds after which browsers read it again."""
     seen = -1
     try:
         while True:
             run = TrainedRun(path)
-            if run.finished:
+            if run.finished and run.saved:
                 break
             if len(run.records) != seen:
                 seen = len(run.records)

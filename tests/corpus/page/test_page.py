@@ -56,6 +56,10 @@ def test_what_a_page_holds_is_in_it() -> None:
     assert "sourceMappingURL" not in html(page(chart))
 
 
+def test_ends_of_lines_of_windows_are_no_controls() -> None:
+    assert "\N{REPLACEMENT CHARACTER}" not in own(page(Example.of("an example", "one\r\ntwo\r\n")))
+
+
 def test_without_charts_there_are_no_scripts_of_theirs() -> None:
     assert len(html(page(Text("a")))) < 30_000
 

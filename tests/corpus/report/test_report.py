@@ -29,12 +29,12 @@ from corpus.page.parts import Chart, Example, Fold, Part, Section, Table, Text
 from corpus.quality.distribution import CHARACTERS, Distribution
 from corpus.quality.filter import FilterConfig
 from corpus.report.comparison import Pair, comparison_page
-from corpus.report.documents import cutoffs, licences_section
+from corpus.report.documents import cutoffs, licences_section, scores_section
 from corpus.report.drops import before_and_after, drops_section
 from corpus.report.flow import steps_of
 from corpus.report.report import report_page
 from corpus.report.run import CorpusRun, drop_entries, whole
-from corpus.report.sample import NO_LICENCE, even_bars, log_bars, sample_of
+from corpus.report.sample import NO_LICENCE, even_bars, log_bars, sample_of, samples_of
 from corpus.report.tokens import validation_section
 from tests.datasets import write_documents
 
@@ -247,6 +247,41 @@ def test_bars_hold_all_numbers() -> None:
     ]
     assert sum(count for _, _, count in even_bars(found, found.least, found.most)) == 5
     assert even_bars(found, 2.0, 2.0) == [(2.0, 2.0, 5)]
+
+
+def test_zeros_are_counted_where_they_have_no_bar(tmp_path: Path) -> None:
+    columns = (Column("stars", "int64", "Stars."),)
+    stars = [0] * 40 + [1] * 58 + [2000, 3000]
+    write_documents(tmp_path / "out" / "c4" / "00-ingest", ["text"] * 100, open_columns=columns, stars=stars)
+    run = CorpusRun(tmp_path / "out")
+    section = scores_section(run, samples_of(run, 1000))
+    assert section is not None
+    (chart,) = [part for part in section.parts if isinstance(part, Chart) and part.title == "stars"]
+    assert "40 with 0" in chart.says and "No rule of this run cuts by it" in chart.says
+
+
+def test_a_column_of_a_rule_is_not_said_to_cut_nothing(tmp_path: Path) -> None:
+    columns = (Column("min_chars_n", "int64", "Characters."),)
+    raw = write_documents(
+        tmp_path / "out" / "c4" / "00-ingest", ["text", "longer text"], open_columns=columns, min_chars_n=[4, 11]
+    )
+    filtered(raw, tmp_path / "out" / "c4" / "01-filter", "min_chars:5")
+    run = CorpusRun(tmp_path / "out")
+    section = scores_section(run, samples_of(run, 1000))
+    assert section is not None
+    (chart,) = [part for part in section.parts if isinstance(part, Chart)]
+    assert chart.title == "min_chars_n" and "No rule" not in chart.says
+
+
+def test_few_documents_are_looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    short = json.dumps({"line_ids": [0], "original_nlines": 3, "original_length": 11})
+    long = json.dumps({"line_ids": [0], "original_nlines": 3, "original_length": 10**6})
+    source = write_documents(tmp_path / "out" / "c4" / "00-ingest", ["one line"] * 200, metadata=[long] + [short] * 199)
+    dataset = Dataset.open(filtered(source, tmp_path / "out" / "c4" / "01-dedup", "min_chars:1"))
+    asked: list[str] = []
+    monkeypatch.setattr("corpus.report.drops.find_row", lambda dataset, id: asked.append(id))
+    before_and_after(CorpusRun(tmp_path / "out"), dataset)
+    assert asked and len(asked) < 100 and "c4/made.jsonl#0" not in asked
 
 
 def test_the_page_has_all_sections(run: CorpusRun) -> None:

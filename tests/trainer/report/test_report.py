@@ -11,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.errors import UsageError
+from corpus.page.page import html
 from corpus.page.parts import Chart, Facts, Fold, Page, Part, Table
 from trainer.cli import main
 from trainer.report.comparison import comparison_page, open_runs
 from trainer.report.report import report_page
 from trainer.report.trained import TrainedRun, thinned
 from trainer.report.watch import watch
+from trainer.run.metrics import metrics_line
 from trainer.run.sampling import GREEDY
 
 
@@ -134,6 +136,61 @@ def test_watch_follows_a_run_and_ends_with_it(trained: Path, tmp_path: Path) -> 
     (copy / "metrics.jsonl").write_text("".join(lines[:20]), encoding="utf-8")
     watch(copy, file, 7, make, said.append, interrupt)
     assert 'http-equiv="refresh"' not in file.read_text(encoding="utf-8")
+
+
+def test_watch_waits_for_the_last_evaluation_and_checkpoint(trained: Path, tmp_path: Path) -> None:
+    copy, file = tmp_path / "run", tmp_path / "page.html"
+    shutil.copytree(trained, copy)
+    lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    assert json.loads(lines[-1])["kind"] == "validation"
+    (copy / "metrics.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    assert not TrainedRun(copy).finished
+    last = copy / "checkpoints" / "step-000100"
+    last.rename(tmp_path / "kept")
+    moves = iter(
+        [lambda: (copy / "metrics.jsonl").write_text("".join(lines)), lambda: (tmp_path / "kept").rename(last)]
+    )
+    slept: list[float] = []
+
+    def go_on(seconds: float) -> None:
+        slept.append(seconds)
+        next(moves)()
+
+    watch(copy, file, 7, lambda run, refresh: Page("", "", Facts([]), [], "", refresh), [].append, go_on)
+    assert len(slept) == 2
+
+
+def test_a_checkpoint_that_goes_meanwhile_is_passed_over(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TrainedRun(trained).checkpoints()
+    real = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*real(self, pattern), self / "gone"])
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    assert [step for step, _ in TrainedRun(trained).checkpoints()] == [step for step, _ in whole]
+
+
+def test_an_infinite_perplexity_is_no_bar_to_the_page(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    *before, last = lines
+    record = json.loads(last)
+    for entry in (record, *record["domains"].values()):
+        entry |= {"loss": 800.0, "perplexity": float("inf")}
+    record.pop("check", None)
+    (copy / "metrics.jsonl").write_text(
+        "\n".join([*before, metrics_line(record).rstrip("\n")]) + "\n", encoding="utf-8"
+    )
+    text = html(report_page(TrainedRun(copy), (), GREEDY, print))
+    assert "Perplexity of validation" in text
+
+
+def test_means_are_named_after_what_they_are(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    runs = open_runs([trained, copy])
+    mixed = "mixture" in runs[0].validation[-1]
+    first = table(comparison_page(runs), "Perplexity").rows[0][0]
+    assert first == ("mean by the mixture" if mixed else "mean over all tokens")
 
 
 def test_a_run_that_has_not_begun(trained: Path, tmp_path: Path) -> None:
