@@ -49,9 +49,10 @@ class KeptKeys:
         for name in ("level", *DECIDING.get(settings.level, ())):
             if here.get(name) != wanted[name]:
                 flag = _FLAGS.get(name, f"--{name}")
+                anew = ", or make their keys anew with corpus dedup-keys" if settings.level in DECIDING else ""
                 raise UsageError(
                     f"--against {self.dataset.path} has keys of {flag} {here.get(name)}, and {flag} is {wanted[name]} here: give"
-                    " the documents themselves, or make their keys anew with corpus dedup-keys."
+                    f" the documents themselves{anew}."
                 )
 
 

@@ -71,7 +71,7 @@ class CommentWriter:
         try:
             data = orjson.dumps(entry)
         except TypeError:  # what JSON cannot hold
-            data = orjson.dumps([*entry[:-1], plain(facts)])
+            data = orjson.dumps(plain(entry))
         parent = key_hash(comment.parent) if comment.parent else NO_PARENT
         reason = REASONS.index(comment.dropped) if comment.dropped else 0
         self._add(key_hash(comment.key), parent, data, 0, reason)

@@ -108,9 +108,9 @@ def test_other_keys_than_those_compared_are_refused(tmp_path: Path, make_documen
     keys = keep(old[0], tmp_path / "keys", {"level": "line", "normalize": "exact"})
     for settings, said in (
         ({"level": "line"}, "has keys of --normalize exact, and --normalize is ccnet here"),
-        ({"level": "line", "normalize": "exact", "key_bits": 128}, "--key-bits is 128 here"),
+        ({"level": "line", "normalize": "exact", "key_bits": 128}, "--key-bits is 128 here: .* with corpus dedup-keys"),
         ({"level": "document"}, "has keys of --level line, and --level is document here"),
-        ({"level": "near"}, "has keys of --level line, and --level is near here"),
+        ({"level": "near"}, r"has keys of --level line, and --level is near here: give the documents themselves\.$"),
     ):
         with pytest.raises(UsageError, match=said):
             against([keys], new, tmp_path / "out", **settings)

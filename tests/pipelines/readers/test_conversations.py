@@ -225,6 +225,13 @@ def test_what_is_no_comment_is_set_aside(tmp_path: Path) -> None:
     assert items[1] == Unreadable(1, 28, 6, "not JSON", b"broken")
 
 
+def test_half_a_surrogate_in_an_address_or_an_id_is_replaced(tmp_path: Path) -> None:
+    odd = [reddit("a", "t3_p", "one", permalink="/r/\ud800/"), reddit("b\udc00", "t3_p", "two")]
+    first, second = records_of(read(tmp_path, odd)[0])
+    assert (first.text, first.url) == ("one", "https://www.reddit.com/r/\ufffd/")
+    assert (second.text, second.url) == ("two", "https://www.reddit.com/comments/p/_/b\ufffd/")
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 14)), max_size=9), min_size=1, max_size=4))
 def test_links_are_those_of_dictionaries(
