@@ -1,6 +1,6 @@
 """Fetches corpus/page/scripts: Vega, Vega-Lite and Vega-Embed with their licences, as npm's registry has them.
 
-    python tools/vega_scripts.py
+    python tools/vega_scripts.py "$(npm config get registry)"
 
 Versions are those below; `altair.VEGALITE_VERSION` says which Vega-Lite the specifications are written for.
 """
@@ -11,11 +11,11 @@ import base64
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import urllib.request
 from pathlib import Path
 
-REGISTRY = "https://registry.npmjs.org"
 VERSIONS = {"vega": "6.4.0", "vega-lite": "6.4.3", "vega-embed": "7.3.0"}
 ROOM = Path(__file__).parents[1] / "corpus" / "page" / "scripts"
 
@@ -28,9 +28,10 @@ def fetch(url: str) -> bytes:
 
 
 def main() -> None:
-    """Fetch, check against the registry's digest, and write."""
+    """Fetch from the registry whose address is given, check against its digests, and write."""
+    registry = sys.argv[1].rstrip("/")
     for name, version in VERSIONS.items():
-        dist = json.loads(fetch(f"{REGISTRY}/{name}/{version}"))["dist"]
+        dist = json.loads(fetch(f"{registry}/{name}/{version}"))["dist"]
         data = fetch(dist["tarball"])
         kind, _, digest = dist["integrity"].partition("-")
         if hashlib.new(kind, data).digest() != base64.b64decode(digest):

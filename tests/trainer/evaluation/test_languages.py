@@ -42,7 +42,7 @@ def _packed(directory: Path, documents: Path) -> PackedRows:
 
 def test_each_target_counts_for_the_language_of_its_document(tmp_path: Path) -> None:
     languages = [None] * 25
-    languages[0], languages[1], languages[10], languages[20] = "de", "en", "en", "fr"  # type: ignore[call-overload]
+    languages[0], languages[1], languages[10], languages[20] = "de", "en", "en", "fr"  # type: ignore[call-overload]  # a list of one kind
     documents = write_documents(
         tmp_path / "documents", ["text"] * 25, id=[f"d{k}" for k in range(25)], language=languages
     )
