@@ -144,10 +144,8 @@ def run(
         refuse_second(wanted.output)
         run_recipe(wanted, options)
     summary = save_summary(Path(output))
-    if as_json:
-        print_json(summary_json(Path(output)))
-    elif not options.quiet:
-        click.echo(summary)
+    if as_json or not options.quiet:
+        _print(as_json, summary_json(Path(output)), [summary])
 
 
 def _settings(values: dict[str, Any]) -> dict[str, dict[str, Any]]:

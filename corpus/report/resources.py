@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from corpus.page.chart import bars
 from corpus.page.figures import duration, size
 from corpus.page.parts import Fold, Part, Section, Table, Text
@@ -17,20 +19,7 @@ def resources_section(run: CorpusRun) -> Section:
         log, disk = logged(dataset), sum(entry.bytes for entry in dataset.manifest.entries)
         entries.append((run.name(dataset), log, disk, dataset.cleaned))
     timed = [(name, log, disk, cleaned) for name, log, disk, cleaned in entries if "seconds" in log]
-    table = [
-        (
-            name,
-            duration(log["seconds"]) if "seconds" in log else None,
-            duration(log["cpu_seconds"]) if "cpu_seconds" in log else None,
-            size(log["peak_memory"]) if "peak_memory" in log else None,
-            size(log["input_bytes"]) if "input_bytes" in log else None,
-            size(disk),
-            "yes" if cleaned else "no",
-        )
-        for name, log, disk, cleaned in entries
-    ]
-    head = ("stage", "time", "processor time", "peak so far", "read", "written", "cleaned since")
-    whole = Table("Time, memory and disk of each stage", head, table)
+    whole = _table(entries)
     if not timed:
         return Section("resources", "Time, memory and disk", [Text("The logs of the stages are gone."), whole])
     longest = sorted(timed, key=lambda entry: (-entry[1]["seconds"], entry[0]))[:_CHARTED]
@@ -75,6 +64,23 @@ def resources_section(run: CorpusRun) -> Section:
         Fold("Phases of each stage", [_phases(timed)]),
     ]
     return Section("resources", "Time, memory and disk", parts)
+
+
+def _table(entries: list[tuple[str, dict[str, Any], int, bool]]) -> Table:
+    rows = [
+        (
+            name,
+            duration(log["seconds"]) if "seconds" in log else None,
+            duration(log["cpu_seconds"]) if "cpu_seconds" in log else None,
+            size(log["peak_memory"]) if "peak_memory" in log else None,
+            size(log["input_bytes"]) if "input_bytes" in log else None,
+            size(disk),
+            "yes" if cleaned else "no",
+        )
+        for name, log, disk, cleaned in entries
+    ]
+    head = ("stage", "time", "processor time", "peak so far", "read", "written", "cleaned since")
+    return Table("Time, memory and disk of each stage", head, rows)
 
 
 def _phases(timed: list[tuple[str, dict[str, object], int, bool]]) -> Table:

@@ -73,6 +73,21 @@ def _fertility(dataset: Dataset, report: dict[str, Any]) -> list[Part]:
 _SHARES = ("paper", "planned", "realised")
 
 
+_MIXTURE_HEAD = (
+    "domain",
+    "paper's share",
+    "planned",
+    "realised",
+    "paper's epochs",
+    "planned",
+    "realised",
+    "unique tokens",
+    "tokens packed",
+    "sequences",
+    "bytes of ids",
+)
+
+
 def mixture_section(run: CorpusRun) -> Section | None:
     """The mixture of the packed set, beside the weights of its recipe (a paper's Table 1); None without one."""
     if run.packed is None:
@@ -104,24 +119,11 @@ def mixture_section(run: CorpusRun) -> Section | None:
         )
         for entry in entries
     ]
-    head = (
-        "domain",
-        "paper's share",
-        "planned",
-        "realised",
-        "paper's epochs",
-        "planned",
-        "realised",
-        "unique tokens",
-        "tokens packed",
-        "sequences",
-        "bytes of ids",
-    )
     chart = bars(
         "Shares of the training tokens",
         "The share that the paper's table (or the recipe) gives, the share planned for the text that is here, and the share"
         " of the packed sequences.",
-        Table("The mixture", head, table),
+        Table("The mixture", _MIXTURE_HEAD, table),
         rows,
         name="domain",
         value="share",
