@@ -24,6 +24,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 ctypes.CDLL(None).mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: what follows comes from the heap
+ctypes.CDLL(None).mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: and stays there
 freed = []
 kept = []
 for _ in range(64):
