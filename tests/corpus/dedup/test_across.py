@@ -111,6 +111,7 @@ def test_the_first_domain_loses_nothing_to_others(tmp_path: Path, make_documents
     assert ids(first) == ids(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_workers_and_memory_change_nothing(tmp_path: Path, make_documents: Make) -> None:
     sources = planted(make_documents, seed=3)
     folders = [tmp_path / name for name in ("one", "two", "small")]

@@ -200,6 +200,7 @@ def test_zip(tmp_path: Path) -> None:
     assert reasons_of(items_of(BooksReader(), path)) == ["damaged zip"]
 
 
+@pytest.mark.slow
 def test_real_books(samples: Path) -> None:
     for path in sorted((samples / "books").glob("*.txt")):
         (record,) = records_of(items_of(BooksReader(copyrighted=True), path))

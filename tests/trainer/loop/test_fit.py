@@ -111,6 +111,7 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_point_of_any_save_changes_nothing(ask: FitOptions, tmp_path: Path) -> None:
     straight = replace(ask, output=tmp_path / "straight")
     seen: list[str] = []
