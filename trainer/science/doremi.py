@@ -192,7 +192,7 @@ class _Work:
             return proxy.model.eval(), config.training.precision, flops
         for step, batch in enumerate(self._batches(shares), 1):
             tokens_BT, targets_BT = read_rows(self.data, np.concatenate(batch), self.device)
-            loss = proxy.update(lambda t=tokens_BT, y=targets_BT: proxy.mean_loss(proxy.hidden(t), y))  # type: ignore[misc]  # a lambda with defaults
+            loss = proxy.learn(tokens_BT, targets_BT)
             if step % max(1, self.options.steps // 10) == 0:
                 self.say(f"reference: step {step} of {self.options.steps}, loss {loss:.4f}")
         partial = file.with_suffix(".part")

@@ -205,7 +205,7 @@ class _Work:
         drawn = DomainBatches(self.rows, shares, self.options.batch_size, self.options.seed)
         for _ in range(self.options.steps):
             tokens_BT, targets_BT = read_rows(self.data, np.concatenate(drawn.next()), self.device)
-            proxy.update(lambda t=tokens_BT, y=targets_BT: proxy.mean_loss(proxy.hidden(t), y))  # type: ignore[misc]  # a lambda with defaults
+            proxy.learn(tokens_BT, targets_BT)
         asked = Validation(self.sets, _AT_ONCE, precision=self.config.training.precision)
         scores = evaluate(TrainingModel(proxy.model.eval()).losses, asked, Ranks(device=self.device))
         assert scores is not None

@@ -258,9 +258,9 @@ def _check_answers(address: str) -> None:
 
 def _cause(error: Any) -> BaseException:
     """The error of a task, as its worker raised it."""
-    cause = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error
+    cause: BaseException = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error
     if isinstance(cause, ImportError):
         return UsageError(
             f"a node of the Ray cluster cannot import what a task needs ({cause}): install the same there."
         )
-    return cause  # type: ignore[no-any-return]  # an exception, as was asked
+    return cause

@@ -6,6 +6,7 @@ import bz2
 import random
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 from xml.sax.saxutils import escape, quoteattr
@@ -42,7 +43,7 @@ def answer(number: int, parent: int, score: int, **more: object) -> str:
 
 
 @pytest.fixture
-def write(tmp_path: Path):  # type: ignore[no-untyped-def]  # a closure over tmp_path
+def write(tmp_path: Path) -> Callable[..., Path]:
     def posts(*rows: str, tail: str = "</posts>\n", folder: str = "beer.stackexchange.com") -> Path:
         path = tmp_path / folder / "Posts.xml"
         path.parent.mkdir(exist_ok=True)
@@ -58,7 +59,7 @@ def read(path: Path, reader: StackExchangeReader | None = None):  # type: ignore
     return items
 
 
-def test_answers_are_sorted_by_integer_score_then_accepted_then_id(write) -> None:  # type: ignore[no-untyped-def]
+def test_answers_are_sorted_by_integer_score_then_accepted_then_id(write: Callable[..., Path]) -> None:
     scores = {11: 9, 12: 2, 13: 100, 14: 10, 15: -1, 16: 2, 17: 2}
     answers = [answer(number, 1, score) for number, score in scores.items()]
     items = read(write(*answers, question(1, AcceptedAnswerId=16)))
@@ -69,7 +70,7 @@ def test_answers_are_sorted_by_integer_score_then_accepted_then_id(write) -> Non
     assert [entry["score"] for entry in record.metadata["answers"]] == [100, 10, 9, 2, 2, 2, -1]  # type: ignore[attr-defined]
 
 
-def test_title_is_plain_text_and_is_decoded_once(write) -> None:  # type: ignore[no-untyped-def]
+def test_title_is_plain_text_and_is_decoded_once(write: Callable[..., Path]) -> None:
     items = read(write(question(1, Title="List<String> to Set<T>?"), question(2, Title="a<b and b>c &lt; d")))
     assert [record.text.split("\n")[0] for record in records_of(items)] == [
         "Q: List<String> to Set<T>?",
@@ -77,7 +78,7 @@ def test_title_is_plain_text_and_is_decoded_once(write) -> None:  # type: ignore
     ]
 
 
-def test_metadata_url_and_both_tag_formats(write) -> None:  # type: ignore[no-untyped-def]
+def test_metadata_url_and_both_tag_formats(write: Callable[..., Path]) -> None:
     rows = [
         question(1, Tags="<ale><hop-oil>", CreationDate="2014-01-21T20:26:05.383", ContentLicense="CC BY-SA 3.0"),
         question(2, Tags="|ale|hop-oil|"),
@@ -89,7 +90,7 @@ def test_metadata_url_and_both_tag_formats(write) -> None:  # type: ignore[no-un
     assert first.url == "https://beer.stackexchange.com/questions/1"
 
 
-def test_every_row_is_one_item(write) -> None:  # type: ignore[no-untyped-def]
+def test_every_row_is_one_item(write: Callable[..., Path]) -> None:
     rows = [
         question(1),
         answer(2, 99, 5),
@@ -111,7 +112,7 @@ def test_every_row_is_one_item(write) -> None:  # type: ignore[no-untyped-def]
     assert isinstance(items[7], Record) and items[7].text == "Q: again\n\nB1"
 
 
-def test_unanswered_questions_can_be_dropped(write) -> None:  # type: ignore[no-untyped-def]
+def test_unanswered_questions_can_be_dropped(write: Callable[..., Path]) -> None:
     path = write(question(1), question(2), answer(3, 2, 0))
     assert len(records_of(read(path))) == 2
     items = read(path, StackExchangeReader(unanswered="drop"))
@@ -121,18 +122,18 @@ def test_unanswered_questions_can_be_dropped(write) -> None:  # type: ignore[no-
         StackExchangeReader(unanswered="maybe")
 
 
-def test_rows_need_no_line_of_their_own(write) -> None:  # type: ignore[no-untyped-def]
+def test_rows_need_no_line_of_their_own(write: Callable[..., Path]) -> None:
     rows = [question(1).strip(), "<row Id='2'\n PostTypeId='2'\n ParentId='1' Score='1' Body='a > b'\n></row>"]
     (record,) = records_of(read(write(*rows)))
     assert record.text == "Q: T1\n\nB1\n\nA: a > b"
 
 
-def test_forbidden_characters_do_not_lose_a_row(write) -> None:  # type: ignore[no-untyped-def]
+def test_forbidden_characters_do_not_lose_a_row(write: Callable[..., Path]) -> None:
     rows = [question(1, Body="a\x08b"), question(2).replace("B2", "B&#x1F;2")]
     assert [record.text for record in records_of(read(write(*rows)))] == ["Q: T1\n\nab", "Q: T2\n\nB2"]
 
 
-def test_truncation_anywhere_keeps_every_whole_row(write) -> None:  # type: ignore[no-untyped-def]
+def test_truncation_anywhere_keeps_every_whole_row(write: Callable[..., Path]) -> None:
     path = write(*(question(number) for number in range(1, 9)))
     whole = path.read_bytes()
     for cut in range(1, len(whole) - 9, 7):
@@ -142,7 +143,7 @@ def test_truncation_anywhere_keeps_every_whole_row(write) -> None:  # type: igno
         assert sum(isinstance(item, Unreadable) for item in items) == 1, "the rest is one item"
 
 
-def test_a_flipped_bit_costs_one_row_at_most(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_flipped_bit_costs_one_row_at_most(write: Callable[..., Path]) -> None:
     path = write(*(question(number, Body=f"<p>{'words ' * 5}{number}</p>") for number in range(1, 9)))
     whole = path.read_bytes()
     source = random.Random(7)
@@ -153,7 +154,7 @@ def test_a_flipped_bit_costs_one_row_at_most(write) -> None:  # type: ignore[no-
         assert len(records_of(read(path))) >= 6  # a start tag that is gone costs its row and perhaps its neighbour's
 
 
-def test_compressed_and_truncated(write) -> None:  # type: ignore[no-untyped-def]
+def test_compressed_and_truncated(write: Callable[..., Path]) -> None:
     plain = write(*(question(number) for number in range(1, 200)))
     path = plain.with_name("Posts.xml.bz2")
     path.write_bytes(bz2.compress(plain.read_bytes()))
@@ -163,7 +164,7 @@ def test_compressed_and_truncated(write) -> None:  # type: ignore[no-untyped-def
     assert "truncated bzip2" in reasons_of(read(path))[-1].replace("bz2", "bzip2")
 
 
-def test_seven_zip(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_seven_zip(write: Callable[..., Path], tmp_path: Path) -> None:
     plain = write(*(question(number) for number in range(1, 50)))
     folder = tmp_path / "dump"
     folder.mkdir()
@@ -190,7 +191,7 @@ def test_no_posts_at_all(tmp_path: Path, content: bytes, reason: str) -> None:
     assert reasons_of(read(path))[0] == reason
 
 
-def test_an_empty_site_is_no_fault(write) -> None:  # type: ignore[no-untyped-def]
+def test_an_empty_site_is_no_fault(write: Callable[..., Path]) -> None:
     assert read(write()) == []
 
 
@@ -211,7 +212,7 @@ def test_site_names(tmp_path: Path) -> None:
     assert site("1.2/Posts.xml") is None
 
 
-def test_authors_and_licences_of_each_post(write) -> None:  # type: ignore[no-untyped-def]
+def test_authors_and_licences_of_each_post(write: Callable[..., Path]) -> None:
     rows = [
         question(1, OwnerUserId=7, OwnerDisplayName="Ann B.", CreationDate="2011-04-07T23:59:59.999"),
         answer(2, 1, 9, OwnerUserId=8, CreationDate="2011-04-08T00:00:00.000"),
@@ -234,14 +235,15 @@ def test_authors_and_licences_of_each_post(write) -> None:  # type: ignore[no-un
 
 
 @pytest.mark.parametrize("number", ["--5", "-", "9" * 5000, "٣", "x"])
-def test_an_odd_user_number_loses_no_post(write, number: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_odd_user_number_loses_no_post(write: Callable[..., Path], number: str) -> None:
     posts = read(write(question(1, OwnerUserId=number), answer(2, 1, 5, OwnerUserId=number), question(3)))
     first, second = records_of(posts)
     assert first.text == "Q: T1\n\nB1\n\nA: A2" and second.text == "Q: T3\n\nB3"
-    assert first.metadata["question"]["author_id"] == number and "author" not in first.metadata
+    asked: Any = first.metadata["question"]
+    assert asked["author_id"] == number and "author" not in first.metadata
 
 
-def test_closed_and_duplicate_questions(write) -> None:  # type: ignore[no-untyped-def]
+def test_closed_and_duplicate_questions(write: Callable[..., Path]) -> None:
     link = '<a href="https://x.com/questions/{0}/how">how</a><br>'
     notice = "<blockquote><p><strong>Possible Duplicate:</strong><br>" + link.format(3) + link.format(41)
     rows = [
@@ -253,7 +255,7 @@ def test_closed_and_duplicate_questions(write) -> None:  # type: ignore[no-untyp
     assert "closed" not in second and "duplicate_of" not in second
 
 
-def test_an_archive_names_authors_and_duplicates(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_archive_names_authors_and_duplicates(write: Callable[..., Path], tmp_path: Path) -> None:
     plain = write(
         question(1, OwnerUserId=7), answer(2, 1, 5, OwnerUserId=8), answer(3, 1, 4, OwnerUserId=9),
         answer(4, 1, 3, OwnerDisplayName="gone"), question(5, OwnerUserId=-1),
@@ -317,12 +319,12 @@ def test_marks_cannot_be_imitated(bodies: list[list[str]]) -> None:
         ("\uffffa&#xDE00;&#xD83D;b&#x9;&#xE9;", "ab é"),
     ],
 )
-def test_characters_that_xml_forbids(write, body: str, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_characters_that_xml_forbids(write: Callable[..., Path], body: str, text: str) -> None:
     line = '  <row Id="1" PostTypeId="1" Title="T" Body="' + body + '" />\n'
     assert [record.text for record in records_of(read(write(line)))] == [f"Q: T\n\n{text}"]
 
 
-def test_halves_of_characters_as_bytes(write) -> None:  # type: ignore[no-untyped-def]
+def test_halves_of_characters_as_bytes(write: Callable[..., Path]) -> None:
     path = write(question(1, Body="x SMILE y HALF z"))
     data = path.read_bytes().replace(b"SMILE", b"\xed\xa0\xbd\xed\xb8\x80").replace(b"HALF", b"\xed\xa0\xbd")
     path.write_bytes(data)

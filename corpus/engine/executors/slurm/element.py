@@ -48,7 +48,7 @@ def _leave(path: Path, error: Exception) -> None:
     try:
         data = pickle.dumps(error)
         pickle.loads(data)
-    except Exception:  # an exception can hold anything
+    except Exception:  # what an error holds may raise anything when it is pickled: it is left in words, then
         data = pickle.dumps(RuntimeError("".join(traceback.format_exception(error))))
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data)
